@@ -1,0 +1,75 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock' --python-version 3.11 --python-platform linux
+
+.PHONY: help machine setup run demo test test-unit test-component test-stories test-faults bench lint format \
+	contracts check-contracts lock clean
+
+help: ## show the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
+
+machine: ## install the Debian packages that the local run needs, where they are missing
+	@deploy/local/install.sh
+
+setup: $(STAMP) ## make .venv with everything pinned, and the doorstep command
+
+# What is installed is named by these two files; when neither changed there is nothing to do.
+$(STAMP): requirements/dev.txt pyproject.toml
+	@PYTHON='$(PYTHON)' requirements/install.sh
+	@touch $@
+
+run: machine setup ## start everything on this machine without Docker, until Ctrl-C
+	@$(BIN)/python -m deploy.local.run
+
+demo: machine setup ## play one day of 400 orders and check that all are accounted for
+	@$(BIN)/python -m deploy.demo.play
+
+test: machine setup ## run every test: unit, component, stories, faults
+	@$(PYTEST) tests/unit tests/component tests/stories tests/faults
+
+test-unit: setup ## run the tests of the rules, no broker and no database
+	@$(PYTEST) tests/unit
+
+test-component: machine setup ## run the tests of one service on a real broker and database
+	@$(PYTEST) tests/component
+
+test-stories: machine setup ## run the stories through all four services
+	@$(PYTEST) tests/stories
+
+test-faults: machine setup ## run the tests that kill, cut and corrupt
+	@$(PYTEST) tests/faults
+
+bench: machine setup ## measure speed against a bare program and against plain handlers
+	@$(BIN)/python -m tests.bench.run
+
+lint: setup ## check style, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy shared services deploy
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: setup ## put the code in its usual shape
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+contracts: setup ## write the schemas and the AsyncAPI document again
+	@$(BIN)/python -m deploy.contracts.generate
+
+check-contracts: setup ## fail when the contracts in git differ or break an old reader
+	@$(BIN)/python -m deploy.contracts.generate --check
+
+lock: setup ## pin the newest versions of everything in requirements/*.in
+	@$(COMPILE) requirements/run.in --output-file requirements/run.txt
+	@$(COMPILE) requirements/dev.in --constraint requirements/run.txt --output-file requirements/dev.txt
+
+clean: ## remove what was built, keep the data in .doorstep
+	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
