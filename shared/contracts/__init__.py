@@ -1,0 +1,15 @@
+"""What travels between the services: one module per publisher, wire names written out."""
+
+from shared.contracts import dispatch, intake, ledger, notification
+from shared.contracts.envelope import Command, Event
+
+COMMANDS: dict[str, type[Command]] = {
+    command.wire: command
+    for command in (*intake.COMMANDS, *dispatch.COMMANDS, *notification.COMMANDS, *ledger.COMMANDS)
+}
+"""Every command by wire type."""
+
+EVENTS: dict[str, type[Event]] = {
+    event.wire: event for event in (*intake.EVENTS, *dispatch.EVENTS, *notification.EVENTS, *ledger.EVENTS)
+}
+"""Every event by wire type."""
