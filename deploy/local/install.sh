@@ -44,7 +44,8 @@ if [[ "${as_root[0]-}" == false ]] || ! type -P apt-get >/dev/null; then
         echo "Doorstep needs these Debian packages, and cannot install them without root and apt: ${wanted[*]}"
         echo "Install them, then run this again:"
         echo "    sudo apt-get update && sudo $command"
-        echo "(Debian starts rabbitmq-server after the install; Doorstep does not use that one: sudo systemctl disable --now rabbitmq-server)"
+        [[ " ${wanted[*]} " != *" rabbitmq-server "* ]] ||
+            echo "(Debian starts rabbitmq-server after the install; Doorstep does not use that one: sudo systemctl disable --now rabbitmq-server)"
     } >&2
     exit 1
 fi
@@ -55,7 +56,11 @@ root() { "${as_root[@]}" "$@"; }
 # policy-rc.d is what a package's scripts ask before they start a service; 101 means no.
 policy=/usr/sbin/policy-rc.d
 ours=
-tidy() { [[ -z "$ours" ]] || root rm -f "$policy"; }
+log=
+tidy() {
+    [[ -z "$ours" ]] || root rm -f "$policy"
+    rm -f "$log"
+}
 trap tidy EXIT
 trap 'exit 130' INT TERM
 if [[ ! -e $policy ]]; then
@@ -64,8 +69,10 @@ if [[ ! -e $policy ]]; then
     root chmod 755 "$policy"
 fi
 
-apt() { root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
-if ! { apt update -qq && apt install -qq --yes --no-install-recommends "${wanted[@]}"; }; then
+log=$(mktemp)
+apt() { root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" </dev/null >>"$log" 2>&1; }
+if ! { apt update && apt install --yes --no-install-recommends "${wanted[@]}"; }; then
+    tail -n 20 "$log" >&2
     echo "apt could not install: ${wanted[*]} (see above). By hand: apt-get update && $command" >&2
     exit 1
 fi
