@@ -1,0 +1,90 @@
+"""One child process, in a session of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deploy.engines.guard import guard
+
+
+def last_lines(path: Path, count: int = 15) -> str:
+    """The end of a log, at most `count` lines of 300 characters; empty when there is none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - 8_192))
+            text = log.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(line[:300] for line in text.splitlines()[-count:])
+
+
+class Child:
+    """A running program with its descendants, ended together; safe to use from several threads."""
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], output: Path, folder: Path) -> None:
+        """Start it in `folder`, with what it prints added to the file `output`.
+
+        Raises:
+            OSError: the program cannot be started.
+        """
+        with output.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(environment),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self.output = output
+        guard.add(self.pid)
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, seconds: float | None = None) -> int | None:
+        """The exit code (negative: the signal that ended it), or None when it still runs after so many seconds."""
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        # What the program itself had started must not outlive it.
+        self._signal_group(signal.SIGKILL)
+        guard.drop(self.pid)
+        return code
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the program alone; nothing happens when it has ended."""
+        self._process.send_signal(number)
+
+    def stop(self, patience: float) -> int:
+        """Ask it to end, insist after `patience` seconds; returns the exit code."""
+        self.send(signal.SIGTERM)
+        self._signal_group(signal.SIGCONT)
+        code = self.wait(patience)
+        return self.kill() if code is None else code
+
+    def kill(self) -> int:
+        """SIGKILL for it and its descendants; returns the exit code."""
+        self._signal_group(signal.SIGKILL)
+        code = self.wait()
+        assert code is not None
+        return code
+
+    def pause(self) -> None:
+        """Freeze it with its descendants."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal_group(signal.SIGCONT)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # nobody is left in the group
+            os.killpg(self.pid, number)
