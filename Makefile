@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' --python-version 3.11 --python-platform linux
 
-.PHONY: help machine setup run demo test test-unit test-component test-stories test-faults bench lint format \
+.PHONY: help machine setup run secrets demo test test-unit test-component test-stories test-faults bench lint format \
 	contracts check-contracts lock clean
 
 help: ## show the targets
@@ -27,6 +27,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 
 run: machine setup ## start everything on this machine without Docker, until Ctrl-C
 	@$(BIN)/python -m deploy.local.run
+
+secrets: setup ## make the secrets that docker compose hands to the containers, in .doorstep/secrets
+	@$(BIN)/python -m deploy.local.secrets
 
 demo: machine setup ## play one day of 400 orders and check that all are accounted for
 	@$(BIN)/python -m deploy.demo.play
@@ -49,12 +52,13 @@ test-faults: machine setup ## run the tests that kill, cut and corrupt
 bench: machine setup ## measure speed against a bare program and against plain handlers
 	@$(BIN)/python -m tests.bench.run
 
+# Each check runs even when one before it failed, so that one run tells everything.
 lint: setup ## check style, types and import rules
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy shared services deploy
-	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
-	@$(BIN)/lint-imports
+	@export PYRIGHT_PYTHON_IGNORE_WARNINGS=1; failed=; \
+	for check in 'ruff check .' 'ruff format --check .' 'mypy shared services deploy' pyright lint-imports; do \
+		echo "-- $$check"; $(BIN)/$$check || failed+=" '$$check'"; \
+	done; \
+	[[ -z "$$failed" ]] || { echo "Failed:$$failed" >&2; exit 1; }
 
 format: setup ## put the code in its usual shape
 	@$(BIN)/ruff check --fix-only --quiet .
