@@ -1,6 +1,6 @@
 """What travels between the services: one module per publisher, wire names written out."""
 
-from shared.contracts import dispatch, intake, ledger, notification
+from shared.contracts import audit, dispatch, intake, ledger, notification
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
@@ -10,6 +10,6 @@ COMMANDS: dict[str, type[Command]] = {
 """Every command by wire type."""
 
 EVENTS: dict[str, type[Event]] = {
-    event.wire: event for event in (*intake.EVENTS, *dispatch.EVENTS, *notification.EVENTS, *ledger.EVENTS)
+    event.wire: event for event in (*intake.EVENTS, *dispatch.EVENTS, *notification.EVENTS, *ledger.EVENTS, *audit.EVENTS)
 }
 """Every event by wire type."""

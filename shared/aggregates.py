@@ -1,0 +1,128 @@
+"""One aggregate, one document, one write: state, version, and the history of events that it raised."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from shared.contracts.envelope import Event, Meta
+from shared.documents import Collection, Document, Write
+from shared.outbox import Outbox, Record
+
+S = TypeVar("S", bound=BaseModel)
+
+Decide = Callable[[S | None], "tuple[S, Sequence[Event]] | None"]
+"""A pure rule: the state as it is (None: there is none yet) to the state as it shall be and what happened, or None to
+leave all as it is. It raises `Refusal` when the move is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[S]):
+    """What became of an update."""
+
+    state: S | None
+    changed: bool
+    repeated: bool = False
+    """The same cause had been dealt with before; nothing was done now."""
+
+
+class Aggregates(Generic[S]):
+    """All aggregates of one kind.
+
+    Args:
+        collection: where they rest.
+        model: their state.
+        outbox: sends what they raise.
+        clock: the time now, in UTC.
+        new_id: makes an event id.
+        subject: the id that a state's events are about, such as the request's.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        model: type[S],
+        outbox: Outbox,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+        subject: Callable[[S], str],
+    ) -> None:
+        self.collection = collection
+        self._model = model
+        self._outbox = outbox
+        self._clock = clock
+        self._new_id = new_id
+        self._subject = subject
+
+    async def get(self, document_id: str) -> S | None:
+        """The state, or None."""
+        document = await self.collection.get(document_id)
+        return None if document is None else self.state(document)
+
+    def state(self, document: Document) -> S:
+        """The state in a stored document."""
+        return self._model.model_validate(document["state"])
+
+    async def update(self, document_id: str, decide: Decide[S], cause: Meta, *, new: bool = False) -> Outcome[S]:
+        """Apply a pure rule to one aggregate; save its state and events in one write; send the events.
+
+        A cause (the message or command of that id) that raised events before is not applied again.
+
+        Raises:
+            Refusal: the rule does not allow it; nothing is changed.
+            StorageUnavailable: the outcome is not known; the same call again does no harm.
+        """
+        raised: list[Record] = []
+
+        def apply(document: Document | None) -> tuple[Write | None, Outcome[S]]:
+            raised.clear()
+            state = None if document is None else self.state(document)
+            history: Sequence[Document] = () if document is None else document["history"]
+            if cause.id and any(one["cause"] == cause.id for one in history):
+                return None, Outcome(state, changed=False, repeated=True)
+            decision = decide(state)
+            if decision is None:
+                return None, Outcome(state, changed=False)
+            after, events = decision
+            now = self._clock()
+            raised.extend(self._records(after, events, len(history), cause, now))
+            write = Write(
+                set={"state": after.model_dump(), **({"changed": now} if raised or document is None else {})},
+                push={
+                    "history": [record.document() for record in raised],
+                    "unsent": [{"n": record.sequence, "at": now} for record in raised],
+                }
+                if raised or document is None
+                else {},
+            )
+            return write, Outcome(after, changed=True)
+
+        outcome = await self.collection.update(document_id, apply, new=new)
+        if raised:
+            self._outbox.send(self.collection, document_id, raised)
+        return outcome
+
+    def _records(
+        self, state: S, events: Sequence[Event], before: int, cause: Meta, now: datetime
+    ) -> list[Record]:
+        return [
+            Record(
+                sequence=number,
+                meta=Meta(
+                    id=self._new_id(),
+                    type=event.wire,
+                    source=self._outbox.service,
+                    time=now,
+                    subject=self._subject(state),
+                    sequence=number,
+                    cause=cause.id,
+                    traceparent=cause.traceparent,
+                ),
+                exchange=event.exchange,
+                key=event.routing_key(),
+                body=event.model_dump_json(by_alias=True),
+            )
+            for number, event in enumerate(events, start=before + 1)
+        ]

@@ -1,0 +1,152 @@
+"""Commands that the ledger takes, and events that the ledger publishes."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Name, Needs, Phone, Slug
+from shared.contracts.intake import Address
+
+
+class RegisterBuilding(Command):
+    """Enter a building and the grid that it belongs to, or move it to another grid."""
+
+    wire: ClassVar[str] = "doorstep.building.register.v1"
+    key: ClassVar[str] = "building.register"
+
+    community: Slug
+    building: BuildingNumber
+    grid: Slug
+
+
+class GrantAccess(Command):
+    """Let the bearer of a token in. Only its SHA-256 is told; the token itself is shown once, to who asked for it."""
+
+    wire: ClassVar[str] = "doorstep.access.grant.v1"
+    key: ClassVar[str] = "access.grant"
+
+    command_id: Identifier
+    token_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    name: Identifier
+    role: Literal["operator", "coordinator", "grid_worker", "volunteer", "rider", "partner", "source"]
+    community: Slug | None = None
+    grids: Annotated[tuple[Slug, ...], Field(max_length=64)] = ()
+    worker: Identifier | None = None
+    expires: AwareDatetime | None = None
+
+
+class RevokeAccess(Command):
+    """Let the bearer of a token in no more."""
+
+    wire: ClassVar[str] = "doorstep.access.revoke.v1"
+    key: ClassVar[str] = "access.revoke"
+
+    command_id: Identifier
+    token_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FamilyContact(Contract, extra="forbid"):
+    """Whom to call."""
+
+    name: Name
+    phone: Phone
+    relation: Name
+
+
+class RegisterPerson(Command):
+    """Enter somebody who lives in the community, or change what is known of them."""
+
+    wire: ClassVar[str] = "doorstep.person.register.v1"
+    key: ClassVar[str] = "person.register"
+
+    source: Slug
+    source_id: Identifier
+    community: Slug
+    address: Address
+    name: Name
+    phone: Phone | None = None
+    birth_year: Annotated[int, Field(ge=1880, le=2100)] | None = None
+    lives_alone: bool = False
+    language: Slug | None = None
+    needs: Needs = ()
+    contacts: Annotated[tuple[FamilyContact, ...], Field(max_length=8)] = ()
+
+
+class PersonDetails(Contract):
+    """The personal part of a person's entry; sealed wherever it rests or travels between services."""
+
+    address: Address
+    name: str
+    phone: str | None = None
+    birth_year: int | None = None
+    contacts: tuple[FamilyContact, ...] = ()
+
+
+class RegistrationAnswer(Contract):
+    """What the sender of a registration gets back."""
+
+    status: Literal["accepted", "duplicate"]
+    id: str
+
+
+class BuildingRegistered(Event):
+    """A building belongs to `grid`."""
+
+    wire: ClassVar[str] = "doorstep.building.registered.v1"
+    key: ClassVar[str] = "building.registered"
+
+    building: str
+
+
+class PersonRegistered(Event):
+    """Somebody is on the books; in the clear only ids and flags."""
+
+    wire: ClassVar[str] = "doorstep.person.registered.v1"
+    key: ClassVar[str] = "person.registered"
+
+    person_id: str
+    building: str
+    household: str
+    lookups: tuple[str, ...] = ()
+    """Blind indexes (keyed hashes) of door with name and of phone, to recognise the person without opening anything."""
+    lives_alone: bool = False
+    first_line: bool = False
+    language: str | None = None
+    needs: tuple[str, ...] = ()
+    sealed: str
+    """`PersonDetails`, sealed."""
+
+
+class PersonUpdated(PersonRegistered):
+    """What is known of somebody changed; all facts as they are now."""
+
+    wire: ClassVar[str] = "doorstep.person.updated.v1"
+    key: ClassVar[str] = "person.updated"
+
+
+class AccessGranted(Event):
+    """The bearer of a token may come in."""
+
+    wire: ClassVar[str] = "doorstep.access.granted.v1"
+    key: ClassVar[str] = "access.granted"
+
+    token_hash: str
+    name: str
+    role: str
+    grids: tuple[str, ...] = ()
+    worker: str | None = None
+    expires: datetime | None = None
+
+
+class AccessRevoked(Event):
+    """The bearer of a token may come in no more."""
+
+    wire: ClassVar[str] = "doorstep.access.revoked.v1"
+    key: ClassVar[str] = "access.revoked"
+
+    token_hash: str
+
+
+COMMANDS = (RegisterBuilding, RegisterPerson, GrantAccess, RevokeAccess)
+EVENTS = (BuildingRegistered, PersonRegistered, PersonUpdated, AccessGranted, AccessRevoked)

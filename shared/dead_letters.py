@@ -1,0 +1,132 @@
+"""Messages that could not be handled: kept with reason, origin, handler and body, shown, replayable."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.bus import Bus
+from shared.contracts.envelope import Meta, Problem
+from shared.documents import Collection, Document, Index
+from shared.identity import derived_id
+from shared.messages import Incoming, Outgoing
+from shared.problems import as_json, refusal
+from shared.sealing import CannotOpen, Sealer
+
+BY_TIME = Index((("at", -1), ("_id", 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a message was set aside."""
+
+    code: str
+    """`refused`, `unreadable`, `failed`, `crashed`, `undeliverable`."""
+    message: str
+    problems: tuple[Problem, ...] = ()
+
+
+class DeadLetters:
+    """The messages that one service set aside.
+
+    Bodies of commands hold names and phones in the clear, so every body rests sealed.
+    """
+
+    def __init__(self, collection: Collection, bus: Bus, sealer: Sealer, clock: Callable[[], datetime]) -> None:
+        self._collection = collection
+        self._bus = bus
+        self._sealer = sealer
+        self._clock = clock
+
+    async def keep(self, incoming: Incoming, meta: Meta, reason: Reason, *, handler: str, tries: int) -> str:
+        """Set a message aside, once, however often it comes; its id here.
+
+        Raises:
+            StorageUnavailable: the database did not answer; the message must not be acknowledged.
+        """
+        body = base64.b64encode(incoming.body).decode()
+        dead_id = derived_id("dead letter", incoming.queue, meta.id, reason.code, body)
+        await self._collection.put(
+            dead_id,
+            {
+                "at": self._clock(),
+                "queue": incoming.queue,
+                "exchange": incoming.exchange,
+                "key": incoming.key,
+                "type": meta.type,
+                "message_id": meta.id,
+                "correlation_id": incoming.correlation_id,
+                "app_id": incoming.app_id,
+                "user_id": incoming.user_id,
+                "content_type": incoming.content_type,
+                "headers": {name: str(value) for name, value in incoming.headers.items()},
+                "reason": reason.code,
+                "message": reason.message[:2000],
+                "problems": as_json(reason.problems),
+                "handler": handler,
+                "tries": tries,
+                "bytes": len(incoming.body),
+                "body": self._sealer.seal(body, f"dead letter:{dead_id}"),
+            },
+        )
+        return dead_id
+
+    async def page(self, limit: int, before: tuple[datetime, str] | None) -> list[Document]:
+        """Newest first, without bodies."""
+        query: Document = {}
+        if before is not None:
+            at, dead_id = before
+            query = {"$or": [{"at": {"$lt": at}}, {"at": at, "_id": {"$gt": dead_id}}]}
+        return await self._collection.find(
+            query, sort=[("at", -1), ("_id", 1)], limit=limit, fields={"body": 0, "headers": 0, "v": 0}
+        )
+
+    async def get(self, dead_id: str) -> Document:
+        """One with its body opened.
+
+        Raises:
+            Refusal: there is none of that id.
+        """
+        document = await self._collection.get(dead_id)
+        if document is None:
+            raise refusal("id", "unknown_dead_letter", f"no dead letter {dead_id}", status=404)
+        return {**document, "body": self._body(document).decode("utf-8", errors="replace")}
+
+    async def replay(self, dead_id: str) -> None:
+        """Put it back into the queue that it came from, and forget it here.
+
+        Raises:
+            Refusal: there is none of that id.
+        """
+        document = await self._collection.get(dead_id)
+        if document is None:
+            raise refusal("id", "unknown_dead_letter", f"no dead letter {dead_id}", status=404)
+        meta = Meta(
+            id=document["message_id"] or dead_id,
+            type=document["type"],
+            source=document["app_id"] or "",
+            time=self._clock(),
+            subject=document["correlation_id"] or "",
+        )
+        headers: dict[str, Any] = {
+            name: value for name, value in document["headers"].items() if name.startswith("ce-") or name == "traceparent"
+        }
+        await self._bus.publish(
+            Outgoing("", document["queue"], self._body(document), meta, document["correlation_id"], headers)
+        )
+        await self.drop(dead_id)
+
+    async def drop(self, dead_id: str) -> None:
+        """Forget it."""
+        await self._collection.delete({"_id": dead_id})
+
+    async def count(self) -> int:
+        """How many there are."""
+        return await self._collection.count({})
+
+    def _body(self, document: Document) -> bytes:
+        try:
+            return base64.b64decode(self._sealer.open(document["body"], f"dead letter:{document['_id']}"))
+        except CannotOpen as error:
+            raise refusal("id", "sealed", f"its body cannot be opened: {error}", status=409) from None

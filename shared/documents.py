@@ -1,0 +1,413 @@
+"""MongoDB behind one door: the only module that imports a driver.
+
+Group commit: callers read, decide and write as if each were alone; beneath, the loads and saves of one moment become
+one `find` and one unordered `bulk_write`. A lost race is told per document and decided again on fresh data.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any, TypeVar, cast
+
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
+from pymongo import IndexModel, InsertOne, ReadPreference, UpdateOne, WriteConcern
+from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, OperationFailure, WTimeoutError
+from pymongo.read_concern import ReadConcern
+
+from shared.batching import Batcher, Job
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+DUPLICATE_KEY = 11000
+_TRIES = 50
+# Not primary, stepping down, shutting down, interrupted, no such primary yet: all pass.
+_NOT_NOW = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
+
+
+class StorageUnavailable(Exception):
+    """The database cannot be reached or cannot write just now; the same call later will do."""
+
+
+class StorageConflict(Exception):
+    """A document was changed by others so often that no write got through."""
+
+    def __init__(self, collection: str, document_id: str) -> None:
+        super().__init__(f"{collection}/{document_id} was changed by others {_TRIES} times in a row")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index, declared beside the query that needs it."""
+
+    keys: tuple[tuple[str, int], ...]
+    unique: bool = False
+    where: Document | None = None
+    """Only documents that match are in the index."""
+
+    def model(self) -> IndexModel:
+        """As the driver wants it."""
+        options: Document = {"unique": True} if self.unique else {}
+        if self.where is not None:
+            options["partialFilterExpression"] = self.where
+        return IndexModel(list(self.keys), **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What is to become of one document.
+
+    An existing document is changed only if its version is still the one that was read.
+    """
+
+    set: Document = field(default_factory=dict)
+    push: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Update:
+    document_id: str
+    decide: Callable[[Document | None], tuple[Write | None, Any]]
+    new: bool
+    tries: int = 0
+
+
+class Database:
+    """One service's own database."""
+
+    def __init__(self, url: str, database: str, *, user: str | None = None, password: str | None = None) -> None:
+        credentials: Document = {"username": user, "password": password, "authSource": database} if user else {}
+        self._client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+            url,
+            appname="doorstep",
+            serverSelectionTimeoutMS=3_000,
+            connectTimeoutMS=3_000,
+            socketTimeoutMS=10_000,
+            maxPoolSize=50,
+            retryWrites=True,
+            **credentials,
+        )
+        self._database = self._client.get_database(
+            database,
+            codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern("majority", j=True, wtimeout=10_000),
+            read_concern=ReadConcern("local"),
+        )
+        self._collections: dict[str, Collection] = {}
+
+    def collection(self, name: str, indexes: Sequence[Index] = ()) -> "Collection":
+        """The collection of that name; its indexes are made by `prepare`."""
+        if name not in self._collections:
+            self._collections[name] = Collection(self._database[name], indexes)
+        return self._collections[name]
+
+    async def prepare(self) -> None:
+        """Make the declared indexes, where missing.
+
+        Raises:
+            StorageUnavailable: the database did not answer.
+        """
+        with _translated():
+            await asyncio.gather(*(collection.prepare() for collection in self._collections.values()))
+
+    async def ping(self) -> None:
+        """Ask whether the primary answers.
+
+        Raises:
+            StorageUnavailable: it does not.
+        """
+        with _translated():
+            await self._database.command("ping")
+
+    async def drain(self) -> None:
+        """Wait until every write that was asked for is done."""
+        for collection in self._collections.values():
+            await collection.drain()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+
+class Collection:
+    """Documents with an `_id`, and a version `v` that every write through `update` raises by one."""
+
+    def __init__(self, collection: "AsyncIOMotorCollection[Document]", indexes: Sequence[Index]) -> None:
+        self.name = collection.name
+        self.raw = collection
+        self.indexes = tuple(indexes)
+        self._loads: Batcher[str, Document | None] = Batcher(self._load_many, lanes=2)
+        self._updates: Batcher[_Update, Any] = Batcher(self._update_many)
+        self._patches: Batcher[tuple[str, Document], None] = Batcher(self._patch_many, linger=0.02)
+
+    async def prepare(self) -> None:
+        """Make the declared indexes, where missing."""
+        if self.indexes:
+            await self.raw.create_indexes([index.model() for index in self.indexes])
+
+    async def get(self, document_id: str) -> Document | None:
+        """One document; the reads of one moment become one query.
+
+        Raises:
+            StorageUnavailable: the database did not answer.
+        """
+        return await self._loads.submit(document_id)
+
+    async def update(
+        self, document_id: str, decide: Callable[[Document | None], tuple[Write | None, T]], *, new: bool = False
+    ) -> T:
+        """Load, decide, save: all or nothing, and decided again when somebody else was faster.
+
+        Args:
+            document_id: which document.
+            decide: pure; gets the document as it is now (None: there is none) and says what to write, if anything,
+                and what to answer. What it raises is raised here, and nothing is written. It must not change its input.
+            new: it most likely does not exist yet, so the load is left out until an insert says otherwise.
+
+        Raises:
+            StorageUnavailable: the outcome is not known; the same call again does no harm if `decide` recognises
+                what it did before.
+            StorageConflict: too many lost races.
+        """
+        return cast(T, await self._updates.submit(_Update(document_id, decide, new)))
+
+    def patch(self, document_id: str, change: Document) -> "asyncio.Future[None]":
+        """Apply operators that need no version and may be applied again, a little later, with others."""
+        return self._patches.submit((document_id, change))
+
+    async def put(self, document_id: str, document: Document) -> None:
+        """Keep a copy of a fact: set these fields on the document, made when missing. Safe to repeat."""
+        await self.update(document_id, lambda old: (_if_changed(old, document), None))
+
+    async def find(
+        self,
+        query: Document,
+        *,
+        sort: Sequence[tuple[str, int]] = (),
+        limit: int = 0,
+        fields: Document | None = None,
+    ) -> list[Document]:
+        """Documents that match, at most `limit` (0: all)."""
+        with _translated():
+            return await self.raw.find(query, fields, sort=list(sort) or None, limit=limit).to_list(None)
+
+    async def stream(
+        self, query: Document, *, sort: Sequence[tuple[str, int]] = (), fields: Document | None = None
+    ) -> AsyncIterator[Document]:
+        """Documents that match, without holding all of them in memory."""
+        with _translated():
+            async for document in self.raw.find(query, fields, sort=list(sort) or None, batch_size=1000):
+                yield document
+
+    async def aggregate(self, pipeline: list[Document]) -> list[Document]:
+        """The pipeline's result, which must be small."""
+        with _translated():
+            return await self.raw.aggregate(pipeline).to_list(None)
+
+    async def count(self, query: Document | None = None) -> int:
+        """How many match; without a query, how many there are."""
+        with _translated():
+            if query is None:
+                return await self.raw.estimated_document_count()
+            return await self.raw.count_documents(query)
+
+    async def insert_in_order(self, documents: list[Document]) -> "DuplicateAt | None":
+        """Insert one after the other and stop at the first that is there already.
+
+        Returns:
+            Where it stopped, or None when all are in.
+        """
+        with _translated():
+            try:
+                await self.raw.insert_many(documents, ordered=True)
+            except BulkWriteError as error:
+                first = error.details["writeErrors"][0]
+                if first["code"] != DUPLICATE_KEY:
+                    raise
+                return DuplicateAt(first["index"], tuple(first["keyPattern"]))
+            return None
+
+    async def take(self, query: Document, change: Document, *, upsert: bool = False) -> Document | None:
+        """Change one document that matches, in one step; the document as it then is, or None.
+
+        Losing the race to create it counts as no match.
+        """
+        with _translated():
+            try:
+                found = await self.raw.find_one_and_update(query, change, upsert=upsert, return_document=True)
+            except OperationFailure as error:
+                if error.code == DUPLICATE_KEY:
+                    return None
+                raise
+            return cast("Document | None", found)
+
+    async def delete(self, query: Document) -> int:
+        """Delete what matches; how many."""
+        with _translated():
+            return (await self.raw.delete_many(query)).deleted_count
+
+    async def drain(self) -> None:
+        """Wait until every write that was asked for is done."""
+        await self._updates.drain()
+        await self._patches.drain()
+
+    async def _load_many(self, jobs: list[Job[str, Document | None]]) -> None:
+        found = await self._fetch({job.item for job in jobs})
+        for job in jobs:
+            job.resolve(found.get(job.item))
+
+    async def _fetch(self, ids: Iterable[str]) -> dict[str, Document]:
+        wanted = list(ids)
+        if not wanted:
+            return {}
+        return {document["_id"]: document for document in await self.find({"_id": {"$in": wanted}})}
+
+    async def _update_many(self, jobs: list[Job[_Update, Any]]) -> None:
+        groups: dict[str, list[Job[_Update, Any]]] = {}
+        for job in jobs:
+            groups.setdefault(job.item.document_id, []).append(job)
+        while groups:
+            loaded = {key for key, group in groups.items() if not all(job.item.new for job in group)}
+            known = await self._fetch(loaded)
+            decisions = [_Decision(key, known.get(key), group) for key, group in groups.items()]
+            writes = [decision for decision in decisions if decision.changed]
+            lost = await self._write([decision.operation() for decision in writes])
+            stale = {id(writes[position]) for position in lost}
+            groups = {}
+            for decision in decisions:
+                # What was decided without a look, and wrote nothing, was decided on a guess.
+                guessed = not decision.changed and decision.document_id not in loaded
+                if id(decision) not in stale and not guessed:
+                    decision.settle()
+                elif again := decision.again(self.name):
+                    groups[decision.document_id] = again
+
+    async def _write(self, operations: "list[InsertOne[Document] | UpdateOne]") -> set[int]:
+        """Write in one go; the positions of those that lost a race."""
+        if not operations:
+            return set()
+        with _translated():
+            try:
+                await self.raw.bulk_write(operations, ordered=False)
+            except BulkWriteError as error:
+                errors = error.details["writeErrors"]
+                if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in errors):
+                    raise
+                return {one["index"] for one in errors}
+            return set()
+
+    async def _patch_many(self, jobs: list[Job[tuple[str, Document], None]]) -> None:
+        with _translated():
+            await self.raw.bulk_write([UpdateOne({"_id": job.item[0]}, job.item[1]) for job in jobs], ordered=False)
+        for job in jobs:
+            job.resolve(None)
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateAt:
+    """Where an ordered insert stopped, and which fields were there already."""
+
+    position: int
+    fields: tuple[str, ...]
+
+
+class _Decision:
+    """All updates of one document in one moment: decided one after the other, written at once."""
+
+    def __init__(self, document_id: str, document: Document | None, group: list[Job[_Update, Any]]) -> None:
+        self.document_id = document_id
+        self.changed = False
+        self._document = document
+        self._group = group
+        self._write = Write()
+        self._outcomes: list[Any] = []
+        for job in group:
+            self._outcomes.append(self._decide(job.item))
+
+    def _decide(self, update: _Update) -> Any:
+        current = _applied(self._document, self._write, self.document_id) if self.changed else self._document
+        try:
+            write, answer = update.decide(current)
+        # A refusal, or a mistake in one caller's rule, is that caller's alone.
+        except Exception as error:  # noqa: BLE001
+            return _Failure(error)
+        if write is not None:
+            self.changed = True
+            self._write = _joined(self._write, write)
+        return answer
+
+    def operation(self) -> "InsertOne[Document] | UpdateOne":
+        """The one write that carries all of them."""
+        write = self._write
+        if self._document is None:
+            return InsertOne({"_id": self.document_id, "v": 1, **write.set, **write.push})
+        change: Document = {"$set": {**write.set, "v": self._document["v"] + 1}}
+        if write.push:
+            change["$push"] = {name: {"$each": values} for name, values in write.push.items()}
+        # With upsert, a version that is no longer there comes back as a duplicate `_id` with its position.
+        return UpdateOne({"_id": self.document_id, "v": self._document["v"]}, change, upsert=True)
+
+    def settle(self) -> None:
+        """It is written, or there was nothing to write: answer those who asked."""
+        for job, outcome in zip(self._group, self._outcomes, strict=True):
+            if isinstance(outcome, _Failure):
+                job.fail(outcome.error)
+            else:
+                job.resolve(outcome)
+
+    def again(self, collection: str) -> list[Job[_Update, Any]]:
+        """Those that decide once more, on fresh data."""
+        waiting = [job for job in self._group if not job.future.done()]
+        for job in waiting:
+            job.item.new = False
+            job.item.tries += 1
+            if job.item.tries >= _TRIES:
+                job.fail(StorageConflict(collection, self.document_id))
+        return [job for job in waiting if not job.future.done()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: Exception
+
+
+def _applied(document: Document | None, write: Write, document_id: str) -> Document:
+    """The document as it will be."""
+    base = document or {"_id": document_id, "v": 0}
+    pushed = {name: [*base.get(name, ()), *values] for name, values in write.push.items()}
+    return {**base, **write.set, **pushed}
+
+
+def _joined(first: Write, second: Write) -> Write:
+    """Both writes, one after the other."""
+    push = dict(first.push)
+    for name, values in second.push.items():
+        push[name] = [*push.get(name, ()), *values]
+    return Write({**first.set, **second.set}, push)
+
+
+def _if_changed(old: Document | None, document: Document) -> Write | None:
+    if old is not None and all(name in old and old[name] == value for name, value in document.items()):
+        return None
+    return Write(set=document)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's many ways of saying "not now" become one."""
+    try:
+        yield
+    except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
+        raise StorageUnavailable(str(error)) from error
+    except BulkWriteError as error:
+        if error.details["writeConcernErrors"]:
+            raise StorageUnavailable("the write was not confirmed by a majority") from error
+        raise
+    except OperationFailure as error:
+        if error.code in _NOT_NOW or error.has_error_label("RetryableWriteError"):
+            raise StorageUnavailable(str(error)) from error
+        raise

@@ -1,0 +1,63 @@
+"""Lists in pages: `{"items": […], "next": cursor or null}`."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from shared.problems import refusal
+
+DEFAULT_LIMIT = 50
+MOST = 500
+
+
+def encode_cursor(values: Sequence[Any]) -> str:
+    """The place after one item, opaque to the reader."""
+    return base64.urlsafe_b64encode(orjson.dumps(list(values))).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None:
+    """The values that `encode_cursor` was given; None without a cursor.
+
+    Raises:
+        Refusal: it is not one of ours.
+    """
+    if cursor is None:
+        return None
+    try:
+        values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if not isinstance(values, list) or len(values) != len(kinds):
+            raise ValueError("not a cursor of this list")
+        return [_as(kind, value) for kind, value in zip(kinds, values, strict=True)]
+    except (ValueError, TypeError, binascii.Error):
+        raise refusal("after", "bad_cursor", "not a cursor of this list; leave it out to begin anew") from None
+
+
+def page(
+    items: Sequence[dict[str, Any]],
+    limit: int,
+    place: Callable[[dict[str, Any]], Sequence[Any]],
+    show: Callable[[dict[str, Any]], Any],
+) -> dict[str, Any]:
+    """One page from `limit + 1` documents: the one too many says that there is more.
+
+    Args:
+        items: the documents found.
+        limit: how many the page holds.
+        place: sort values of a document, for the cursor.
+        show: a document as the reader sees it.
+    """
+    shown = items[:limit]
+    more = encode_cursor(place(shown[-1])) if len(items) > limit and shown else None
+    return {"items": [show(item) for item in shown], "next": more}
+
+
+def _as(kind: type, value: Any) -> Any:
+    if kind is datetime and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value

@@ -1,0 +1,75 @@
+"""Why something was refused, in one form for HTTP and AMQP."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from shared.contracts.envelope import BODY_LIMIT, Contract, Problem
+
+C = TypeVar("C", bound=Contract)
+
+
+class Refusal(Exception):
+    """A command that is not carried out; nothing was changed.
+
+    Args:
+        problems: each with field, code and message.
+        status: the HTTP status that fits: 404 unknown, 409 conflict, 422 not acceptable, …
+    """
+
+    def __init__(self, *problems: Problem, status: int = 422) -> None:
+        self.problems = problems
+        self.status = status
+        super().__init__("; ".join(f"{problem.field or 'body'}: {problem.message}" for problem in problems))
+
+
+def refusal(field: str, code: str, message: str, *, status: int = 422) -> Refusal:
+    """A refusal for one reason."""
+    return Refusal(Problem(field=field, code=code, message=message), status=status)
+
+
+_CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown_field",
+    "json_invalid": "not_json",
+    "finite_number": "not_finite",
+    "string_pattern_mismatch": "bad_format",
+    "string_too_long": "too_long",
+    "string_too_short": "too_short",
+    "too_long": "too_many",
+    "literal_error": "not_allowed",
+    "value_error": "not_allowed",
+}
+
+
+def problems_of(error: ValidationError) -> tuple[Problem, ...]:
+    """What pydantic found, at most 20, without the values that were sent: those may be personal."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return tuple(
+        Problem(
+            field=".".join(str(part) for part in one["loc"]),
+            code=_CODES.get(one["type"], "wrong_type" if one["type"].endswith("_type") else one["type"]),
+            message=one["msg"],
+        )
+        for one in found[:20]
+    )
+
+
+def parse(contract: type[C], body: bytes) -> C:
+    """The body as a contract.
+
+    Raises:
+        Refusal: it is too large, not JSON, or not of that shape; every problem names its field.
+    """
+    if len(body) > BODY_LIMIT:
+        raise refusal("", "too_large", f"the body has {len(body)} bytes; at most {BODY_LIMIT} are taken", status=413)
+    try:
+        return contract.model_validate_json(body)
+    except ValidationError as error:
+        raise Refusal(*problems_of(error)) from None
+
+
+def as_json(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    """Problems as plain data."""
+    return [problem.model_dump() for problem in problems]

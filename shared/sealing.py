@@ -1,0 +1,109 @@
+"""Personal data sealed with AES-GCM, and keyed hashes to find it again without opening anything."""
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import BaseModel
+
+from shared.settings import Secrets, SettingsError, decode_key
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class CannotOpen(Exception):
+    """The seal was made for something else, was tampered with, or its key is gone."""
+
+
+class Sealer:
+    """Seals and opens text. A seal reads `<key id>.<base64 of nonce and ciphertext>`.
+
+    The context (such as `request:<id>`) is authenticated with it, so that a seal cannot be moved to another record.
+
+    Args:
+        keys: AES-256 keys by key id.
+        active: id of the key that new seals use; the others only open.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], active: str) -> None:
+        self._active = active
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+
+    @classmethod
+    def from_secrets(cls, secrets: Secrets) -> "Sealer":
+        """From the secret `sealing-keys.json`: `{"active": id, "keys": {id: base64}}`."""
+        content = secrets.json("sealing-keys.json")
+        try:
+            keys = {key_id: decode_key(text, f"sealing key {key_id}") for key_id, text in content["keys"].items()}
+            active = content["active"]
+        except (KeyError, TypeError, AttributeError):
+            raise SettingsError('secret sealing-keys.json must hold {"active": …, "keys": {…}}') from None
+        if active not in keys:
+            raise SettingsError(f"secret sealing-keys.json: active key {active} is not among its keys")
+        return cls(keys, active)
+
+    def seal(self, text: str, context: str) -> str:
+        """Sealed with the active key."""
+        nonce = os.urandom(12)
+        sealed = self._ciphers[self._active].encrypt(nonce, text.encode(), context.encode())
+        return f"{self._active}.{base64.b64encode(nonce + sealed).decode()}"
+
+    def open(self, seal: str, context: str) -> str:
+        """The text.
+
+        Raises:
+            CannotOpen: wrong context, changed seal, unknown key.
+        """
+        key_id, _, encoded = seal.partition(".")
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise CannotOpen(f"no key {key_id}")
+        try:
+            data = base64.b64decode(encoded, validate=True)
+            return cipher.decrypt(data[:12], data[12:], context.encode()).decode()
+        except (InvalidTag, ValueError):
+            raise CannotOpen(f"the seal does not belong to {context}, or was changed") from None
+
+    def reseal(self, seal: str, context: str) -> str:
+        """The same text under the active key; unchanged if it is under it already."""
+        if seal.startswith(f"{self._active}."):
+            return seal
+        return self.seal(self.open(seal, context), context)
+
+
+class Lookup:
+    """Keyed hashes: equal for equal text, and telling nothing to whoever lacks the key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def from_secrets(cls, secrets: Secrets) -> "Lookup":
+        """From the secret `lookup-key`."""
+        return cls(secrets.key("lookup-key"))
+
+    def blind(self, purpose: str, *parts: str | None) -> str:
+        """32 hexadecimal digits that stand for the parts, for one purpose."""
+        text = "\x1f".join([purpose, *(part.strip().casefold() if part else "" for part in parts)])
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def stairwell(self, community: str, building: str, unit: str | None) -> str:
+        """Id of building and unit."""
+        return self.blind("stairwell", community, building, unit)
+
+    def household(self, community: str, building: str, unit: str | None, room: str | None) -> str:
+        """Id of the door."""
+        return self.blind("household", community, building, unit, room)
+
+    def resident(self, household: str, name: str) -> str:
+        """Finds a person by door and name."""
+        return self.blind("resident", household, name)
+
+    def phone(self, community: str, phone: str) -> str:
+        """Finds a person by phone."""
+        return self.blind("phone", community, "".join(digit for digit in phone if digit.isdigit())[-11:])

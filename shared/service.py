@@ -1,0 +1,349 @@
+"""What every service stands on, made from settings; and how a service comes up, tells of itself, and goes down."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import structlog
+import uvicorn
+from fastapi import Depends, FastAPI, Request, Response
+from pydantic import AwareDatetime, BaseModel
+
+from shared.access import Principal, TokenRegister
+from shared.aggregates import Aggregates
+from shared.audit import Openings
+from shared.bus import BrokerUnavailable, Bus, Receipt
+from shared.catalogue import CatalogueError
+from shared.consumer import Consumer, Router, Tools
+from shared.contracts.envelope import Contract, Meta
+from shared.contracts.ledger import AccessGranted, AccessRevoked
+from shared.dead_letters import BY_TIME, DeadLetters, Reason
+from shared.documents import Collection, Database, Index, StorageUnavailable
+from shared.identity import new_id
+from shared.messages import Incoming
+from shared.outbox import CHANGED, UNSENT, Outbox
+from shared.pages import decode_cursor, page
+from shared.problems import refusal
+from shared.sealing import Lookup, Sealer
+from shared.settings import Settings, SettingsError
+from shared.telemetry import Telemetry, configure_logs
+from shared.timers import Leases, Periodic
+from shared.web import After, Guard, JSONResponse, Limit, body, create_app
+
+log = structlog.get_logger(__name__)
+
+S = TypeVar("S", bound=BaseModel)
+House = TypeVar("House")
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC, to the millisecond that documents keep."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Runtime:
+    """One service's connections and what is built on them.
+
+    Args:
+        name: of the service.
+        settings: where everything is.
+        clock: the time now, in UTC.
+        identity: makes an id.
+
+    Raises:
+        SettingsError: a secret is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        identity: Callable[[], str] = new_id,
+    ) -> None:
+        secrets = settings.secrets
+        self.name = name
+        self.settings = settings
+        self.clock = clock
+        self.new_id = identity
+        self.telemetry = Telemetry(name, settings.otlp_endpoint)
+        self.sealer = Sealer.from_secrets(secrets)
+        self.lookup = Lookup.from_secrets(secrets)
+        self.database = Database(
+            settings.mongo_url, f"doorstep_{name}", user=name, password=secrets.text(f"mongo-{name}")
+        )
+        self.bus = Bus(
+            settings.rabbit_url,
+            name,
+            secrets.text(f"rabbit-{name}"),
+            prefetch=settings.prefetch,
+            queue_limit=settings.queue_limit,
+        )
+        self.outbox = Outbox(self.bus, clock, self.telemetry)
+        self.tokens = TokenRegister(self.database.collection("tokens"), secrets, clock)
+        self.guard = Guard(self.tokens)
+        self.dead_letters = DeadLetters(
+            self.database.collection("dead_letters", [BY_TIME]), self.bus, self.sealer, clock
+        )
+        holder = f"{socket.gethostname()}:{os.getpid()}:{identity()}"
+        self.leases = Leases(self.database.collection("leases"), holder, clock)
+        self.openings = Openings(self.aggregates("openings", Openings.model, lambda one: one.subject), identity, clock)
+        self.ready = False
+        self._consumers: list[Consumer[Any]] = []
+        self._periodics: list[Periodic] = [
+            Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
+        ]
+        self._due: Callable[[], Awaitable[int]] | None = None
+        self._coming_up: asyncio.Task[None] | None = None
+
+    def collection(self, name: str, indexes: Sequence[Index] = ()) -> Collection:
+        """Plain documents."""
+        return self.database.collection(name, indexes)
+
+    def aggregates(
+        self, name: str, model: type[S], subject: Callable[[S], str], indexes: Sequence[Index] = ()
+    ) -> Aggregates[S]:
+        """Aggregates whose events are swept and can be replayed."""
+        collection = self.database.collection(name, [*indexes, UNSENT, CHANGED])
+        self.outbox.watch(collection)
+        return Aggregates(collection, model, self.outbox, self.clock, self.new_id, subject)
+
+    def consume(self, router: Router[House], house: House) -> None:
+        """Hand what comes into the service's queues to the router's handlers."""
+        router.event(AccessGranted)(self._granted)
+        router.event(AccessRevoked)(self._revoked)
+        attempts = self.database.collection("attempts")
+        tools = Tools(self.bus, self.dead_letters, attempts, self.telemetry, self.clock)
+        commands, events = router.bindings()
+        for binding, routes in ((commands, router.commands), (events, router.events)):
+            consumer: Consumer[House] = Consumer(house, dict(routes), tools)
+            self._consumers.append(consumer)
+            self.bus.subscribe(binding, consumer.receive)
+        self.bus.subscribe_dead_letters(self._dead_lettered)
+
+    def every(self, name: str, work: Callable[[], Awaitable[int]], *, pause: float) -> None:
+        """Do `work` every so many seconds, on one replica at a time."""
+        self._periodics.append(Periodic(self.leases, name, work, pause=pause))
+
+    def count_due(self, due: Callable[[], Awaitable[int]]) -> None:
+        """How the service counts due dates that have passed."""
+        self._due = due
+
+    async def start(self) -> None:
+        """Come up as soon as database and broker are there; until then, be alive but not ready."""
+        self._coming_up = asyncio.get_running_loop().create_task(self._come_up())
+
+    async def stop(self) -> None:
+        """Finish what is in hand, give the rest back, send what is due, close."""
+        self.ready = False
+        if self._coming_up is not None:
+            self._coming_up.cancel()
+            await asyncio.wait([self._coming_up])
+        for consumer in self._consumers:
+            consumer.stop()
+        with contextlib.suppress(BrokerUnavailable):
+            await self.bus.stop_consuming()
+        for periodic in self._periodics:
+            await periodic.stop()
+        await self.outbox.drain()
+        await self.database.drain()
+        with contextlib.suppress(BrokerUnavailable):
+            await self.bus.stop()
+        self.database.close()
+        self.telemetry.close()
+
+    async def status(self) -> dict[str, Any]:
+        """What an operator wants to know at a glance."""
+        queues = await self.bus.consumers()
+        unsent, due = await self.outbox.unsent(), await self._due() if self._due else 0
+        self.telemetry.unsent.set(unsent)
+        self.telemetry.due.set(due)
+        return {
+            "service": self.name,
+            "ready": self.ready,
+            "queues": {name: {"messages": count, "consumers": there} for name, (count, there) in queues.items()},
+            "dead_letters": await self.dead_letters.count(),
+            "unsent": unsent,
+            "timers_due": due,
+        }
+
+    async def _come_up(self) -> None:
+        while True:
+            try:
+                await self.database.prepare()
+                await self.bus.start()
+                break
+            except (StorageUnavailable, BrokerUnavailable) as error:
+                log.warning("not up yet", reason=str(error))
+                await asyncio.sleep(1.0)
+        for periodic in self._periodics:
+            periodic.start()
+        self.ready = True
+        log.info("ready")
+
+    async def _granted(self, _: Any, event: AccessGranted, meta: Meta) -> None:
+        principal = Principal.model_validate({**event.model_dump(), "name": event.name})
+        await self.tokens.grant(event.token_hash, principal, event.expires)
+
+    async def _revoked(self, _: Any, event: AccessRevoked, meta: Meta) -> None:
+        await self.tokens.revoke(event.token_hash)
+
+    async def _dead_lettered(self, incoming: Incoming, receipt: Receipt) -> None:
+        """What the broker itself set aside: delivered too often, or expired."""
+        deaths = incoming.headers.get("x-death") or [{}]
+        first = deaths[0] if isinstance(deaths, list) and isinstance(deaths[0], dict) else {}
+        reason = Reason("undeliverable", f"set aside by the broker: {first.get('reason', 'unknown')}")
+        meta = Meta(incoming.message_id or "", incoming.type or "", incoming.app_id or "", self.clock(), "")
+        origin = str(first.get("queue", incoming.queue))
+        aside = Incoming(
+            origin, incoming.exchange, incoming.key, incoming.body, incoming.headers, incoming.content_type,
+            incoming.type, incoming.message_id, incoming.correlation_id, None, incoming.app_id, incoming.user_id,
+            incoming.timestamp,
+        )
+        try:
+            await self.dead_letters.keep(aside, meta, reason, handler="", tries=incoming.deliveries)
+        except StorageUnavailable:
+            await asyncio.sleep(1.0)
+            await receipt.give_back()
+            return
+        receipt.done()
+
+
+class ReplaySpan(Contract):
+    """Which events are to be sent again."""
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+    types: tuple[str, ...] = ()
+    queue: str | None = None
+
+
+def build_app(runtime: Runtime, *, on_start: Sequence[Callable[[], Awaitable[None]]] = ()) -> FastAPI:
+    """The service's HTTP application: probes and the operator's routes; the service adds its own."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await runtime.start()
+        for hook in on_start:
+            await hook()
+        try:
+            yield
+        finally:
+            await runtime.stop()
+
+    app = create_app(runtime.name, runtime.telemetry, lifespan=lifespan)
+    prefix = f"/api/{runtime.name}"
+
+    async def operator(request: Request) -> Principal:
+        principal = await runtime.guard.somebody(request)
+        principal.require("operator")
+        return principal
+
+    Operator = Annotated[Principal, Depends(operator)]  # noqa: N806
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(runtime.telemetry.metrics(), media_type="text/plain; version=0.0.4")
+
+    @app.get(f"{prefix}/healthz", tags=["probes"])
+    async def healthz() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "alive"}
+
+    @app.get(f"{prefix}/readyz", tags=["probes"])
+    async def readyz() -> Response:
+        """Database and broker answer, and consumers are really there."""
+        reason = await _not_ready(runtime)
+        return JSONResponse({"status": reason or "ready"}, 503 if reason else 200)
+
+    @app.get(f"{prefix}/status", tags=["operation"])
+    async def status(_: Operator) -> dict[str, Any]:
+        """Queues, dead letters, unsent events, due timers."""
+        return await runtime.status()
+
+    @app.get(f"{prefix}/dead-letters", tags=["operation"])
+    async def dead_letters(_: Operator, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+        """Messages set aside, newest first."""
+        place = decode_cursor(after, (datetime, str))
+        found = await runtime.dead_letters.page(limit + 1, (place[0], place[1]) if place else None)
+        return page(found, limit, lambda one: (one["at"], one["_id"]), _show_dead_letter)
+
+    @app.get(f"{prefix}/dead-letters/{{dead_id}}", tags=["operation"])
+    async def dead_letter(who: Operator, dead_id: str) -> dict[str, Any]:
+        """One, with its body opened; the opening is noted."""
+        found = await runtime.dead_letters.get(dead_id)
+        await runtime.openings.note(who, f"dead-letter:{dead_id}", "operation")
+        return _show_dead_letter(found)
+
+    @app.post(f"{prefix}/dead-letters/{{dead_id}}:replay", tags=["operation"], status_code=202)
+    async def replay_dead_letter(_: Operator, dead_id: str) -> dict[str, str]:
+        """Put it back into its queue."""
+        await runtime.dead_letters.replay(dead_id)
+        return {"status": "accepted"}
+
+    @app.delete(f"{prefix}/dead-letters/{{dead_id}}", tags=["operation"])
+    async def drop_dead_letter(_: Operator, dead_id: str) -> dict[str, str]:
+        """Forget it."""
+        await runtime.dead_letters.drop(dead_id)
+        return {"status": "accepted"}
+
+    @app.post(f"{prefix}/events:replay", tags=["operation"])
+    async def replay(_: Operator, request: Request) -> dict[str, int]:
+        """Send the events of a span again; consumers notice nothing new in what they know."""
+        span = await body(request, ReplaySpan)
+        until = span.until or runtime.clock()
+        if until <= span.since:
+            raise refusal("until", "not_allowed", "until must be later than since")
+        sent = await runtime.outbox.replay(span.since, until, types=span.types, queue=span.queue)
+        return {"sent": sent}
+
+    return app
+
+
+def run(build: Callable[[Settings], FastAPI], name: str) -> None:
+    """Run one service until it is told to stop."""
+    try:
+        settings = Settings()
+        configure_logs(name, settings.log_level)
+        app = build(settings)
+    except (SettingsError, CatalogueError) as error:
+        sys.stderr.write(f"doorstep {name} cannot start: {error}\n")
+        raise SystemExit(1) from None
+    uvicorn.run(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+
+
+async def _not_ready(runtime: Runtime) -> str | None:
+    if not runtime.ready:
+        return "starting or stopping"
+    try:
+        await runtime.database.ping()
+        queues = await runtime.bus.consumers()
+    except (StorageUnavailable, BrokerUnavailable) as error:
+        return str(error)
+    missing = [name for name, (_, there) in queues.items() if there == 0]
+    return f"no consumer on {', '.join(missing)}" if missing else None
+
+
+def _show_dead_letter(document: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in document.items() if name not in ("_id", "v")}
+    return {"id": document["_id"], **shown}
+
+
+

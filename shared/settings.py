@@ -1,0 +1,103 @@
+"""What an operator sets: environment variables, and secrets as files."""
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting or secret is missing or wrong; the message says what to do."""
+
+
+class Settings(BaseSettings):
+    """One service's settings, read from `DOORSTEP_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="DOORSTEP_", frozen=True, extra="ignore")
+
+    rabbit_url: str = "amqp://127.0.0.1:5672/doorstep"
+    """Without user and password: those are the service's name and its secret `rabbit-<service>`."""
+    mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+    """Without user and password: those are the service's name and its secret `mongo-<service>`."""
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(8000, ge=0, le=65535)
+    data_dir: Path = Path(".doorstep")
+    secrets_dir: Path | None = None
+    """Where secrets lie as files; default `<data dir>/secrets`."""
+    catalogue_dir: Path = Path(__file__).parents[1] / "deploy" / "catalogues"
+    time_scale: float = Field(1.0, gt=0)
+    """How much faster than life offers and leases run out; 60 turns minutes into seconds, for demonstrations."""
+    prefetch: int = Field(400, ge=1, le=65535)
+    """Messages that one consumer may hold unacknowledged."""
+    queue_limit: int = Field(1_000_000, ge=1)
+    """Messages that a queue may hold before the broker refuses more."""
+    otlp_endpoint: str | None = None
+    """Where OpenTelemetry traces go (OTLP over HTTP); None: nowhere."""
+    log_level: str = "info"
+
+    @property
+    def secrets(self) -> "Secrets":
+        """The secrets folder, opened by name."""
+        return Secrets(self.secrets_dir or self.data_dir / "secrets")
+
+
+class Secrets:
+    """Secrets as files, one each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def text(self, name: str) -> str:
+        """The secret's text, without surrounding white space.
+
+        Raises:
+            SettingsError: it is missing or empty.
+        """
+        path = self._folder / name
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise SettingsError(f"secret {path} is missing: run `make run` or `make secrets` to create it") from None
+        except PermissionError:
+            raise SettingsError(f"secret {path} cannot be read by user {os.getuid()}: change its owner") from None
+        if not text:
+            raise SettingsError(f"secret {path} is empty: delete it and create it again")
+        return text
+
+    def json(self, name: str) -> Any:
+        """The secret, decoded from JSON.
+
+        Raises:
+            SettingsError: it is missing, empty or not JSON.
+        """
+        try:
+            return json.loads(self.text(name))
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"secret {self._folder / name} is not JSON: {error}") from None
+
+    def key(self, name: str) -> bytes:
+        """The secret, decoded from base64; 32 bytes.
+
+        Raises:
+            SettingsError: it is missing, or not 32 bytes in base64.
+        """
+        return decode_key(self.text(name), str(self._folder / name))
+
+
+def decode_key(text: str, origin: str) -> bytes:
+    """32 bytes from base64.
+
+    Raises:
+        SettingsError: it is not; the message names `origin`.
+    """
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise SettingsError(f"{origin} is not base64") from None
+    if len(key) != 32:
+        raise SettingsError(f"{origin} holds {len(key)} bytes; a key has 32")
+    return key
