@@ -11,12 +11,15 @@ hashed() {
     printf '%b' "$(escaped <<<"$salt$digest")" | base64 -w0
 }
 
+# What deploy/engines/definitions.py gives a service; other systems and staff get users of their own in a later step.
+rights='"configure":"^doorstep\\\\..*$","write":"^(doorstep\\\\..*|amq\\\\.default)$","read":"^doorstep\\\\..*$"'
+
 users= permissions=
 for service in intake dispatch notification ledger; do
     password=$(tr -d '\r\n' <"/run/secrets/rabbit-$service")
     [[ -n "$password" ]] || { echo "The secret rabbit-$service is empty." >&2; exit 1; }
     users+="${users:+,}{\"name\":\"$service\",\"password_hash\":\"$(hashed "$password")\",\"hashing_algorithm\":\"rabbit_password_hashing_sha256\",\"tags\":[]}"
-    permissions+="${permissions:+,}{\"user\":\"$service\",\"vhost\":\"doorstep\",\"configure\":\".*\",\"write\":\".*\",\"read\":\".*\"}"
+    permissions+="${permissions:+,}{\"user\":\"$service\",\"vhost\":\"doorstep\",$rights}"
 done
 
 umask 077
