@@ -12,7 +12,7 @@ hashed() {
 }
 
 # What deploy/engines/definitions.py gives a service; other systems and staff get users of their own in a later step.
-rights='"configure":"^doorstep\\\\..*$","write":"^(doorstep\\\\..*|amq\\\\.default)$","read":"^doorstep\\\\..*$"'
+rights='"configure":"^doorstep\\..*$","write":"^(doorstep\\..*|amq\\.default)$","read":"^doorstep\\..*$"'
 
 users= permissions=
 for service in intake dispatch notification ledger; do
