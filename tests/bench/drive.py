@@ -1,0 +1,188 @@
+"""The driver: the other system that submits, and the workers who accept and complete.
+
+It runs in a process of its own, is the same for every program, and is not counted. It keeps so many lives in flight,
+and for each life sees three answers and four lines on the staff's stream, each exactly once. It speaks to the broker
+through aiormq itself, without confirms and acknowledgements, so as to take little from the machine that it measures.
+Run as `python -m tests.bench.drive`; the outcome is one line of JSON on standard output.
+"""
+
+import argparse
+import asyncio
+import dataclasses
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import aiormq
+import orjson
+import uvloop
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+
+from tests.bench import flow
+
+STALL_SECONDS = 45.0
+"""So long without one finished life, and the rest counts as lost."""
+ANSWERS_PER_LIFE = 3
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@dataclass
+class Life:
+    """What was seen of one request."""
+
+    events: set[str] = field(default_factory=set)
+    answers: int = 0
+
+    def whole(self) -> bool:
+        return self.answers == ANSWERS_PER_LIFE and len(self.events) == len(flow.EVENT_NAMES)
+
+
+@dataclass
+class Outcome:
+    """What came of one run; times are seconds of the machine's monotonic clock."""
+
+    lives: int
+    started: float = 0.0
+    finished: float = 0.0
+    whole: int = 0
+    doubled: int = 0
+    refused: list[str] = field(default_factory=list)
+    processor_seconds: float = 0.0
+
+
+class Driver:
+    """Submits `lives` requests, `in_flight` at a time, and carries each to its end."""
+
+    def __init__(self, run: str, lives: int, in_flight: int) -> None:
+        self.outcome = Outcome(lives)
+        self._run = run
+        self._in_flight = in_flight
+        self._submitted = 0
+        self._lives: dict[str, Life] = {}
+        self._request_of: dict[str, str] = {}
+        self._worker_of: dict[str, str] = {}
+        self._all = asyncio.Event()
+        self._commands: aiormq.Channel
+        self._replies = ""
+
+    async def go(self, commands_url: str, staff_url: str) -> Outcome:
+        """Run to the end, or until nothing moves any more."""
+        sending, listening = await aiormq.connect(commands_url), await aiormq.connect(staff_url)
+        # Without `wait`, which only the concrete channel knows, messages of one moment leave in one system call.
+        self._commands = cast(aiormq.Channel, await sending.channel(publisher_confirms=False))
+        self._replies = await private_queue(self._commands)
+        await self._commands.basic_consume(self._replies, self._answered, no_ack=True)
+        staff = await listening.channel()
+        stream = await private_queue(staff)
+        await staff.queue_bind(stream, flow.NOTIFICATIONS_EXCHANGE, "#")
+        await staff.basic_consume(stream, self._told, no_ack=True)
+        self.outcome.started = time.monotonic()
+        for _ in range(min(self._in_flight, self.outcome.lives)):
+            await self._submit()
+        await self._until_all_or_stalled()
+        self.outcome.finished = time.monotonic()
+        await sending.close()
+        await listening.close()
+        self.outcome.processor_seconds = time.process_time()
+        return self.outcome
+
+    async def _until_all_or_stalled(self) -> None:
+        done = -1
+        while not self._all.is_set() and done < self.outcome.whole:
+            done = self.outcome.whole
+            try:
+                await asyncio.wait_for(self._all.wait(), STALL_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def _publish(self, key: str, body: dict[str, Any], correlation_id: str) -> None:
+        wire, event_id = flow.type_by_key[key], flow.new_id()
+        properties = Basic.Properties(
+            headers=flow.headers(wire, event_id, "bench", correlation_id, "", TRACE),
+            content_type="application/json",
+            delivery_mode=2,
+            message_id=event_id,
+            correlation_id=correlation_id,
+            reply_to=self._replies,
+            message_type=wire,
+            app_id="bench",
+        )
+        await self._commands.basic_publish(
+            orjson.dumps(body),
+            exchange=flow.COMMANDS_EXCHANGE,
+            routing_key=key,
+            properties=properties,
+            mandatory=True,
+            wait=False,
+        )
+
+    async def _submit(self) -> None:
+        number = self._submitted
+        self._submitted += 1
+        await self._publish(flow.SUBMIT, flow.submission(number, self._run), f"submit:{number}")
+
+    async def _answered(self, message: DeliveredMessage) -> None:
+        body = orjson.loads(message.body)
+        what, _, task_id = (message.header.properties.correlation_id or "").partition(":")
+        if body["status"] != "accepted":
+            self.outcome.refused.append(message.body.decode()[:300])
+        elif what == "submit":
+            await self._note_answer(body["request_id"])
+        else:
+            if what == "accept":
+                command = {"task_id": task_id, "command_id": f"c-{task_id}", "worker": self._worker_of[task_id]}
+                await self._publish(flow.COMPLETE, command, f"complete:{task_id}")
+            await self._note_answer(self._request_of[task_id])
+
+    async def _note_answer(self, request_id: str) -> None:
+        life = self._lives.setdefault(request_id, Life())
+        life.answers += 1
+        await self._close_if_whole(life)
+
+    async def _told(self, message: DeliveredMessage) -> None:
+        line = orjson.loads(message.body)
+        event, request_id, task_id = line["event"], line["request_id"], line["task_id"]
+        life = self._lives.setdefault(request_id, Life())
+        if event in life.events:
+            self.outcome.doubled += 1
+            return
+        life.events.add(event)
+        if event == flow.EVENT_NAMES[flow.OFFERED]:
+            self._request_of[task_id], self._worker_of[task_id] = request_id, line["worker"]
+            command = {"task_id": task_id, "command_id": f"a-{task_id}", "worker": line["worker"]}
+            await self._publish(flow.ACCEPT, command, f"accept:{task_id}")
+        await self._close_if_whole(life)
+
+    async def _close_if_whole(self, life: Life) -> None:
+        if not life.whole():
+            return
+        self.outcome.whole += 1
+        if self.outcome.whole == self.outcome.lives:
+            self._all.set()
+        elif self._submitted < self.outcome.lives:
+            await self._submit()
+
+
+async def private_queue(channel: AbstractChannel) -> str:
+    """A queue that is ours alone and ends with the connection; its name."""
+    declared = await channel.queue_declare(f"reply.bench-{flow.new_id()}", exclusive=True)
+    return declared.queue or ""
+
+
+def main() -> None:
+    """Read the options, run, write the outcome."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--commands", required=True, help="AMQP address with which commands are published")
+    options.add_argument("--staff", required=True, help="AMQP address with which notifications are read")
+    options.add_argument("--lives", type=int, default=1000)
+    options.add_argument("--in-flight", type=int, default=200)
+    options.add_argument("--run", required=True, help="name of the run; part of every source_id")
+    given = options.parse_args()
+    outcome = uvloop.run(Driver(given.run, given.lives, given.in_flight).go(given.commands, given.staff))
+    sys.stdout.buffer.write(orjson.dumps(dataclasses.asdict(outcome)) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
