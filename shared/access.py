@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.contracts.refusal import refusal
 from shared.documents import Collection
-from shared.problems import refusal
 from shared.settings import Secrets, SettingsError
 
 Role = Literal["operator", "coordinator", "grid_worker", "volunteer", "rider", "partner", "source"]
@@ -95,5 +95,3 @@ def _from_secrets(content: Sequence[dict[str, object]]) -> dict[str, Principal]:
         return {str(one["hash"]): Principal.model_validate(one) for one in content}
     except (KeyError, TypeError, ValueError) as error:
         raise SettingsError(f"secret access-tokens.json: {error}") from None
-
-

@@ -104,9 +104,7 @@ class Aggregates(Generic[S]):
             self._outbox.send(self.collection, document_id, raised)
         return outcome
 
-    def _records(
-        self, state: S, events: Sequence[Event], before: int, cause: Meta, now: datetime
-    ) -> list[Record]:
+    def _records(self, state: S, events: Sequence[Event], before: int, cause: Meta, now: datetime) -> list[Record]:
         return [
             Record(
                 sequence=number,

@@ -29,7 +29,9 @@ class Openings:
 
     model = Opening
 
-    def __init__(self, aggregates: Aggregates[Opening], new_id: Callable[[], str], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, aggregates: Aggregates[Opening], new_id: Callable[[], str], clock: Callable[[], datetime]
+    ) -> None:
         self._aggregates = aggregates
         self._new_id = new_id
         self._clock = clock

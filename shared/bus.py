@@ -5,7 +5,7 @@ leaves acknowledgements flowing. Every publish is persistent, mandatory, confirm
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,7 +13,7 @@ from typing import Any, cast
 import aio_pika
 import aiormq
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractRobustConnection
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from faststream import AckPolicy
 from faststream.message import StreamMessage
@@ -104,7 +104,7 @@ class Bus:
         self._bindings: list[QueueBinding] = []
         self._in_flight: dict[str, asyncio.Future[None]] = {}
         self._acknowledgements: dict[int, _Acknowledgements] = {}
-        self._connection: AbstractRobustConnection | None = None
+        self._connection: aio_pika.RobustConnection | None = None
         self._publishing: AbstractChannel | None = None
         self._consumers = RabbitBroker(
             str(self._url.update_query(name=f"{service} consumes")),
@@ -122,7 +122,7 @@ class Bus:
         self._bindings.append(binding)
 
         async def deliver(message: RabbitMessage) -> None:
-            raw = cast(aio_pika.IncomingMessage, message.raw_message)
+            raw = message.raw_message
             acknowledgements = self._acknowledgements_of(raw.channel)
             receipt = Receipt(acknowledgements, acknowledgements.delivered(raw))
             incoming = _incoming(binding.name, raw)
@@ -139,7 +139,9 @@ class Bus:
 
     def subscribe_dead_letters(self, receive: Receive) -> None:
         """Have `receive` called for what the broker itself took out of our queues; to be said before `start`."""
-        self.subscribe(QueueBinding(f"doorstep.{self.service}.dead-letters", DEAD_LETTERS_EXCHANGE, (self.service,)), receive)
+        self.subscribe(
+            QueueBinding(f"doorstep.{self.service}.dead-letters", DEAD_LETTERS_EXCHANGE, (self.service,)), receive
+        )
 
     async def start(self) -> None:
         """Connect, declare, see that every queue takes messages, and only then consume.

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -18,11 +18,12 @@ from pydantic import BaseModel
 
 from shared.bus import RETRY_PAUSES, BrokerUnavailable, Bus, NotTaken, QueueBinding, Receipt, Unroutable, retry_exchange
 from shared.contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, Command, Contract, Event, Meta, Refused
+from shared.contracts.refusal import Refusal, refusal
 from shared.dead_letters import DeadLetters, Reason
 from shared.documents import Collection, StorageUnavailable, Write
 from shared.identity import new_id
 from shared.messages import Incoming, Outgoing, read
-from shared.problems import Refusal, parse, refusal
+from shared.problems import parse
 from shared.telemetry import Telemetry, trace_id
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,13 @@ class Router(Generic[House]):
         self.service = service
         self.commands: dict[str, tuple[type[Command], Handler[House]]] = {}
         self.events: dict[str, tuple[type[Event], Handler[House]]] = {}
+
+    def copy(self) -> "Router[House]":
+        """Another with the same handlers, to add to."""
+        router: Router[House] = Router(self.service)
+        router.commands.update(self.commands)
+        router.events.update(self.events)
+        return router
 
     def command(self, contract: type[Command]) -> Callable[[H], H]:
         """Decorates the handler of a command; what it returns is the answer."""
@@ -105,9 +113,7 @@ class Consumer(Generic[House]):
         routes: handler by wire type.
     """
 
-    def __init__(
-        self, house: House, routes: dict[str, tuple[type[Contract], Handler[House]]], tools: Tools
-    ) -> None:
+    def __init__(self, house: House, routes: Mapping[str, tuple[type[Contract], Handler[House]]], tools: Tools) -> None:
         self._house = house
         self._routes = routes
         self._tools = tools

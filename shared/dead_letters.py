@@ -8,10 +8,11 @@ from typing import Any
 
 from shared.bus import Bus
 from shared.contracts.envelope import Meta, Problem
+from shared.contracts.refusal import refusal
 from shared.documents import Collection, Document, Index
 from shared.identity import derived_id
 from shared.messages import Incoming, Outgoing
-from shared.problems import as_json, refusal
+from shared.problems import as_json
 from shared.sealing import CannotOpen, Sealer
 
 BY_TIME = Index((("at", -1), ("_id", 1)))
@@ -110,7 +111,9 @@ class DeadLetters:
             subject=document["correlation_id"] or "",
         )
         headers: dict[str, Any] = {
-            name: value for name, value in document["headers"].items() if name.startswith("ce-") or name == "traceparent"
+            name: value
+            for name, value in document["headers"].items()
+            if name.startswith("ce-") or name == "traceparent"
         }
         await self._bus.publish(
             Outgoing("", document["queue"], self._body(document), meta, document["correlation_id"], headers)

@@ -79,7 +79,7 @@ class Database:
     """One service's own database."""
 
     def __init__(self, url: str, database: str, *, user: str | None = None, password: str | None = None) -> None:
-        credentials: Document = {"username": user, "password": password, "authSource": database} if user else {}
+        credentials: Document = {"username": user, "password": password, "authSource": "admin"} if user else {}
         self._client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
             url,
             appname="doorstep",

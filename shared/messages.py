@@ -10,11 +10,12 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
 from shared.contracts.envelope import Meta
-from shared.problems import refusal
+from shared.contracts.refusal import refusal
 
 STRUCTURED = "application/cloudevents+json"
 SENT_LIMIT = 1024 * 1024
 """The largest body, in bytes, that we send; a larger one would make the broker close the channel."""
+_LONGEST = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,11 @@ def read(incoming: Incoming, now: datetime) -> tuple[Meta, bytes]:
     if incoming.content_type and incoming.content_type.startswith(STRUCTURED):
         attributes, body = _unwrapped(incoming)
         prefix = ""
-    wire = attributes.get(f"{prefix}type") or incoming.type or _type_of_key(incoming.key)
-    identity = attributes.get(f"{prefix}id") or incoming.message_id or ""
+    wire: Any = attributes.get(f"{prefix}type") or incoming.type or _type_of_key(incoming.key)
+    identity: Any = attributes.get(f"{prefix}id") or incoming.message_id or ""
     for name, value in (("type", wire), ("id", identity)):
-        if not isinstance(value, str) or len(value) > 256:
-            raise refusal(f"{prefix}{name}", "wrong_type", "must be text of at most 256 characters")
+        if not isinstance(value, str) or len(value) > _LONGEST:
+            raise refusal(f"{prefix}{name}", "wrong_type", f"must be text of at most {_LONGEST} characters")
     source = str(attributes.get(f"{prefix}source") or incoming.app_id or incoming.user_id or "unknown")
     return (
         Meta(
@@ -125,7 +126,7 @@ def _unwrapped(incoming: Incoming) -> tuple[Mapping[str, Any], bytes]:
         data = JSONFormat().write_data(event.get_data(), "application/json")
     except (BaseCloudEventException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise refusal("", "not_a_cloudevent", f"not a CloudEvent in structured mode: {error}") from None
-    return attributes, data if isinstance(data, bytes) else data.encode()
+    return attributes, data if isinstance(data, bytes) else str(data).encode()
 
 
 def _type_of_key(key: str) -> str:

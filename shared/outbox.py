@@ -72,9 +72,7 @@ class Record:
             cause=document["cause"],
             traceparent=document["trace"],
         )
-        return cls(
-            document["n"], meta, document["exchange"], document["key"], document["body"], document.get("sent")
-        )
+        return cls(document["n"], meta, document["exchange"], document["key"], document["body"], document.get("sent"))
 
     def outgoing(self) -> Outgoing:
         """Ready to be sent."""

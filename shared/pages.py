@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from shared.problems import refusal
+from shared.contracts.refusal import refusal
 
 DEFAULT_LIMIT = 50
 MOST = 500

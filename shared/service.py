@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import structlog
 import uvicorn
@@ -22,13 +22,13 @@ from shared.catalogue import CatalogueError
 from shared.consumer import Consumer, Router, Tools
 from shared.contracts.envelope import Contract, Meta
 from shared.contracts.ledger import AccessGranted, AccessRevoked
+from shared.contracts.refusal import refusal
 from shared.dead_letters import BY_TIME, DeadLetters, Reason
 from shared.documents import Collection, Database, Index, StorageUnavailable
 from shared.identity import new_id
 from shared.messages import Incoming
 from shared.outbox import CHANGED, UNSENT, Outbox
 from shared.pages import decode_cursor, page
-from shared.problems import refusal
 from shared.sealing import Lookup, Sealer
 from shared.settings import Settings, SettingsError
 from shared.telemetry import Telemetry, configure_logs
@@ -117,13 +117,16 @@ class Runtime:
 
     def consume(self, router: Router[House], house: House) -> None:
         """Hand what comes into the service's queues to the router's handlers."""
+        router = router.copy()
         router.event(AccessGranted)(self._granted)
         router.event(AccessRevoked)(self._revoked)
         attempts = self.database.collection("attempts")
         tools = Tools(self.bus, self.dead_letters, attempts, self.telemetry, self.clock)
         commands, events = router.bindings()
-        for binding, routes in ((commands, router.commands), (events, router.events)):
-            consumer: Consumer[House] = Consumer(house, dict(routes), tools)
+        for binding, consumer in (
+            (commands, Consumer(house, router.commands, tools)),
+            (events, Consumer(house, router.events, tools)),
+        ):
             self._consumers.append(consumer)
             self.bus.subscribe(binding, consumer.receive)
         self.bus.subscribe_dead_letters(self._dead_lettered)
@@ -188,11 +191,11 @@ class Runtime:
         self.ready = True
         log.info("ready")
 
-    async def _granted(self, _: Any, event: AccessGranted, meta: Meta) -> None:
+    async def _granted(self, _: Any, event: AccessGranted, __: Meta) -> None:
         principal = Principal.model_validate({**event.model_dump(), "name": event.name})
         await self.tokens.grant(event.token_hash, principal, event.expires)
 
-    async def _revoked(self, _: Any, event: AccessRevoked, meta: Meta) -> None:
+    async def _revoked(self, _: Any, event: AccessRevoked, __: Meta) -> None:
         await self.tokens.revoke(event.token_hash)
 
     async def _dead_lettered(self, incoming: Incoming, receipt: Receipt) -> None:
@@ -203,8 +206,18 @@ class Runtime:
         meta = Meta(incoming.message_id or "", incoming.type or "", incoming.app_id or "", self.clock(), "")
         origin = str(first.get("queue", incoming.queue))
         aside = Incoming(
-            origin, incoming.exchange, incoming.key, incoming.body, incoming.headers, incoming.content_type,
-            incoming.type, incoming.message_id, incoming.correlation_id, None, incoming.app_id, incoming.user_id,
+            origin,
+            incoming.exchange,
+            incoming.key,
+            incoming.body,
+            incoming.headers,
+            incoming.content_type,
+            incoming.type,
+            incoming.message_id,
+            incoming.correlation_id,
+            None,
+            incoming.app_id,
+            incoming.user_id,
             incoming.timestamp,
         )
         try:
@@ -225,17 +238,29 @@ class ReplaySpan(Contract):
     queue: str | None = None
 
 
-def build_app(runtime: Runtime, *, on_start: Sequence[Callable[[], Awaitable[None]]] = ()) -> FastAPI:
+class Part(Protocol):
+    """Something that a service starts and stops beside its runtime."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End."""
+
+
+def build_app(runtime: Runtime, *parts: Part) -> FastAPI:
     """The service's HTTP application: probes and the operator's routes; the service adds its own."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await runtime.start()
-        for hook in on_start:
-            await hook()
+        for part in parts:
+            await part.start()
         try:
             yield
         finally:
+            for part in parts:
+                await part.stop()
             await runtime.stop()
 
     app = create_app(runtime.name, runtime.telemetry, lifespan=lifespan)
@@ -246,7 +271,7 @@ def build_app(runtime: Runtime, *, on_start: Sequence[Callable[[], Awaitable[Non
         principal.require("operator")
         return principal
 
-    Operator = Annotated[Principal, Depends(operator)]  # noqa: N806
+    Operator = Annotated[Principal, Depends(operator)]
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
@@ -344,6 +369,3 @@ async def _not_ready(runtime: Runtime) -> str | None:
 def _show_dead_letter(document: dict[str, Any]) -> dict[str, Any]:
     shown = {name: value for name, value in document.items() if name not in ("_id", "v")}
     return {"id": document["_id"], **shown}
-
-
-

@@ -65,7 +65,9 @@ class Telemetry:
         self._seconds = Histogram(
             "doorstep_message_seconds", "Time from delivery to outcome", ["type"], registry=self.registry
         )
-        self.events_sent = Counter("doorstep_events_sent_total", "Events confirmed by the broker", registry=self.registry)
+        self.events_sent = Counter(
+            "doorstep_events_sent_total", "Events confirmed by the broker", registry=self.registry
+        )
         self.dead_letters = Counter("doorstep_dead_letters_total", "Messages kept aside", registry=self.registry)
         self.unsent = Gauge("doorstep_unsent_documents", "Documents with unconfirmed events", registry=self.registry)
         self.due = Gauge("doorstep_timers_due", "Due dates that have passed", registry=self.registry)

@@ -96,6 +96,6 @@ class Periodic:
                     raise
                 log.warning("will look again later", timer=self._name, reason="the connection was lost")
             # A mistake in one round must not end all later ones: what is due stays due.
-            except Exception:  # noqa: BLE001
+            except Exception:
                 log.exception("a round failed", timer=self._name)
             await asyncio.sleep(self._pause)

@@ -15,9 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.access import Principal, TokenRegister
 from shared.bus import BrokerUnavailable, NotTaken, Unroutable
 from shared.contracts.envelope import BODY_LIMIT, Contract, Problem
+from shared.contracts.refusal import Refusal, refusal
 from shared.documents import StorageConflict, StorageUnavailable
 from shared.pages import DEFAULT_LIMIT, MOST
-from shared.problems import Refusal, as_json, parse, refusal
+from shared.problems import as_json, parse
 from shared.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)

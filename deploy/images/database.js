@@ -28,8 +28,8 @@ if (!known) {
 }
 
 for (const service of ["intake", "dispatch", "notification", "ledger"]) {
-  const own = db.getSiblingDB(service);
-  const user = { pwd: read(`/run/secrets/mongo-${service}`), roles: [{ role: "readWrite", db: service }] };
-  if (own.getUser(service)) own.updateUser(service, user);
-  else own.createUser({ user: service, ...user });
+  const role = { role: "readWrite", db: `doorstep_${service}` };
+  const user = { pwd: read(`/run/secrets/mongo-${service}`), roles: [role] };
+  if (admin.getUser(service)) admin.updateUser(service, user);
+  else admin.createUser({ user: service, ...user });
 }

@@ -10,6 +10,7 @@ COMMANDS: dict[str, type[Command]] = {
 """Every command by wire type."""
 
 EVENTS: dict[str, type[Event]] = {
-    event.wire: event for event in (*intake.EVENTS, *dispatch.EVENTS, *notification.EVENTS, *ledger.EVENTS, *audit.EVENTS)
+    event.wire: event
+    for event in (*intake.EVENTS, *dispatch.EVENTS, *notification.EVENTS, *ledger.EVENTS, *audit.EVENTS)
 }
 """Every event by wire type."""

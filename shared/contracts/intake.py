@@ -6,7 +6,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Name, Needs, Note, Phone, Slug
+from shared.contracts.envelope import (
+    BuildingNumber,
+    Command,
+    Contract,
+    Event,
+    Identifier,
+    Name,
+    Needs,
+    Note,
+    Phone,
+    Slug,
+)
 
 Urgency = Literal["normal", "soon", "urgent"]
 RequestState = Literal["created", "offered", "assigned", "under_way", "completed", "failed", "cancelled", "merged"]

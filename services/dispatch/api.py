@@ -1,0 +1,224 @@
+"""HTTP in: for workers, coordinators, operators."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, Query, Request
+
+from services.dispatch import handlers
+from services.dispatch.domain.task import TAKEN, Task
+from services.dispatch.handlers import Dispatch
+from shared.access import LEADERS, STAFF, Principal
+from shared.contracts.dispatch import (
+    AcceptTask,
+    ClaimTask,
+    CompleteTask,
+    CoverGrid,
+    DeclineTask,
+    FailTask,
+    HandOverTask,
+    RegisterWorker,
+    ReopenTask,
+    StartTask,
+    TaskAnswer,
+    TaskCommand,
+    TaskState,
+)
+from shared.contracts.envelope import Meta
+from shared.contracts.intake import RequestDetails
+from shared.contracts.ledger import RegistrationAnswer
+from shared.contracts.refusal import refusal
+from shared.documents import Document
+from shared.pages import decode_cursor, page
+from shared.web import After, Limit, body
+
+PREFIX = "/api/dispatch"
+VERBS: dict[str, tuple[type[TaskCommand], Any]] = {
+    "claim": (ClaimTask, handlers.accept),
+    "accept": (AcceptTask, handlers.accept),
+    "decline": (DeclineTask, handlers.decline),
+    "start": (StartTask, handlers.start),
+    "hand-over": (HandOverTask, handlers.hand_over),
+    "complete": (CompleteTask, handlers.complete),
+    "fail": (FailTask, handlers.fail),
+    "reopen": (ReopenTask, handlers.reopen),
+}
+Verb = Literal["claim", "accept", "decline", "start", "hand-over", "complete", "fail", "reopen"]
+
+
+def add_routes(app: FastAPI, house: Dispatch) -> None:
+    """Put dispatch's routes on the application."""
+    Somebody = Annotated[Principal, Depends(house.runtime.guard.somebody)]
+    Name = Annotated[str | None, Query(max_length=128)]
+
+    @app.get(f"{PREFIX}/tasks", tags=["tasks"])
+    async def tasks(
+        who: Somebody,
+        limit: Limit = 50,
+        after: After = None,
+        community: Name = None,
+        grid: Name = None,
+        worker: Name = None,
+        request_id: Name = None,
+        state: TaskState | None = None,
+        is_open: Annotated[bool | None, Query(alias="open")] = None,
+    ) -> dict[str, Any]:
+        """Tasks within the token's place: the most urgent first, then the longest waiting. No personal data."""
+        who.require(*STAFF, "source")
+        if not who.covers(who.community or community, grid) and grid is not None:
+            raise refusal("grid", "forbidden", f"grid {grid} is not within this token's place", status=403)
+        place = decode_cursor(after, (int, datetime, str))
+        found = await house.store.page(
+            community=who.community or community,
+            grids=(grid,) if grid else who.grids,
+            worker=worker,
+            state=state,
+            is_open=is_open,
+            request_id=request_id,
+            limit=limit + 1,
+            after=(place[0], place[1], place[2]) if place else None,
+        )
+        return page(found, limit, _place_of, lambda one: show(house.store.tasks.state(one)))
+
+    @app.get(f"{PREFIX}/walks", tags=["tasks"])
+    async def walks(who: Somebody, worker: Name = None) -> dict[str, Any]:
+        """A worker's open tasks, those of one stairwell together: one walk each."""
+        name = _worker(who, worker)
+        found = await house.store.page(worker=name, is_open=True, community=who.community, limit=500)
+        stairs: dict[str, list[dict[str, Any]]] = {}
+        for document in found:
+            task = house.store.tasks.state(document)
+            stairs.setdefault(task.facts.stairwell if task.facts else "", []).append(show(task))
+        return {
+            "items": [
+                {"walk": key[:12], "building": tasks[0]["building"], "tasks": tasks} for key, tasks in stairs.items()
+            ],
+            "next": None,
+        }
+
+    @app.get(f"{PREFIX}/tasks/{{task_id}}", tags=["tasks"])
+    async def one_task(who: Somebody, task_id: str) -> dict[str, Any]:
+        """One task. Name, phone, door and list are opened for who has it and for who leads; the opening is noted."""
+        task = await house.store.tasks.get(task_id)
+        if task is None or task.facts is None or not _may_see(who, task):
+            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        shown = show(task)
+        if who.role in LEADERS or (task.state in TAKEN and task.worker == who.worker):
+            await house.runtime.openings.note(
+                who,
+                f"task:{task_id}",
+                "delivery",
+                community=task.facts.community,
+                grid=task.facts.grid,
+                request_id=task.request_id,
+            )
+            sealed = house.runtime.sealer.open(task.facts.sealed, f"request:{task.request_id}")
+            shown["details"] = RequestDetails.model_validate_json(sealed).model_dump(mode="json", by_alias=True)
+        return shown
+
+    @app.post(f"{PREFIX}/tasks/{{task_id}}/{{verb}}", response_model=TaskAnswer, tags=["tasks"])
+    async def act(who: Somebody, task_id: str, verb: Verb, request: Request) -> TaskAnswer:
+        """Make a move on a task. Sent again with the same `command_id`, it changes nothing and answers `duplicate`."""
+        who.require(*STAFF)
+        contract, handler = VERBS[verb]
+        given = {"task_id": task_id}
+        if not who.leads():
+            given["worker"] = _worker(who, None)
+        command = await body(request, contract, **given)
+        if command.worker is None and who.worker is not None:
+            command = command.model_copy(update={"worker": who.worker})
+        task = await house.store.tasks.get(task_id)
+        if task is None or task.facts is None or not _may_see(who, task):
+            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        answer: TaskAnswer = await handler(house, command, _meta(house, request, contract.wire), leads=who.leads())
+        return answer
+
+    @app.post(f"{PREFIX}/workers", response_model=RegistrationAnswer, status_code=202, tags=["workers"])
+    async def register(who: Somebody, request: Request) -> RegistrationAnswer:
+        """Enter somebody who helps."""
+        who.require(*LEADERS)
+        command = await body(request, RegisterWorker)
+        if not who.covers(command.community, None):
+            raise refusal("community", "forbidden", "not within this token's place", status=403)
+        return await handlers.register_worker(house, command, _meta(house, request, RegisterWorker.wire))
+
+    @app.post(f"{PREFIX}/grids/{{community}}/{{grid}}/cover", response_model=RegistrationAnswer, tags=["workers"])
+    async def cover(who: Somebody, community: str, grid: str, request: Request) -> RegistrationAnswer:
+        """Hand a whole grid to another worker in one step, open work included; to its own worker: hand it back."""
+        who.require(*LEADERS)
+        if not who.covers(community, None):
+            raise refusal("community", "forbidden", "not within this token's place", status=403)
+        command = await body(request, CoverGrid, community=community, grid=grid)
+        return await handlers.cover_grid(house, command, _meta(house, request, CoverGrid.wire))
+
+    @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
+    async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
+        """Every task by the id of its request, with the events that it raised; `doorstep verify` compares."""
+        who.require("operator")
+        place = decode_cursor(after, (str,))
+        found = await house.store.reconciliation(place[0] if place else "", limit + 1)
+        return page(found, limit, lambda one: (one["state"]["request_id"],), _reconciled)
+
+
+def show(task: Task) -> dict[str, Any]:
+    """A task as staff see it in a list: no personal data."""
+    facts = task.facts
+    if facts is None:
+        return {"id": task.task_id, "request_id": task.request_id, "state": task.state, "worker": None}
+    return {
+        "id": task.task_id,
+        "request_id": task.request_id,
+        "kind": facts.kind,
+        "community": facts.community,
+        "grid": facts.grid,
+        "building": facts.building,
+        "walk": facts.stairwell[:12],
+        "state": task.state,
+        "worker": task.worker,
+        "offered_to": task.role if task.state == "offered" else None,
+        "step": task.step,
+        "priority": task.priority,
+        "urgency": facts.urgency,
+        "first_line": facts.first_line,
+        "needs": facts.needs,
+        "language": facts.language,
+        "contactless": facts.contactless,
+        "needs_review": facts.needs_review,
+        "due_at": task.due_at,
+        "created_at": task.created_at,
+    }
+
+
+def _may_see(who: Principal, task: Task) -> bool:
+    if task.facts is None or who.role not in STAFF:
+        return False
+    if who.worker is not None and task.worker == who.worker:
+        return True
+    return who.covers(task.facts.community, task.facts.grid) or (who.leads() and who.community is None)
+
+
+def _worker(who: Principal, asked: str | None) -> str:
+    name = asked if who.leads() and asked else who.worker
+    if name is None:
+        raise refusal("worker", "required", "this token belongs to no worker; say which worker is meant", status=422)
+    return name
+
+
+def _meta(house: Dispatch, request: Request, wire: str) -> Meta:
+    return Meta("", wire, "http", house.runtime.clock(), "", traceparent=request.headers.get("traceparent", ""))
+
+
+def _place_of(document: Document) -> tuple[int, datetime, str]:
+    state = document["state"]
+    return state["priority"], state["created_at"], document["_id"]
+
+
+def _reconciled(document: Document) -> dict[str, Any]:
+    state = document["state"]
+    return {
+        "request_id": state["request_id"],
+        "state": state["state"],
+        "known": state.get("facts") is not None,
+        "events": [{"id": one["id"], "type": one["type"]} for one in document["history"]],
+        "unsent": len(document["unsent"]),
+    }

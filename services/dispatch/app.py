@@ -1,0 +1,28 @@
+"""The composition root of dispatch: settings in, a ready service out."""
+
+from fastapi import FastAPI
+
+from services.dispatch.api import add_routes
+from services.dispatch.handlers import Dispatch, lapse, router
+from services.dispatch.store import Store
+from shared.catalogue import load
+from shared.contracts.catalogue import Kinds
+from shared.service import Runtime, build_app, run
+from shared.settings import Settings
+
+
+def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
+    """The service. A test hands in a runtime with its own clock."""
+    runtime = runtime or Runtime("dispatch", settings)
+    kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
+    house = Dispatch(runtime, Store(runtime), kinds)
+    runtime.consume(router, house)
+    runtime.every("due dates", lambda: lapse(house), pause=0.5)
+    runtime.count_due(lambda: house.store.count_due(runtime.clock()))
+    app = build_app(runtime)
+    add_routes(app, house)
+    return app
+
+
+if __name__ == "__main__":
+    run(build, "dispatch")

@@ -1,0 +1,112 @@
+"""Documents of dispatch: tasks, workers, grids."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
+from services.dispatch.domain.task import Roster, Task
+from shared.contracts.intake import RequestFacts
+from shared.documents import Document, Index
+from shared.service import Runtime
+
+_ORDER = (("state.priority", -1), ("state.created_at", 1), ("_id", 1))
+OF_REQUEST = Index((("state.request_id", 1),))
+LIST = Index((("state.open", 1), ("state.facts.community", 1), *_ORDER))
+OF_GRID = Index((("state.open", 1), ("state.facts.grid", 1), *_ORDER))
+OF_WORKER = Index((("state.open", 1), ("state.worker", 1), *_ORDER))
+OF_STATE = Index((("state.state", 1), *_ORDER))
+DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
+
+
+class Store:
+    """What dispatch keeps."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.tasks = runtime.aggregates(
+            "tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, OF_GRID, OF_WORKER, OF_STATE, DUE]
+        )
+        self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id)
+        self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}")
+
+    async def roster(self, facts: RequestFacts) -> Roster:
+        """Who can be asked for a request there."""
+        grid, coordinators = await asyncio.gather(
+            self.grids.get(f"{facts.community}/{facts.grid}"), self.grids.get(f"{facts.community}/{COORDINATORS}")
+        )
+        return Roster(
+            responsible=grid.worker if grid else None, coordinator=coordinators.worker if coordinators else None
+        )
+
+    async def due(self, now: datetime, limit: int) -> list[tuple[str, Task]]:
+        """Tasks whose offer or lease has run out, longest first."""
+        found = await self.tasks.collection.find(
+            {"state.due_at": {"$lte": now}}, sort=[("state.due_at", 1)], limit=limit, fields={"history": 0}
+        )
+        return [(one["_id"], self.tasks.state(one)) for one in found]
+
+    async def count_due(self, now: datetime) -> int:
+        """How many have run out."""
+        return await self.tasks.collection.count({"state.due_at": {"$lte": now}})
+
+    async def held(self, community: str, grid: str, worker: str) -> list[tuple[str, Task]]:
+        """Open tasks of a grid that `worker` is asked for or has, first of the list first."""
+        found = await self.tasks.collection.find(
+            {"state.open": True, "state.worker": worker, "state.facts.community": community, "state.facts.grid": grid},
+            sort=list(_ORDER),
+            fields={"history": 0},
+        )
+        return [(one["_id"], self.tasks.state(one)) for one in found]
+
+    async def page(
+        self,
+        *,
+        community: str | None = None,
+        grids: tuple[str, ...] = (),
+        worker: str | None = None,
+        state: str | None = None,
+        is_open: bool | None = None,
+        request_id: str | None = None,
+        limit: int,
+        after: tuple[int, datetime, str] | None = None,
+    ) -> list[Document]:
+        """Tasks, first of the list first: priority, then age."""
+        query: dict[str, Any] = {
+            name: value
+            for name, value in (
+                ("state.request_id", request_id),
+                ("state.state", state),
+                ("state.open", is_open),
+                ("state.worker", worker),
+                ("state.facts.community", community),
+            )
+            if value is not None
+        }
+        if state is None and is_open is None and request_id is None:
+            query["state.open"] = {"$in": [True, False]}
+        if grids:
+            query["state.facts.grid"] = {"$in": list(grids)}
+        if after is not None:
+            priority, at, task_id = after
+            query["$or"] = [
+                {"state.priority": {"$lt": priority}},
+                {"state.priority": priority, "state.created_at": {"$gt": at}},
+                {"state.priority": priority, "state.created_at": at, "_id": {"$gt": task_id}},
+            ]
+        return await self.tasks.collection.find(query, sort=list(_ORDER), limit=limit, fields={"history": 0})
+
+    async def reconciliation(self, after: str, limit: int) -> list[Document]:
+        """Every task by the id of its request."""
+        return await self.tasks.collection.find(
+            {"state.request_id": {"$gt": after}},
+            sort=[("state.request_id", 1)],
+            limit=limit,
+            fields={
+                "state.request_id": 1,
+                "state.state": 1,
+                "state.facts.request_id": 1,
+                "history.type": 1,
+                "history.id": 1,
+                "unsent": 1,
+            },
+        )

@@ -1,0 +1,235 @@
+"""Messages in: commands for requests, and what the other services tell."""
+
+from dataclasses import dataclass
+
+from services.intake.domain import request as rules
+from services.intake.store import Store
+from shared.aggregates import Outcome
+from shared.consumer import Router
+from shared.contracts.catalogue import Kinds
+from shared.contracts.dispatch import DeliveryEvent
+from shared.contracts.envelope import Meta
+from shared.contracts.intake import (
+    AmendRequest,
+    CancelRequest,
+    RequestAnswer,
+    RequestCreated,
+    RequestDetails,
+    RequestFacts,
+    SubmitRequest,
+    SubmitStatus,
+)
+from shared.contracts.ledger import BuildingRegistered, PersonRegistered, PersonUpdated
+from shared.contracts.refusal import refusal
+from shared.identity import derived_id
+from shared.sealing import Lookup
+from shared.service import Runtime
+
+router: Router["Intake"] = Router("intake")
+
+_DETAILS = set(RequestDetails.model_fields)
+_CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The service, as its handlers know it."""
+
+    runtime: Runtime
+    store: Store
+    kinds: Kinds
+
+
+@router.command(SubmitRequest)
+async def submit(house: Intake, command: SubmitRequest, meta: Meta, by: str = "amqp") -> RequestAnswer:
+    """A need from another system, a form, a call."""
+    runtime = house.runtime
+    request_id = request_id_of(command)
+    submission = rules.Submission(
+        created=await understand(house, command, request_id),
+        fingerprint=runtime.lookup.blind("request", command.model_dump_json()),
+        tracking_code=tracking_code(runtime.lookup, request_id),
+        submitted_by=by,
+    )
+    now = runtime.clock()
+    cause = Meta(meta.id or request_id, meta.type, meta.source, meta.time, request_id, traceparent=meta.traceparent)
+    outcome = await house.store.requests.update(
+        request_id, lambda request: rules.submit(request, submission, now), cause, new=True
+    )
+    return answer(outcome)
+
+
+@router.command(AmendRequest)
+async def amend(house: Intake, command: AmendRequest, meta: Meta) -> RequestAnswer:
+    """The need changed."""
+    request = rules.known(await house.store.requests.get(command.request_id))
+    facts = await changed(house, command, request)
+    outcome = await house.store.requests.update(
+        command.request_id, lambda current: rules.amend(current, facts), _cause(command.command_id, meta)
+    )
+    return answer(outcome)
+
+
+@router.command(CancelRequest)
+async def cancel(house: Intake, command: CancelRequest, meta: Meta) -> RequestAnswer:
+    """The need is gone."""
+    outcome = await house.store.requests.update(command.request_id, rules.cancel, _cause(command.command_id, meta))
+    return answer(outcome)
+
+
+@router.event(*rules.STATE_AFTER)
+async def observe(house: Intake, event: DeliveryEvent, meta: Meta) -> None:
+    """Dispatch tells how it goes."""
+    await house.store.requests.update(
+        event.request_id, lambda request: rules.observe(request, event, meta.sequence, meta.time), meta
+    )
+
+
+@router.event(BuildingRegistered)
+async def remember_building(house: Intake, event: BuildingRegistered, _: Meta) -> None:
+    """A building belongs to a grid."""
+    await house.store.put_building(event.community or "", event.building, event.grid or "")
+
+
+@router.event(PersonRegistered, PersonUpdated)
+async def remember_person(house: Intake, event: PersonRegistered, meta: Meta) -> None:
+    """Somebody can be recognised."""
+    await house.store.put_person(event, meta.sequence)
+
+
+async def understand(house: Intake, command: SubmitRequest, request_id: str) -> RequestCreated:
+    """What a request means here: its grid, its person, how urgent it is.
+
+    Raises:
+        Refusal: a kind of help that the catalogue does not have.
+    """
+    kind = house.kinds.kinds.get(command.kind)
+    if kind is None:
+        raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
+    urgency = command.urgency or kind.urgency
+    place = await _place(house, command.community, command)
+    needs = tuple(dict.fromkeys((*command.resident.needs, *place.needs)))
+    runtime = house.runtime
+    return RequestCreated.model_construct(
+        request_id=request_id,
+        kind=command.kind,
+        community=command.community,
+        grid=place.grid,
+        building=command.address.building,
+        stairwell=runtime.lookup.stairwell(command.community, command.address.building, command.address.unit),
+        household=place.household,
+        person=place.person,
+        urgency=urgency,
+        priority=rules.priority(urgency, first_line=place.first_line, needs=needs),
+        first_line=place.first_line,
+        needs=needs,
+        language=command.resident.language or place.language,
+        opens=command.window.opens if command.window else None,
+        closes=command.window.closes if command.window else None,
+        contactless=command.contactless,
+        needs_review=place.needs_review,
+        source=command.source,
+        sealed=runtime.sealer.seal(command.model_dump_json(by_alias=True, include=_DETAILS), f"request:{request_id}"),
+    )
+
+
+async def changed(house: Intake, command: AmendRequest, request: rules.Request) -> RequestFacts:
+    """The facts of a request as an amendment makes them."""
+    facts = request.facts
+    if facts is None:
+        raise refusal("request_id", "unknown_request", "there is no request of this id", status=404)
+    runtime = house.runtime
+    context = f"request:{request.request_id}"
+    before = RequestDetails.model_validate_json(runtime.sealer.open(facts.sealed, context))
+    details = before.model_copy(update=rules.changed_details(command))
+    urgency = command.urgency or facts.urgency
+    place = await _place(house, facts.community or "", details)
+    return facts.model_copy(
+        update={
+            "grid": place.grid,
+            "building": details.address.building,
+            "stairwell": runtime.lookup.stairwell(
+                facts.community or "", details.address.building, details.address.unit
+            ),
+            "household": place.household,
+            "person": place.person,
+            "urgency": urgency,
+            "first_line": place.first_line,
+            "priority": rules.priority(urgency, first_line=place.first_line, needs=facts.needs),
+            "opens": command.window.opens if command.window else facts.opens,
+            "closes": command.window.closes if command.window else facts.closes,
+            "needs_review": place.needs_review,
+            "sealed": runtime.sealer.seal(details.model_dump_json(by_alias=True), context),
+        }
+    )
+
+
+def request_id_of(command: SubmitRequest) -> str:
+    """`source` and `source_id` name a request, for ever."""
+    return derived_id("request", command.source, command.source_id)
+
+
+def tracking_code(lookup: Lookup, request_id: str) -> str:
+    """Ten characters that a resident can read out on the phone."""
+    number = int(lookup.blind("tracking code", request_id), 16)
+    letters = []
+    for _ in range(10):
+        number, position = divmod(number, len(_CODE_ALPHABET))
+        letters.append(_CODE_ALPHABET[position])
+    return "".join(letters)
+
+
+def answer(outcome: Outcome[rules.Request]) -> RequestAnswer:
+    """What the sender is told."""
+    request = rules.known(outcome.state)
+    status: SubmitStatus
+    if not outcome.changed:
+        status = "duplicate"
+    elif request.facts is not None and request.facts.needs_review:
+        status = "needs_review"
+    else:
+        status = "accepted"
+    return RequestAnswer.model_construct(
+        request_id=request.request_id, status=status, tracking_code=request.tracking_code or ""
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    household: str
+    grid: str | None
+    person: str | None
+    first_line: bool
+    language: str | None
+    needs: tuple[str, ...]
+    needs_review: tuple[str, ...]
+
+
+async def _place(house: Intake, community: str, details: RequestDetails) -> _Place:
+    """Where a door is, and who is known to live behind it."""
+    lookup, address, resident = house.runtime.lookup, details.address, details.resident
+    household = lookup.household(community, address.building, address.unit, address.room)
+    lookups = []
+    if resident.name:
+        lookups.append(lookup.resident(household, resident.name))
+    if resident.phone:
+        lookups.append(lookup.phone(community, resident.phone))
+    grid = await house.store.grid_of(community, address.building)
+    person = await house.store.person(lookups)
+    needs_review: tuple[str, ...] = ()
+    if grid is None:
+        known = await house.store.knows(community)
+        needs_review = ("unknown_building" if known else "unknown_community",)
+    return _Place(
+        household=household,
+        grid=grid,
+        person=person["person"] if person else None,
+        first_line=bool(person and person["first_line"]),
+        language=person["language"] if person else None,
+        needs=tuple(person["needs"]) if person else (),
+        needs_review=needs_review,
+    )
+
+
+def _cause(command_id: str, meta: Meta) -> Meta:
+    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

@@ -1,0 +1,109 @@
+"""Documents of intake: requests, and its own copies of what it must know of places and people."""
+
+from datetime import datetime
+from typing import Any
+
+from services.intake.domain.request import Request
+from shared.contracts.ledger import PersonRegistered
+from shared.documents import Document, Index
+from shared.service import Runtime
+
+LIST = Index((("state.facts.community", 1), ("state.created_at", -1), ("_id", 1)))
+LIST_OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("state.created_at", -1), ("_id", 1)))
+TO_REVIEW = Index((("state.created_at", -1), ("_id", 1)), where={"state.facts.needs_review.0": {"$exists": True}})
+LIST_ALL = Index((("state.created_at", -1), ("_id", 1)))
+
+
+class Store:
+    """What intake keeps."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.requests = runtime.aggregates(
+            "requests", Request, lambda one: one.request_id, [LIST, LIST_OF_GRID, LIST_ALL, TO_REVIEW]
+        )
+        self._buildings = runtime.collection("buildings")
+        self._communities = runtime.collection("communities")
+        self._people = runtime.collection("people")
+        self._keys = runtime.collection("idempotency_keys")
+
+    async def grid_of(self, community: str, building: str) -> str | None:
+        """The grid that a building belongs to, or None."""
+        document = await self._buildings.get(f"{community}/{building}")
+        return document["grid"] if document else None
+
+    async def knows(self, community: str) -> bool:
+        """Whether any building of the community is registered."""
+        return await self._communities.get(community) is not None
+
+    async def put_building(self, community: str, building: str, grid: str) -> None:
+        """Remember where a building belongs."""
+        await self._communities.put(community, {"known": True})
+        await self._buildings.put(f"{community}/{building}", {"grid": grid})
+
+    async def person(self, lookups: list[str]) -> Document | None:
+        """Who is found by the first of the blind indexes that is known."""
+        for lookup in lookups:
+            found = await self._people.get(lookup)
+            if found is not None:
+                return found
+        return None
+
+    async def put_person(self, event: PersonRegistered, sequence: int) -> None:
+        """Remember how to recognise somebody, unless something newer is known."""
+        for lookup in event.lookups:
+            known = await self._people.get(lookup)
+            if known is None or known["sequence"] < sequence or known["person"] != event.person_id:
+                await self._people.put(
+                    lookup,
+                    {
+                        "person": event.person_id,
+                        "first_line": event.first_line,
+                        "language": event.language,
+                        "needs": list(event.needs),
+                        "sequence": sequence,
+                    },
+                )
+
+    async def request_of_key(self, key: str, request_id: str) -> str:
+        """The request that an idempotency key stands for; this one if the key is new."""
+        document = await self._keys.get(key)
+        if document is None:
+            await self._keys.put(key, {"request": request_id})
+            return request_id
+        return str(document["request"])
+
+    async def page(
+        self,
+        *,
+        community: str | None,
+        grids: tuple[str, ...],
+        needs_review: bool,
+        limit: int,
+        after: tuple[datetime, str] | None,
+    ) -> list[Document]:
+        """Requests, newest first."""
+        query: dict[str, Any] = {}
+        if community is not None:
+            query["state.facts.community"] = community
+        if grids:
+            query["state.facts.grid"] = {"$in": list(grids)}
+        if needs_review:
+            query["state.facts.needs_review.0"] = {"$exists": True}
+        if after is not None:
+            at, request_id = after
+            query["$or"] = [
+                {"state.created_at": {"$lt": at}},
+                {"state.created_at": at, "_id": {"$gt": request_id}},
+            ]
+        return await self.requests.collection.find(
+            query, sort=[("state.created_at", -1), ("_id", 1)], limit=limit, fields={"history": 0}
+        )
+
+    async def reconciliation(self, after: str, limit: int) -> list[Document]:
+        """Every request by id: its state, and the events that it raised."""
+        return await self.requests.collection.find(
+            {"_id": {"$gt": after}},
+            sort=[("_id", 1)],
+            limit=limit,
+            fields={"state.state": 1, "state.facts.request_id": 1, "history.type": 1, "history.id": 1, "unsent": 1},
+        )

@@ -1,0 +1,183 @@
+"""HTTP in: the book, for those who may read it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+
+from services.ledger import handlers
+from services.ledger.domain.entry import Link, chain
+from services.ledger.handlers import Ledger
+from services.ledger.store import fact_of
+from shared.access import LEADERS, STAFF, Principal
+from shared.contracts.envelope import UNKNOWN, Meta
+from shared.contracts.ledger import (
+    GrantAccess,
+    PersonDetails,
+    RegisterBuilding,
+    RegisterPerson,
+    RegistrationAnswer,
+    RevokeAccess,
+)
+from shared.contracts.refusal import refusal
+from shared.documents import Document
+from shared.pages import decode_cursor, page
+from shared.web import After, Limit, body
+
+PREFIX = "/api/ledger"
+
+
+def add_routes(app: FastAPI, house: Ledger) -> None:
+    """Put the ledger's routes on the application."""
+    Somebody = Annotated[Principal, Depends(house.runtime.guard.somebody)]
+    Name = Annotated[str | None, Query(max_length=128)]
+
+    @app.get(f"{PREFIX}/entries", tags=["entries"])
+    async def entries(
+        who: Somebody,
+        limit: Limit = 50,
+        after: After = None,
+        community: Name = None,
+        type: Name = None,  # noqa: A002
+        request_id: Name = None,
+    ) -> dict[str, Any]:
+        """Entries: those of one request from its beginning, else the newest first."""
+        who.require(*LEADERS)
+        place = decode_cursor(after, (datetime, str))
+        found = await house.store.page(
+            community=who.community or community,
+            kind=type,
+            request_id=request_id,
+            limit=limit + 1,
+            after=(place[0], place[1]) if place else None,
+        )
+        return page(found, limit, lambda one: (one["at"], one["_id"]), _show_entry)
+
+    @app.get(f"{PREFIX}/people", tags=["people"])
+    async def people(
+        who: Somebody, limit: Limit = 50, after: After = None, community: Name = None, first_line: bool = False
+    ) -> dict[str, Any]:
+        """People within the token's place, without their personal data."""
+        who.require(*STAFF)
+        place = decode_cursor(after, (str,))
+        found = await house.store.people_page(
+            community=who.community or community,
+            grids=who.grids,
+            first_line=first_line,
+            limit=limit + 1,
+            after=place[0] if place else None,
+        )
+        return page(found, limit, lambda one: (one["_id"],), _show_person)
+
+    @app.get(f"{PREFIX}/people/{{person_id}}", tags=["people"])
+    async def person(who: Somebody, person_id: str) -> dict[str, Any]:
+        """One person with what is sealed, for who leads; the opening is noted."""
+        who.require(*LEADERS)
+        known = await house.store.people.get(person_id)
+        if known is None or not who.covers(known.facts.community, known.facts.grid):
+            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        await house.runtime.openings.note(
+            who, f"person:{person_id}", "people", community=known.facts.community, grid=known.facts.grid
+        )
+        sealed = house.runtime.sealer.open(known.facts.sealed, f"person:{person_id}")
+        details = PersonDetails.model_validate_json(sealed).model_dump(mode="json")
+        return {**_facts(known.facts.model_dump()), "details": details}
+
+    @app.get(f"{PREFIX}/statistics", tags=["numbers"])
+    async def statistics(who: Somebody) -> dict[str, Any]:
+        """How many there are of everything."""
+        who.require(*STAFF)
+        return await house.store.statistics()
+
+    @app.post(f"{PREFIX}/buildings", status_code=202, response_model=RegistrationAnswer, tags=["people"])
+    async def register_building(who: Somebody, request: Request) -> RegistrationAnswer:
+        """Enter a building and its grid."""
+        who.require(*LEADERS)
+        command = await body(request, RegisterBuilding)
+        _within(who, command.community)
+        return await handlers.register_building(house, command, _meta(house, request, RegisterBuilding.wire))
+
+    @app.post(f"{PREFIX}/people", status_code=202, response_model=RegistrationAnswer, tags=["people"])
+    async def register_person(who: Somebody, request: Request) -> RegistrationAnswer:
+        """Enter somebody who lives here."""
+        who.require(*LEADERS)
+        command = await body(request, RegisterPerson)
+        _within(who, command.community)
+        return await handlers.register_person(house, command, _meta(house, request, RegisterPerson.wire))
+
+    @app.post(f"{PREFIX}/access", status_code=202, response_model=RegistrationAnswer, tags=["operation"])
+    async def grant(who: Somebody, request: Request) -> RegistrationAnswer:
+        """Let the bearer of a token in; only its SHA-256 is sent."""
+        who.require("operator")
+        command = await body(request, GrantAccess)
+        return await handlers.grant(house, command, _meta(house, request, GrantAccess.wire))
+
+    @app.post(
+        f"{PREFIX}/access/{{token_hash}}/revoke", status_code=202, response_model=RegistrationAnswer, tags=["operation"]
+    )
+    async def revoke(who: Somebody, token_hash: str, request: Request) -> RegistrationAnswer:
+        """Let the bearer of a token in no more."""
+        who.require("operator")
+        command = await body(request, RevokeAccess, token_hash=token_hash)
+        return await handlers.revoke(house, command, _meta(house, request, RevokeAccess.wire))
+
+    @app.get(f"{PREFIX}/chain", tags=["operation"])
+    async def verify_chain(who: Somebody) -> dict[str, Any]:
+        """Compute every hash anew and name the entries that do not fit."""
+        who.require("operator")
+        broken: list[dict[str, Any]] = []
+        count, community, link = 0, "", Link()
+        async for document in house.store.chained():
+            count += 1
+            if document["community"] != community:
+                community, link = document["community"], Link()
+            expected = chain(fact_of(document), link)
+            found = Link(sequence=document["sequence"], hash=document["hash"])
+            if (expected != found or document["previous"] != link.hash) and len(broken) < 100:
+                broken.append({"id": document["_id"], "community": community, "sequence": document["sequence"]})
+            link = found
+        return {"entries": count, "broken": broken}
+
+    @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
+    async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
+        """Which events are entered, by request; `doorstep verify` compares."""
+        who.require("operator")
+        place = decode_cursor(after, (str,))
+        found = await house.store.reconciliation(place[0] if place else "", limit + 1)
+        return page(
+            found, limit, lambda one: (one["_id"],), lambda one: {"request_id": one["_id"], "events": one["events"]}
+        )
+
+
+def _show_entry(document: Document) -> dict[str, Any]:
+    return {
+        "id": document["_id"],
+        "type": document["type"],
+        "at": document["at"],
+        "request_id": document["request_id"],
+        "community": None if document["community"] == UNKNOWN else document["community"],
+        "grid": document["grid"],
+        "source": document["source"],
+        "cause": document["cause"],
+        "sequence": document["sequence"],
+        "previous": document["previous"],
+        "hash": document["hash"],
+    }
+
+
+def _show_person(document: Document) -> dict[str, Any]:
+    return _facts(document["state"]["facts"])
+
+
+def _facts(facts: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in facts.items() if name not in ("sealed", "lookups", "person_id")}
+    return {"id": facts["person_id"], **shown}
+
+
+def _within(who: Principal, community: str) -> None:
+    if not who.covers(community, None):
+        raise refusal("community", "forbidden", f"{community} is not within this token's place", status=403)
+
+
+def _meta(house: Ledger, request: Request, wire: str) -> Meta:
+    return Meta("", wire, "http", house.runtime.clock(), "", traceparent=request.headers.get("traceparent", ""))

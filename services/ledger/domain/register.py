@@ -1,0 +1,97 @@
+"""Who lives where, and who may come in."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from shared.contracts.envelope import Event
+from shared.contracts.ledger import (
+    AccessGranted,
+    AccessRevoked,
+    BuildingRegistered,
+    GrantAccess,
+    PersonRegistered,
+    PersonUpdated,
+    RegisterPerson,
+)
+from shared.contracts.refusal import refusal
+
+FIRST_LINE_AGE = 65
+"""Years from which somebody who lives alone stands in the first line."""
+
+
+class Building(BaseModel):
+    """A building and its grid."""
+
+    community: str
+    building: str
+    grid: str
+
+
+class Person(BaseModel):
+    """Somebody on the books."""
+
+    facts: PersonRegistered
+    fingerprint: str
+    """Keyed hash of all that was said, to tell a repetition from a change."""
+
+
+class Access(BaseModel):
+    """A token that lets somebody in."""
+
+    token_hash: str
+    name: str
+    revoked: bool = False
+
+
+def register_building(
+    known: Building | None, community: str, building: str, grid: str
+) -> tuple[Building, Sequence[Event]] | None:
+    """Enter a building, or move it to another grid; None if nothing changes."""
+    if known is not None and known.grid == grid:
+        return None
+    event = BuildingRegistered(community=community, grid=grid, building=building)
+    return Building(community=community, building=building, grid=grid), [event]
+
+
+def register_person(known: Person | None, told: Person) -> tuple[Person, Sequence[Event]] | None:
+    """Enter somebody, or change what is known; None if nothing changes."""
+    if known is None:
+        return told, [told.facts]
+    if known.fingerprint == told.fingerprint:
+        return None
+    return told, [PersonUpdated.model_construct(**dict(told.facts))]
+
+
+def first_line(command: RegisterPerson, year: int) -> bool:
+    """Old and living alone: answered first."""
+    return command.lives_alone and command.birth_year is not None and year - command.birth_year >= FIRST_LINE_AGE
+
+
+def grant(known: Access | None, command: GrantAccess) -> tuple[Access, Sequence[Event]] | None:
+    """Let the bearer of a token in; None if he is."""
+    if known is not None:
+        return None
+    event = AccessGranted(
+        community=command.community,
+        token_hash=command.token_hash,
+        name=command.name,
+        role=command.role,
+        grids=command.grids,
+        worker=command.worker,
+        expires=command.expires,
+    )
+    return Access(token_hash=command.token_hash, name=command.name), [event]
+
+
+def revoke(known: Access | None) -> tuple[Access, Sequence[Event]] | None:
+    """Let the bearer in no more; None if that is so already.
+
+    Raises:
+        Refusal: no such token was granted.
+    """
+    if known is None:
+        raise refusal("token_hash", "unknown_token", "no token with this hash was granted", status=404)
+    if known.revoked:
+        return None
+    return known.model_copy(update={"revoked": True}), [AccessRevoked(token_hash=known.token_hash)]

@@ -1,0 +1,124 @@
+"""Messages in: everything that happened is entered; people, buildings and tokens are registered."""
+
+from dataclasses import dataclass
+
+from services.ledger.domain import register
+from services.ledger.domain.entry import Fact
+from services.ledger.domain.register import Person
+from services.ledger.store import OtherBody, Store
+from shared.consumer import Router
+from shared.contracts import EVENTS
+from shared.contracts.envelope import UNKNOWN, Event, Meta
+from shared.contracts.ledger import (
+    GrantAccess,
+    PersonDetails,
+    PersonRegistered,
+    RegisterBuilding,
+    RegisterPerson,
+    RegistrationAnswer,
+    RevokeAccess,
+)
+from shared.contracts.refusal import refusal
+from shared.identity import derived_id
+from shared.service import Runtime
+
+router: Router["Ledger"] = Router("ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The service, as its handlers know it."""
+
+    runtime: Runtime
+    store: Store
+
+
+@router.event(*EVENTS.values())
+async def enter(house: Ledger, event: Event, meta: Meta) -> None:
+    """Something happened: enter it, once."""
+    fact = Fact.model_construct(
+        id=meta.id,
+        type=type(event).__name__,
+        wire=meta.type,
+        at=meta.time,
+        community=event.community or UNKNOWN,
+        grid=event.grid,
+        request_id=getattr(event, "request_id", None),
+        source=meta.source,
+        cause=meta.cause,
+        data=event.model_dump_json(by_alias=True),
+    )
+    try:
+        await house.store.enter(fact)
+    except OtherBody as error:
+        raise refusal("ce-id", "other_body", str(error), status=409) from None
+
+
+@router.command(RegisterBuilding)
+async def register_building(house: Ledger, command: RegisterBuilding, meta: Meta) -> RegistrationAnswer:
+    """A building belongs to a grid."""
+    building_id = f"{command.community}/{command.building}"
+    outcome = await house.store.buildings.update(
+        building_id,
+        lambda known: register.register_building(known, command.community, command.building, command.grid),
+        meta,
+        new=True,
+    )
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=building_id)
+
+
+@router.command(RegisterPerson)
+async def register_person(house: Ledger, command: RegisterPerson, meta: Meta) -> RegistrationAnswer:
+    """Somebody lives here."""
+    runtime, address = house.runtime, command.address
+    person_id = derived_id("person", command.source, command.source_id)
+    building = await house.store.buildings.get(f"{command.community}/{address.building}")
+    household = runtime.lookup.household(command.community, address.building, address.unit, address.room)
+    lookups = [runtime.lookup.resident(household, command.name)]
+    if command.phone:
+        lookups.append(runtime.lookup.phone(command.community, command.phone))
+    details = PersonDetails(
+        address=address,
+        name=command.name,
+        phone=command.phone,
+        birth_year=command.birth_year,
+        contacts=command.contacts,
+    )
+    facts = PersonRegistered(
+        community=command.community,
+        grid=building.grid if building else None,
+        person_id=person_id,
+        building=address.building,
+        household=household,
+        lookups=tuple(lookups),
+        lives_alone=command.lives_alone,
+        first_line=register.first_line(command, runtime.clock().year),
+        language=command.language,
+        needs=command.needs,
+        sealed=runtime.sealer.seal(details.model_dump_json(), f"person:{person_id}"),
+    )
+    told = Person(facts=facts, fingerprint=runtime.lookup.blind("person", command.model_dump_json()))
+    outcome = await house.store.people.update(
+        person_id, lambda known: register.register_person(known, told), meta, new=True
+    )
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
+
+
+@router.command(GrantAccess)
+async def grant(house: Ledger, command: GrantAccess, meta: Meta) -> RegistrationAnswer:
+    """Let the bearer of a token in."""
+    outcome = await house.store.access.update(
+        command.token_hash, lambda known: register.grant(known, command), _cause(command.command_id, meta)
+    )
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.token_hash)
+
+
+@router.command(RevokeAccess)
+async def revoke(house: Ledger, command: RevokeAccess, meta: Meta) -> RegistrationAnswer:
+    """Let the bearer of a token in no more."""
+    outcome = await house.store.access.update(command.token_hash, register.revoke, _cause(command.command_id, meta))
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.token_hash)
+
+
+def _cause(command_id: str, meta: Meta) -> Meta:
+    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

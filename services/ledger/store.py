@@ -1,0 +1,180 @@
+"""Documents of the ledger: the chained entries, people, buildings, access."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.ledger.domain.entry import Fact, Link, chain
+from services.ledger.domain.register import Access, Building, Person
+from shared.batching import Batcher, Job
+from shared.documents import Document, Index
+from shared.service import Runtime
+
+CHAIN = Index((("community", 1), ("sequence", 1)), unique=True)
+OF_REQUEST = Index((("request_id", 1), ("at", 1), ("_id", 1)))
+OF_TYPE = Index((("type", 1), ("at", -1), ("_id", -1)))
+BY_TIME = Index((("community", 1), ("at", -1), ("_id", -1)))
+ALL_BY_TIME = Index((("at", -1), ("_id", -1)))
+OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("_id", 1)))
+FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
+OF_HOUSEHOLD = Index((("state.facts.household", 1),))
+
+
+class OtherBody(Exception):
+    """An event of this id was entered before with another body."""
+
+
+class Store:
+    """What the ledger keeps."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, BY_TIME, ALL_BY_TIME])
+        self.people = runtime.aggregates(
+            "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD]
+        )
+        self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
+        self.access = runtime.aggregates("access", Access, lambda one: one.name)
+        self._heads: dict[str, Link] = {}
+        self._entering: Batcher[Fact, bool] = Batcher(self._enter_many)
+
+    async def enter(self, fact: Fact) -> bool:
+        """Put a fact on the end of its community's chain; False if it is there already.
+
+        Raises:
+            OtherBody: it is there with another body.
+        """
+        return await self._entering.submit(fact)
+
+    async def _enter_many(self, jobs: list[Job[Fact, bool]]) -> None:
+        chains: dict[str, list[Job[Fact, bool]]] = {}
+        for job in jobs:
+            chains.setdefault(job.item.community, []).append(job)
+        for community, group in chains.items():
+            await self._extend(community, group)
+
+    async def _extend(self, community: str, jobs: list[Job[Fact, bool]]) -> None:
+        """Insert in the order of the chain. Whoever finds his place taken by another replica looks again."""
+        waiting = jobs
+        while waiting:
+            head = self._heads.get(community) or await self._head(community)
+            documents, links = _documents([job.item for job in waiting], head)
+            stopped = await self.entries.insert_in_order(documents)
+            written = len(documents) if stopped is None else stopped.position
+            if written:
+                self._heads[community] = links[written - 1]
+            for job in waiting[:written]:
+                job.resolve(True)
+            waiting = waiting[written:]
+            if stopped is None:
+                return
+            if stopped.fields == ("_id",):
+                await self._known(waiting[0])
+                waiting = waiting[1:]
+            else:
+                del self._heads[community]
+
+    async def _known(self, job: Job[Fact, bool]) -> None:
+        known = await self.entries.get(job.item.id)
+        if known is not None and known["data"] != job.item.data:
+            job.fail(OtherBody(f"event {job.item.id} was entered before with another body"))
+        else:
+            job.resolve(False)
+
+    async def _head(self, community: str) -> Link:
+        found = await self.entries.find(
+            {"community": community}, sort=[("sequence", -1)], limit=1, fields={"sequence": 1, "hash": 1}
+        )
+        return Link(sequence=found[0]["sequence"], hash=found[0]["hash"]) if found else Link()
+
+    async def page(
+        self,
+        *,
+        community: str | None,
+        kind: str | None,
+        request_id: str | None,
+        limit: int,
+        after: tuple[datetime, str] | None,
+    ) -> list[Document]:
+        """Entries: of one request, oldest first; else newest first."""
+        query: dict[str, Any] = {
+            name: value
+            for name, value in (("request_id", request_id), ("type", kind), ("community", community))
+            if value is not None
+        }
+        way = 1 if request_id is not None else -1
+        if after is not None:
+            at, entry_id = after
+            beyond = "$gt" if way == 1 else "$lt"
+            query["$or"] = [{"at": {beyond: at}}, {"at": at, "_id": {beyond: entry_id}}]
+        return await self.entries.find(query, sort=[("at", way), ("_id", way)], limit=limit)
+
+    async def people_page(
+        self, *, community: str | None, grids: tuple[str, ...], first_line: bool, limit: int, after: str | None
+    ) -> list[Document]:
+        """People by id."""
+        query: dict[str, Any] = {}
+        if community is not None:
+            query["state.facts.community"] = community
+        if grids:
+            query["state.facts.grid"] = {"$in": list(grids)}
+        if first_line:
+            query["state.facts.first_line"] = True
+        if after is not None:
+            query["_id"] = {"$gt": after}
+        return await self.people.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
+
+    async def statistics(self) -> dict[str, Any]:
+        """How many there are of everything."""
+        households = await self.people.collection.aggregate(
+            [{"$group": {"_id": "$state.facts.household"}}, {"$count": "n"}]
+        )
+        entries = await self.entries.aggregate([{"$sort": {"type": 1}}, {"$group": {"_id": "$type", "n": {"$sum": 1}}}])
+        return {
+            "people": await self.people.collection.count(),
+            "households": households[0]["n"] if households else 0,
+            "buildings": await self.buildings.collection.count(),
+            "first_line": await self.people.collection.count({"state.facts.first_line": True}),
+            "entries": {one["_id"]: one["n"] for one in sorted(entries, key=lambda one: str(one["_id"]))},
+        }
+
+    async def chained(self) -> AsyncIterator[Document]:
+        """Every entry, chain by chain, from its beginning."""
+        async for document in self.entries.stream({}, sort=[("community", 1), ("sequence", 1)]):
+            yield document
+
+    async def reconciliation(self, after: str, limit: int) -> list[Document]:
+        """Which events are entered, by request."""
+        ids = await self.entries.aggregate(
+            [
+                {"$match": {"request_id": {"$gt": after}}},
+                {"$sort": {"request_id": 1}},
+                {"$group": {"_id": "$request_id"}},
+                {"$sort": {"_id": 1}},
+                {"$limit": limit},
+            ]
+        )
+        wanted = [one["_id"] for one in ids]
+        entries = await self.entries.find(
+            {"request_id": {"$in": wanted}}, sort=[("request_id", 1)], fields={"request_id": 1, "type": 1, "wire": 1}
+        )
+        grouped: dict[str, Document] = {one: {"_id": one, "events": []} for one in wanted}
+        for entry in entries:
+            grouped[entry["request_id"]]["events"].append({"id": entry["_id"], "type": entry["wire"]})
+        return [grouped[one] for one in wanted]
+
+
+def fact_of(document: Document) -> Fact:
+    """What a stored entry says."""
+    return Fact.model_validate({**document, "id": document["_id"]})
+
+
+def _documents(facts: Sequence[Fact], head: Link) -> tuple[list[Document], list[Link]]:
+    documents, links = [], []
+    for fact in facts:
+        link = chain(fact, head)
+        content = fact.model_dump()
+        content["_id"] = content.pop("id")
+        documents.append({**content, "sequence": link.sequence, "previous": head.hash, "hash": link.hash})
+        links.append(link)
+        head = link
+    return documents, links

@@ -1,0 +1,70 @@
+"""HTTP in: the staff's live stream, and the list of what waits to be read."""
+
+from collections.abc import AsyncIterable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from services.notification import handlers
+from services.notification.handlers import Notification
+from services.notification.stream import Live, concerns
+from shared.access import STAFF, Principal
+from shared.contracts.envelope import Meta
+from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
+from shared.contracts.refusal import refusal
+from shared.documents import Document
+from shared.pages import decode_cursor, page
+from shared.web import After, Limit, body
+
+PREFIX = "/api/notification"
+
+
+def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
+    """Put notification's routes on the application."""
+    Somebody = Annotated[Principal, Depends(house.runtime.guard.somebody)]
+
+    @app.get(f"{PREFIX}/stream", response_class=EventSourceResponse, tags=["stream"])
+    async def stream(
+        who: Somebody, last_event_id: Annotated[int | None, Header(ge=0)] = None
+    ) -> AsyncIterable[ServerSentEvent]:
+        """Notifications within the token's place, as they come; with `Last-Event-ID`, from there on."""
+        who.require(*STAFF)
+        async for offset, notification, text in live.listen(last_event_id):
+            if concerns(who, notification):
+                yield ServerSentEvent(raw_data=text, event="notification", id=str(offset))
+
+    @app.get(f"{PREFIX}/messages", tags=["messages"])
+    async def messages(who: Somebody, limit: Limit = 50, after: After = None, unread: bool = False) -> dict[str, Any]:
+        """Messages within the token's place, newest first; `unread` for those that nobody has read."""
+        who.require(*STAFF)
+        place = decode_cursor(after, (datetime, str))
+        found = await house.store.page(
+            community=who.community,
+            grids=who.grids,
+            worker=None,
+            unread=unread,
+            limit=limit + 1,
+            after=(place[0], place[1]) if place else None,
+        )
+        return page(found, limit, lambda one: (one["state"]["created_at"], one["_id"]), _show)
+
+    @app.post(
+        f"{PREFIX}/messages/{{notification_id}}/acknowledge", response_model=NotificationAnswer, tags=["messages"]
+    )
+    async def acknowledge(who: Somebody, notification_id: str, request: Request) -> NotificationAnswer:
+        """Read."""
+        who.require(*STAFF)
+        message = await house.store.messages.get(notification_id)
+        if message is None or not (who.covers(message.community, message.grid) or message.worker == who.worker):
+            raise refusal("notification_id", "unknown_notification", "there is no notification of this id", status=404)
+        given = {"notification_id": notification_id, "worker": who.worker or who.name}
+        command = await body(request, AcknowledgeNotification, **given)
+        meta = Meta("", AcknowledgeNotification.wire, "http", house.runtime.clock(), "")
+        return await handlers.acknowledge(house, command, meta)
+
+
+def _show(document: Document) -> dict[str, Any]:
+    state = document["state"]
+    return {**state["told"], "unread": state["unread"], "read_by": state["read_by"]}

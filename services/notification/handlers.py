@@ -1,0 +1,54 @@
+"""Messages in: everything that staff must know."""
+
+from dataclasses import dataclass
+
+from services.notification.domain import message as rules
+from services.notification.domain.message import Rules
+from services.notification.store import Store
+from shared.consumer import Router
+from shared.contracts import dispatch, intake
+from shared.contracts.catalogue import Kinds
+from shared.contracts.envelope import Event, Meta
+from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
+from shared.identity import derived_id
+from shared.service import Runtime
+
+router: Router["Notification"] = Router("notification")
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """The service, as its handlers know it."""
+
+    runtime: Runtime
+    store: Store
+    rules: Rules
+    kinds: Kinds
+
+
+@router.event(*intake.EVENTS, *(event for event in dispatch.EVENTS if event is not dispatch.WorkerRegistered))
+async def tell(house: Notification, event: Event, meta: Meta) -> None:
+    """Something happened: tell those who must know, once."""
+    rule = house.rules.notifications.get(type(event).__name__)
+    if rule is None:
+        return
+    notification_id = derived_id("notification", meta.id)
+    now = house.runtime.clock()
+    await house.store.messages.update(
+        notification_id,
+        lambda known: rules.tell(known, notification_id, event, meta, rule, house.kinds, now),
+        meta,
+        new=True,
+    )
+
+
+@router.command(AcknowledgeNotification)
+async def acknowledge(house: Notification, command: AcknowledgeNotification, meta: Meta) -> NotificationAnswer:
+    """Somebody read a message."""
+    cause = Meta(command.command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)
+    outcome = await house.store.messages.update(
+        command.notification_id, lambda known: rules.acknowledge(known, command.worker), cause
+    )
+    return NotificationAnswer(
+        status="accepted" if outcome.changed else "duplicate", notification_id=command.notification_id
+    )

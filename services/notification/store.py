@@ -1,0 +1,48 @@
+"""Documents of notification: messages to staff."""
+
+from datetime import datetime
+from typing import Any
+
+from services.notification.domain.message import Message
+from shared.documents import Document, Index
+from shared.service import Runtime
+
+_ORDER = (("state.created_at", -1), ("_id", 1))
+LIST = Index((("state.community", 1), *_ORDER))
+LIST_ALL = Index(_ORDER)
+UNREAD = Index((("state.unread", 1), *_ORDER), where={"state.unread": True})
+
+
+class Store:
+    """What notification keeps."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.messages = runtime.aggregates(
+            "messages", Message, lambda one: one.request_id or one.notification_id, [LIST, LIST_ALL, UNREAD]
+        )
+
+    async def page(
+        self,
+        *,
+        community: str | None,
+        grids: tuple[str, ...],
+        worker: str | None,
+        unread: bool,
+        limit: int,
+        after: tuple[datetime, str] | None,
+    ) -> list[Document]:
+        """Messages, newest first."""
+        query: dict[str, Any] = {"state.unread": True} if unread else {}
+        if community is not None:
+            query["state.community"] = community
+        if grids:
+            query["state.grid"] = {"$in": list(grids)}
+        if worker is not None:
+            query["state.worker"] = worker
+        if after is not None:
+            at, notification_id = after
+            query["$or"] = [
+                {"state.created_at": {"$lt": at}},
+                {"state.created_at": at, "_id": {"$gt": notification_id}},
+            ]
+        return await self.messages.collection.find(query, sort=list(_ORDER), limit=limit, fields={"history": 0})
