@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,11 +23,33 @@ def last_lines(path: Path, count: int = 15) -> str:
     return "\n".join(line[:300] for line in text.splitlines()[-count:])
 
 
+def _has_ended(pid: int, seconds: float | None) -> bool:
+    """Wait for the end of a child of ours; waiting with a time limit in the standard library looks again and again."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], seconds)[0])
+    finally:
+        os.close(process)
+
+
 class Child:
     """A running program with its descendants, ended together; safe to use from several threads."""
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], output: Path, folder: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        output: Path,
+        folder: Path,
+        keep_open: Sequence[int] = (),
+    ) -> None:
         """Start it in `folder`, with what it prints added to the file `output`.
+
+        `keep_open` are file descriptors that it inherits: a lock on one of them lasts until the last holder has ended.
 
         Raises:
             OSError: the program cannot be started.
@@ -39,24 +63,29 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=keep_open,
             )
         self.pid = self._process.pid
         self.output = output
+        self._ending = threading.Lock()
+        self._ended = False
         guard.add(self.pid)
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        return self.wait(0) is None
 
     def wait(self, seconds: float | None = None) -> int | None:
         """The exit code (negative: the signal that ended it), or None when it still runs after so many seconds."""
-        try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        if self._process.poll() is None and not _has_ended(self.pid, seconds):
             return None
-        # What the program itself had started must not outlive it.
-        self._signal_group(signal.SIGKILL)
-        guard.drop(self.pid)
+        code = self._process.wait()
+        with self._ending:
+            if not self._ended:
+                # What the program itself had started must not outlive it.
+                self._signal_group(signal.SIGKILL)
+                guard.drop(self.pid)
+                self._ended = True
         return code
 
     def send(self, number: signal.Signals) -> None:
@@ -86,5 +115,7 @@ class Child:
         self._signal_group(signal.SIGCONT)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):  # nobody is left in the group
+        if self._ended:
+            return  # the number may belong to somebody else by now
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)

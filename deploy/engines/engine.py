@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -26,16 +27,18 @@ class Engine(ABC):
     stop_patience: float = 30.0
     """Seconds a clean stop may take before the engine is killed."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *, keep_open: Sequence[int] = ()) -> None:
         """Nothing starts yet. `folder`, made with mode 700, holds data, settings and logs.
 
-        Without `port` a free one is taken, and kept for later starts.
+        Without `port` a free one is taken, and kept for later starts. `keep_open` are file descriptors that the
+        engine inherits, such as a lock on its folder.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self.port = free_port() if port is None else port
+        self._keep_open = tuple(keep_open)
         self._child: Child | None = None
-        self._lock = threading.RLock()
+        self._starting = threading.Lock()
 
     @property
     @abstractmethod
@@ -57,9 +60,13 @@ class Engine(ABC):
     def _prepare(self) -> None:
         """What is left to do once it answers."""
 
+    @abstractmethod
+    def bound_log(self) -> None:
+        """Cut the log when it has grown too long."""
+
     @property
     def pid(self) -> int:
-        """Process id of the engine.
+        """Process id of the engine, the last one if it has ended.
 
         Raises:
             EngineError: it was not started.
@@ -76,7 +83,7 @@ class Engine(ABC):
         Raises:
             EngineError: the port is taken, the program is missing, it ended or was not ready after so many seconds.
         """
-        with self._lock:
+        with self._starting:
             if self.running:
                 return self
             if not is_free(self.port):
@@ -87,7 +94,7 @@ class Engine(ABC):
                 self._prepare()
             except BaseException:
                 # Also on Ctrl-C: nothing half started is left behind.
-                self.kill()
+                self.stop()
                 raise
             return self
 
@@ -111,24 +118,19 @@ class Engine(ABC):
         return self._started().wait(seconds)
 
     def stop(self) -> None:
-        """End it cleanly; its data stay."""
-        with self._lock:
-            if self._child is not None:
-                self._child.stop(self.stop_patience)
-                self._child = None
+        """End it cleanly; its data stay. A start under way in another thread fails."""
+        if self._child is not None:
+            self._child.stop(self.stop_patience)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would be; its data stay."""
-        with self._lock:
-            if self._child is not None:
-                self._child.kill()
-                self._child = None
+        """SIGKILL, as a crash would be; its data stay. A start under way in another thread fails."""
+        if self._child is not None:
+            self._child.kill()
 
     def restart(self, seconds: float = 60.0) -> None:
         """Stop it if it runs, and start it on the same data and port."""
-        with self._lock:
-            self.stop()
-            self.start(seconds)
+        self.stop()
+        self.start(seconds)
 
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing answers."""
@@ -151,9 +153,11 @@ class Engine(ABC):
 
     def _started(self) -> Child:
         if self._child is None:
-            raise EngineError(f"{self.name} in {self.folder} is not started")
+            raise EngineError(f"{self.name} in {self.folder} was not started")
         return self._child
 
     def _failure(self, what: str, child: Child) -> EngineError:
-        lines = last_lines(self.log) or last_lines(child.output) or "(it wrote nothing)"
-        return EngineError(f"{self.name} {what}. The end of {self.log}:\n{lines}")
+        # Before it opens its log, an engine complains where it was started.
+        latest = max((self.log, child.output), key=lambda log: log.stat().st_mtime if log.exists() else 0)
+        lines = last_lines(latest) or "(it wrote nothing)"
+        return EngineError(f"{self.name} {what}. The end of {latest}:\n{lines}")

@@ -3,7 +3,8 @@
 import base64
 import os
 import secrets
-from collections.abc import Mapping
+import signal
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class MongoNode(Engine):
         port: int | None = None,
         *,
         passwords: Mapping[str, str] | None = None,
+        keep_open: Sequence[int] = (),
         keyfile: Path | None = None,
         replica_set: str = "rs0",
         cache_gb: float = 0.5,
@@ -43,7 +45,7 @@ class MongoNode(Engine):
 
         `cache_gb` is WiredTiger's cache in GiB, `oplog_mb` the oplog in MiB.
         """
-        super().__init__(folder, port)
+        super().__init__(folder, port, keep_open=keep_open)
         self.passwords = dict(passwords) if passwords is not None else kept_passwords(self.folder, (ADMIN, *SERVICES))
         self.replica_set = replica_set
         self._keyfile = keyfile.resolve() if keyfile is not None else self._made_keyfile()
@@ -69,14 +71,18 @@ class MongoNode(Engine):
         """A blocking client that waits up to so many seconds for a primary; the caller closes it."""
         return MongoClient(self.url(user), serverSelectionTimeoutMS=seconds * 1_000)
 
+    def bound_log(self) -> None:
+        """Move a log of over 20 MiB aside; mongod opens a new one when it is told so by a signal."""
+        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
+            self.log.replace(self.log.with_suffix(".log.1"))
+            self._started().send(signal.SIGUSR1)
+
     def _spawn(self) -> Child:
         data = self.folder / "data"
         data.mkdir(mode=0o700, exist_ok=True)
-        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
-            self.log.replace(self.log.with_suffix(".log.1"))
         # fmt: off
         command = [
-            str(_program()),
+            str(mongod()),
             "--replSet", self.replica_set,
             "--bind_ip", LOOPBACK,
             "--port", str(self.port),
@@ -87,13 +93,20 @@ class MongoNode(Engine):
             "--oplogSize", str(self._oplog_mb),
             "--logpath", str(self.log),
             "--logappend",
+            "--logRotate", "reopen",
             "--quiet",
             "--setParameter", "diagnosticDataCollectionEnabled=false",
             # A stopping primary waits this long (ms) for others to take over; here there are none.
             "--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100",
         ]
         # fmt: on
-        return Child(command, environment={"LANG": "C.UTF-8"}, output=self.folder / "start.log", folder=self.folder)
+        return Child(
+            command,
+            environment={"LANG": "C.UTF-8"},
+            output=self.folder / "start.log",
+            folder=self.folder,
+            keep_open=self._keep_open,
+        )
 
     def _answers(self) -> bool:
         try:
@@ -184,7 +197,7 @@ def _roles(service: str) -> list[dict[str, str]]:
     return [{"role": role, "db": database_of(service)} for role in ("readWrite", "dbAdmin")]
 
 
-def _program() -> Path:
+def mongod() -> Path:
     """mongod: named by DOORSTEP_MONGOD, or the one that the Python package fiftyone-db brings.
 
     Raises:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,9 +45,16 @@ class RabbitNode(Engine):
 
     name = "RabbitMQ"
 
-    def __init__(self, folder: Path, port: int | None = None, *, passwords: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        *,
+        passwords: Mapping[str, str] | None = None,
+        keep_open: Sequence[int] = (),
+    ) -> None:
         """`passwords` by user (those of definitions.RIGHTS); made and kept in the folder if not given."""
-        super().__init__(folder, port)
+        super().__init__(folder, port, keep_open=keep_open)
         self.passwords = dict(passwords) if passwords is not None else kept_passwords(self.folder, RIGHTS)
         self.node = self._kept("node-name", lambda: f"doorstep-{secrets.token_hex(4)}@localhost")
         self._kept(".erlang.cookie", lambda: secrets.token_hex(20), mode=0o400)
@@ -83,20 +90,15 @@ class RabbitNode(Engine):
         super().stop()
         self._end_port_mapper()
 
-    def wait_end(self, seconds: float | None = None) -> int | None:
-        code = super().wait_end(seconds)
-        if code is not None:
-            self._end_port_mapper()
-        return code
-
     def _spawn(self) -> Child:
         self._write_settings()
         self._start_port_mapper()
         return Child(
-            [str(_scripts() / "rabbitmq-server")],
+            [str(scripts() / "rabbitmq-server")],
             environment=self._environment(),
             output=self.folder / "start.log",
             folder=self.folder,
+            keep_open=self._keep_open,
         )
 
     def _answers(self) -> bool:
@@ -108,6 +110,9 @@ class RabbitNode(Engine):
 
     def _prepare(self) -> None:
         """Nothing: the definitions are loaded before the broker listens."""
+
+    def bound_log(self) -> None:
+        """Nothing: the broker rotates it, see its settings."""
 
     def _write_settings(self) -> None:
         path = self.folder / "definitions.json"
@@ -144,12 +149,18 @@ class RabbitNode(Engine):
 
     def _start_port_mapper(self) -> None:
         """Erlang nodes find each other through epmd; a shared one would be left over when we end."""
+        # After a crash of the broker its old one is still there.
+        self._end_port_mapper()
         program = shutil.which("epmd") or "/usr/bin/epmd"
         self._port_mapper_port = free_port()
-        command = [program, "-address", LOOPBACK, "-port", str(self._port_mapper_port)]
-        environment = {"PATH": os.environ.get("PATH", "")}
         try:
-            mapper = Child(command, environment=environment, output=self.folder / "start.log", folder=self.folder)
+            mapper = Child(
+                [program, "-address", LOOPBACK, "-port", str(self._port_mapper_port)],
+                environment={},
+                output=self.folder / "start.log",
+                folder=self.folder,
+                keep_open=self._keep_open,
+            )
         except OSError as error:
             raise EngineError(f"RabbitMQ cannot start {program} (package erlang-base): {error.strerror}") from error
         self._port_mapper = mapper
@@ -164,7 +175,7 @@ class RabbitNode(Engine):
             self._port_mapper = None
 
     def _tool(self, program: str, *arguments: str, seconds: float) -> str:
-        command = [str(_scripts() / program), "--quiet", "--node", self.node, *arguments]
+        command = [str(scripts() / program), "--quiet", "--node", self.node, *arguments]
         try:
             done = subprocess.run(
                 command, env=self._environment(), capture_output=True, text=True, timeout=seconds, check=False
@@ -184,7 +195,7 @@ class RabbitNode(Engine):
         return path.read_text()
 
 
-def _scripts() -> Path:
+def scripts() -> Path:
     """The folder of RabbitMQ's own scripts; Debian's in /usr/sbin change to another user when root calls them.
 
     Raises:

@@ -1,0 +1,81 @@
+"""Settings of the gateway: one origin in front of the four services."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.engines.ports import LOOPBACK
+
+# Idle connections are dropped before the services drop them (after 5 s): otherwise a request could be sent into a
+# connection that is just being closed, and fail with 502 though its service is well.
+_CADDYFILE = """\
+# Written at every start; changes here are lost.
+{{
+	admin off
+	auto_https off
+	storage file_system "{folder}"
+	# Live streams never end by themselves.
+	grace_period 1s
+	log {{
+		output stderr
+		level WARN
+	}}
+}}
+
+(service) {{
+	reverse_proxy {address}:{{args.0}} {{
+		# Events are passed on as they come.
+		flush_interval -1
+		transport http {{
+			dial_timeout 2s
+			keepalive 3s
+		}}
+	}}
+}}
+
+:{port} {{
+	bind {address}
+{routes}
+	handle {{
+		error 404
+	}}
+	handle_errors {{
+		header Content-Type application/problem+json
+		header Cache-Control no-store
+		@down expression `{{err.status_code}} in [502, 503, 504]`
+		handle @down {{
+			header Retry-After 2
+			respond `{down}`
+		}}
+		handle {{
+			respond `{other}`
+		}}
+	}}
+}}
+"""
+_ROUTE = """\
+	handle {paths} {{
+		import service {port}
+	}}
+"""
+# The status is filled in by Caddy.
+_PROBLEM = (
+    '{{"type": "urn:doorstep:problem:{code}", "title": "{title}", "status": {{err.status_code}},'
+    ' "code": "{code}", "problems": []}}'
+)
+_DOWN = _PROBLEM.format(code="unavailable", title="not available just now; send the same again in a moment")
+_OTHER = _PROBLEM.format(code="not_found", title="there is nothing at this address")
+
+_PAGES = {"intake": "/", "notification": "/board /board/*"}
+"""Paths of the pages that a service shows, beside its /api."""
+
+
+def caddyfile(*, port: int, services: Mapping[str, int], folder: Path) -> str:
+    """A Caddyfile for the gateway on `port`, in front of services by name and port; Caddy keeps its own in `folder`.
+
+    Nothing but /api/<service>/ and the pages is passed on; a service's /metrics therefore is not.
+    """
+    routes = "".join(_ROUTE.format(paths=f"@{name}", port=service_port) for name, service_port in services.items())
+    matchers = "".join(f"\t@{name} path /api/{name}/* {_PAGES.get(name, '')}".rstrip() + "\n" for name in services)
+    return _CADDYFILE.format(
+        folder=folder, address=LOOPBACK, port=port, routes=matchers + routes, down=_DOWN, other=_OTHER
+    )

@@ -1,0 +1,134 @@
+"""The secrets of one installation, each a file that only its owner reads, made once and then kept."""
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from deploy.engines.definitions import RIGHTS, SERVICES
+
+_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+
+# Who may enter at once, and as whom in the demonstration community.
+_HOLDERS: Mapping[str, Mapping[str, object]] = {
+    "operator": {"role": "operator", "name": "demo-operator", "community": None, "grids": [], "worker": None},
+    "coordinator": {
+        "role": "coordinator",
+        "name": "demo-coordinator",
+        "community": "tiebei",
+        "grids": [],
+        "worker": "tiebei-c01",
+    },
+    "source": {"role": "source", "name": "demo-source", "community": None, "grids": [], "worker": None},
+    "grid_worker": {
+        "role": "grid_worker",
+        "name": "demo-grid-worker",
+        "community": "tiebei",
+        "grids": ["g1"],
+        "worker": "tiebei-g1-1",
+    },
+    "volunteer": {
+        "role": "volunteer",
+        "name": "demo-volunteer",
+        "community": "tiebei",
+        "grids": [],
+        "worker": "tiebei-v01",
+    },
+}
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file (mode 600) in one step: whoever reads sees the old text or the new, never a part.
+
+    Raises:
+        OSError: the disk is full, or the folder is not ours.
+    """
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE), "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+class Secrets:
+    """The secrets in a folder (mode 700), made there where missing.
+
+    Files: `rabbit-<user>`, `mongo-<service>`, `mongo-admin` (passwords), `mongo-keyfile`, `sealing-keys.json`,
+    `lookup-key`, `token-<holder>` (bearer tokens) and `access-tokens.json` (their hashes, with what they entitle to).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Make what is missing.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        folder.chmod(_PRIVATE_FOLDER)
+        self.folder = folder
+        self.rabbit = {user: self._kept(f"rabbit-{user}", _password) for user in RIGHTS}
+        self.mongo = {user: self._kept(f"mongo-{user}", _password) for user in ("admin", *SERVICES)}
+        self.tokens = {holder: self._kept(f"token-{holder}", _token) for holder in _HOLDERS}
+        self._kept("mongo-keyfile", lambda: _random(500))
+        self._kept("sealing-keys.json", lambda: json.dumps({"active": "k1", "keys": {"k1": _random(32)}}))
+        self._kept("lookup-key", lambda: _random(32))
+        self._keep_hashes()
+
+    @property
+    def mongo_keyfile(self) -> Path:
+        """What the members of the replica set know each other by."""
+        return self.folder / "mongo-keyfile"
+
+    def _keep_hashes(self) -> None:
+        """Our holders' entries follow their tokens; what an operator added stays."""
+        path = self.folder / "access-tokens.json"
+        before = json.loads(path.read_text()) if path.exists() else []
+        names = {holder["name"] for holder in _HOLDERS.values()}
+        ours = [{"hash": sha256(self.tokens[key].encode()).hexdigest(), **holder} for key, holder in _HOLDERS.items()]
+        after = ours + [entry for entry in before if entry.get("name") not in names]
+        if after != before:
+            write_private(path, json.dumps(after, indent=2))
+
+    def _kept(self, name: str, make: Callable[[], str]) -> str:
+        path = self.folder / name
+        if not path.exists():
+            write_private(path, make())
+        return path.read_text().strip()
+
+
+def write_access(path: Path, *, http: str, tokens: Mapping[str, str], amqp: Mapping[str, str]) -> None:
+    """Write what a person or a program needs to start at once: addresses and tokens (mode 600).
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_private(path, json.dumps({"http": http, "tokens": dict(tokens), "amqp": dict(amqp)}, indent=2) + "\n")
+
+
+def _password() -> str:
+    # Letters and digits only: no program that is handed it, on whatever way, takes it for an option or an escape.
+    return secrets.token_hex(24)
+
+
+def _token() -> str:
+    return f"ds_{secrets.token_urlsafe(32)}"
+
+
+def _random(size: int) -> str:
+    return base64.b64encode(secrets.token_bytes(size)).decode()
+
+
+def main() -> None:
+    """`make secrets`: for docker compose, which hands the files to the containers."""
+    data = Path(os.environ.get("DOORSTEP_DATA_DIR", ".doorstep"))
+    data.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    made = Secrets(data / "secrets")
+    print(f"Secrets are in {made.folder}, each made once and then kept.")
+    print(f"Tokens to enter with: {made.folder}/token-*, one for each of {', '.join(made.tokens)}.")
+
+
+if __name__ == "__main__":
+    main()
