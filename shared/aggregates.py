@@ -63,7 +63,7 @@ class Aggregates(Generic[S]):
 
     def state(self, document: Document) -> S:
         """The state in a stored document."""
-        return self._model.model_validate(document["state"])
+        return self._model.model_validate(document["state"], strict=False)
 
     async def update(self, document_id: str, decide: Decide[S], cause: Meta, *, new: bool = False) -> Outcome[S]:
         """Apply a pure rule to one aggregate; save its state and events in one write; send the events.

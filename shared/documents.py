@@ -53,6 +53,8 @@ class Index:
         options: Document = {"unique": True} if self.unique else {}
         if self.where is not None:
             options["partialFilterExpression"] = self.where
+            # Without a name of its own, it would be taken for the index of the same keys over all documents.
+            options["name"] = "_".join([*(key for key, _ in self.keys), "where", *self.where])
         return IndexModel(list(self.keys), **options)
 
 

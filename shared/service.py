@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -142,6 +143,7 @@ class Runtime:
     async def start(self) -> None:
         """Come up as soon as database and broker are there; until then, be alive but not ready."""
         self._coming_up = asyncio.get_running_loop().create_task(self._come_up())
+        self._coming_up.add_done_callback(_end_if_failed)
 
     async def stop(self) -> None:
         """Finish what is in hand, give the rest back, send what is due, close."""
@@ -330,6 +332,13 @@ def build_app(runtime: Runtime, *parts: Part) -> FastAPI:
         return {"sent": sent}
 
     return app
+
+
+def _end_if_failed(coming_up: "asyncio.Task[None]") -> None:
+    """What waiting cannot mend, such as missing rights, is for whoever watches the process."""
+    if not coming_up.cancelled() and (error := coming_up.exception()) is not None:
+        log.critical("cannot come up", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def run(build: Callable[[Settings], FastAPI], name: str) -> None:

@@ -93,6 +93,11 @@ def create_app(service: str, telemetry: Telemetry, **options: Any) -> FastAPI:
         log.warning("not available", reason=str(error))
         return problem(503, "unavailable", "not available just now; send the same again in a moment")
 
+    @app.exception_handler(Exception)
+    async def mistake(request: Request, error: Exception) -> Response:
+        log.error("failed", path=request.url.path, exc_info=error)
+        return problem(500, "internal", "this is our mistake; it is written down")
+
     for kind in (StorageUnavailable, StorageConflict, BrokerUnavailable, Unroutable, NotTaken):
         app.add_exception_handler(kind, unavailable)
 
