@@ -1,0 +1,34 @@
+"""Real engines for the whole run, and a town in which each test takes place."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from deploy.engines import MongoNode, RabbitNode
+from deploy.local.secrets import Secrets
+from tests.running import Engines, Town
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """RabbitMQ and MongoDB on free ports, with data in a private folder; ended with the run."""
+    folder = tmp_path_factory.mktemp("engines")
+    secrets = Secrets(folder / "secrets")
+    rabbit = RabbitNode(folder / "rabbitmq", passwords=secrets.rabbit)
+    mongo = MongoNode(folder / "mongodb", passwords=secrets.mongo, keyfile=secrets.mongo_keyfile)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda engine: engine.start(120.0), (rabbit, mongo)))
+    try:
+        yield Engines(rabbit, mongo, secrets, folder)
+    finally:
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda engine: engine.stop(), (rabbit, mongo)))
+
+
+@pytest.fixture
+async def town(engines: Engines) -> Town:
+    """An empty town: no documents, no queues."""
+    await asyncio.gather(asyncio.to_thread(engines.empty_databases), engines.empty_queues())
+    return Town(engines)
