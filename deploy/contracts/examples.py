@@ -1,0 +1,133 @@
+"""One example of every message, made from its schema and the plainly made-up values below."""
+
+import re
+from types import MappingProxyType
+from typing import Any
+
+Schema = dict[str, Any]
+
+VALUES = MappingProxyType(
+    {
+        "RequestAnswer.status": "accepted",
+        "Item.name": "白菜",
+        "Item.unit": "颗",
+        "FamilyContact.relation": "daughter",
+        "Problem.field": "kind",
+        "Problem.code": "unknown_kind",
+        "at": "2022-11-24T09:30:00Z",
+        "birth_year": 1941,
+        "building": "3",
+        "buildings": ["3", "4"],
+        "by": "g3-wang",
+        "closes": "2022-11-24T11:00:00Z",
+        "command_id": "5f0c2f6e-9d7b-4d5e-8f53-0a7a6f1f2c11",
+        "community": "tiebei",
+        "event": "DeliveryOffered",
+        "event_id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e31",
+        "from": "2022-11-24T17:00:00+08:00",
+        "goods": "intact",
+        "grid": "g3",
+        "grids": ["g3"],
+        "household": "h-6c1f09",
+        "id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e32",
+        "instead_of": "g3-wang",
+        "kind": "groceries",
+        "language": "zh",
+        "lookups": ["b1.4f6c0d", "b1.9a77e2"],
+        "message": "no such kind of help",
+        "name": "示例居民",
+        "needs": ["deaf"],
+        "needs_review": ["unknown_building"],
+        "note": "请放在门口",
+        "notification_id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e33",
+        "opens": "2022-11-24T09:00:00Z",
+        "person": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e34",
+        "person_id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e34",
+        "phone": "+86 100 0000 0000",
+        "previous": "g3-wang",
+        "priority": 40,
+        "quantity": 2,
+        "reason": "other",
+        "relation": "daughter",
+        "request_id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e35",
+        "role": "grid_worker",
+        "room": "502",
+        "sealed": "k1.b25seSBhbiBleGFtcGxl",
+        "source": "wecom",
+        "source_id": "20221124-0017",
+        "stairwell": "s-81d2aa",
+        "step": 1,
+        "subject": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e36",
+        "task_id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e36",
+        "text": {"zh": "3号楼：代购，请确认", "en": "Building 3: groceries, please answer"},
+        "to": "g3-li",
+        "token_hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "tracking_code": "7K3M-Q2XD",
+        "unit": "2",
+        "until": "2022-11-24T19:00:00+08:00",
+        "urgency": "normal",
+        "worker": "g3-li",
+        "worker_id": "g3-li",
+    }
+)
+"""A value for a field, by `Class.field` or by field. What is not here gets a plain value of its type."""
+
+_TEXTS = ("example", "3", "+86 100 0000 0000")
+"""Tried in turn for a text with a pattern and no value of its own."""
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def example(schema: Schema) -> Any:
+    """A complete message that fits `schema`, every field given.
+
+    Raises `LookupError` for a field with a pattern that needs a value above: only a person can say a good one.
+    """
+    return _fill(schema, schema, "", "")
+
+
+def _fill(schema: Schema, root: Schema, owner: str, field: str) -> Any:
+    if "$ref" in schema:
+        return _fill(root["$defs"][schema["$ref"].rpartition("/")[2]], root, owner, field)
+    if "anyOf" in schema:
+        return _fill(schema["anyOf"][0], root, owner, field)
+    if "const" in schema:
+        return schema["const"]
+    value = VALUES.get(f"{owner}.{field}", VALUES.get(field))
+    if "enum" in schema:
+        return value if value in schema["enum"] else schema["enum"][0]
+    if "properties" in schema:
+        return {name: _fill(one, root, schema["title"], name) for name, one in schema["properties"].items()}
+    if schema["type"] == "string":
+        return _text(schema, value, f"{owner}.{field}")
+    if isinstance(value, _KINDS.get(schema["type"], ())):
+        return value
+    return _plain(schema, root, owner, field)
+
+
+def _text(schema: Schema, value: Any, where: str) -> str:
+    texts = ("2022-11-24T09:30:00Z",) if schema.get("format") == "date-time" else _TEXTS
+    candidates: tuple[str, ...] = texts if value is None else (str(value), *texts)
+    for text in candidates:
+        if re.search(schema.get("pattern", ""), text):
+            return text
+    raise LookupError(f"deploy/contracts/examples.py: say an example for {where} ({schema['pattern']})")
+
+
+def _plain(schema: Schema, root: Schema, owner: str, field: str) -> Any:
+    match schema["type"]:
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return False
+        case "array":
+            return [_fill(schema["items"], root, owner, field)]
+        case "object":
+            return {}
+        case _:
+            return None
