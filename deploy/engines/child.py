@@ -43,30 +43,29 @@ class Child:
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
-        output: Path,
+        output: Path | None,
         folder: Path,
         keep_open: Sequence[int] = (),
     ) -> None:
-        """Start it in `folder`, with what it prints added to the file `output`.
+        """Start it in `folder`, with what it prints added to the file `output`, or printed where we print.
 
         `keep_open` are file descriptors that it inherits: a lock on one of them lasts until the last holder has ended.
 
         Raises:
             OSError: the program cannot be started.
         """
-        with output.open("ab") as log:
+        with output.open("ab") if output is not None else contextlib.nullcontext() as log:
             self._process = subprocess.Popen(
                 command,
                 env=dict(environment),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=None if log is None else subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=keep_open,
             )
         self.pid = self._process.pid
-        self.output = output
         self._ending = threading.Lock()
         self._ended = False
         guard.add(self.pid)

@@ -45,6 +45,11 @@ class Engine(ABC):
     def log(self) -> Path:
         """The file in which the engine says why it does not start."""
 
+    @property
+    def _start_log(self) -> Path:
+        """What it says before it opens its log."""
+        return self.folder / "start.log"
+
     @abstractmethod
     def url(self, user: str, password: str | None = None) -> str:
         """The address for a client that logs in as `user`; our own password for that user unless one is given."""
@@ -109,9 +114,9 @@ class Engine(ABC):
         while not self._answers():
             code = child.wait(_LOOK_AGAIN)
             if code is not None:
-                raise self._failure(f"ended with code {code} while starting", child)
+                raise self._failure(f"ended with code {code} while starting")
             if time.monotonic() > deadline:
-                raise self._failure(f"was not ready after {seconds:.0f} s", child)
+                raise self._failure(f"was not ready after {seconds:.0f} s")
 
     def wait_end(self, seconds: float | None = None) -> int | None:
         """The exit code once the process has ended, or None when it still runs after so many seconds."""
@@ -156,8 +161,7 @@ class Engine(ABC):
             raise EngineError(f"{self.name} in {self.folder} was not started")
         return self._child
 
-    def _failure(self, what: str, child: Child) -> EngineError:
-        # Before it opens its log, an engine complains where it was started.
-        latest = max((self.log, child.output), key=lambda log: log.stat().st_mtime if log.exists() else 0)
+    def _failure(self, what: str) -> EngineError:
+        latest = max((self.log, self._start_log), key=lambda log: log.stat().st_mtime if log.exists() else 0)
         lines = last_lines(latest) or "(it wrote nothing)"
         return EngineError(f"{self.name} {what}. The end of {latest}:\n{lines}")

@@ -103,7 +103,7 @@ class MongoNode(Engine):
         return Child(
             command,
             environment={"LANG": "C.UTF-8"},
-            output=self.folder / "start.log",
+            output=self._start_log,
             folder=self.folder,
             keep_open=self._keep_open,
         )

@@ -96,7 +96,7 @@ class RabbitNode(Engine):
         return Child(
             [str(scripts() / "rabbitmq-server")],
             environment=self._environment(),
-            output=self.folder / "start.log",
+            output=self._start_log,
             folder=self.folder,
             keep_open=self._keep_open,
         )
@@ -157,7 +157,7 @@ class RabbitNode(Engine):
             mapper = Child(
                 [program, "-address", LOOPBACK, "-port", str(self._port_mapper_port)],
                 environment={},
-                output=self.folder / "start.log",
+                output=self._start_log,
                 folder=self.folder,
                 keep_open=self._keep_open,
             )
@@ -167,7 +167,7 @@ class RabbitNode(Engine):
         deadline = time.monotonic() + 10
         while not accepts(self._port_mapper_port):
             if mapper.wait(0.01) is not None or time.monotonic() > deadline:
-                raise self._failure("cannot start, for its port mapper epmd does not answer", mapper)
+                raise self._failure("cannot start, for its port mapper epmd does not answer")
 
     def _end_port_mapper(self) -> None:
         if self._port_mapper is not None:

@@ -1,5 +1,6 @@
 """The data folder: one run at a time, and the ports that it had."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -11,15 +12,14 @@ from deploy.local.checks import CheckError
 from deploy.local.secrets import write_private
 
 _LEFTOVER_SECONDS = 45.0
-"""How long the children of a run that was killed may take to end."""
 _LOOK_AGAIN = 0.2
 
 
 class FolderLock:
     """Two locks: one of this process, and one that its children inherit and hold until the last of them has ended."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take both.
+    def __init__(self, folder: Path, leftover_seconds: float = _LEFTOVER_SECONDS) -> None:
+        """Take both; the children of a run that was killed are given `leftover_seconds` to end.
 
         Raises:
             CheckError: another run is alive on this folder, or what it has left does not end.
@@ -32,12 +32,12 @@ class FolderLock:
                     f"Doorstep is already running on {folder}. Use that one, or stop it (Ctrl-C where it runs),"
                     " or start a second one with DOORSTEP_DATA_DIR and DOORSTEP_HTTP_PORT set"
                 )
-            deadline = time.monotonic() + _LEFTOVER_SECONDS
+            deadline = time.monotonic() + leftover_seconds
             while not _taken(self.children):
                 if time.monotonic() > deadline:
                     raise CheckError(
-                        f"Programs of an earlier run on {folder} are still there; `fuser {folder}/children.lock`"
-                        " lists them. End them, then start again"
+                        f"Programs of an earlier run on {folder} are still there: {_holders(folder / 'children.lock')}."
+                        " End them (kill <number>), then start again"
                     )
                 time.sleep(_LOOK_AGAIN)  # the lock tells nobody when it becomes free
         except CheckError:
@@ -74,6 +74,16 @@ class Ports:
 
 def _opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _holders(path: Path) -> str:
+    """Numbers and names of the processes that have this file open, as far as we may see them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is not ours
+            if any(descriptor.resolve() == path for descriptor in (process / "fd").iterdir()):
+                found.append(f"{process.name} ({(process / 'comm').read_text().strip()})")
+    return ", ".join(sorted(found)) or "of another user"
 
 
 def _taken(descriptor: int) -> bool:

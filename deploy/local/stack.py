@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -13,17 +12,15 @@ from typing import Self
 
 import httpx
 
-import deploy
 from deploy.engines import MongoNode, RabbitNode
-from deploy.engines.child import last_lines
-from deploy.engines.definitions import SERVICES, VHOST
-from deploy.engines.guard import guard
+from deploy.engines.child import Child, last_lines
+from deploy.engines.definitions import SERVICES
 from deploy.engines.ports import LOOPBACK
-from deploy.local.checks import caddy, check_port, check_programs, prepare_folder
+from deploy.local.checks import check_port, check_programs, prepare_folder
 from deploy.local.folder import FolderLock, Ports
-from deploy.local.gateway import caddyfile
+from deploy.local.parts import ROOT, addresses, gateway, log_of, service
 from deploy.local.program import Program
-from deploy.local.secrets import Secrets, write_access, write_private
+from deploy.local.secrets import Secrets, write_access
 from deploy.local.supervision import Supervisor
 
 SERVICE_COMMANDS: Mapping[str, Sequence[str]] = {
@@ -33,9 +30,8 @@ READY_SECONDS = 90.0
 """How long the services may take from their start until all are ready."""
 _HOPELESS = 3
 """So many quick ends in a row while starting mean that waiting is no use."""
-_DRAIN_SECONDS = 30.0
+_LOADING_STOP_SECONDS = 5.0
 _LOOK_AGAIN = 0.1
-_ROOT = Path(deploy.__file__).parents[1]
 
 
 class StackError(RuntimeError):
@@ -75,7 +71,7 @@ class LocalStack:
         self.mongo: MongoNode
         self._lock: FolderLock | None = None
         self._parts: dict[str, Supervisor] = {}
-        self._loading: subprocess.Popen[bytes] | None = None
+        self._loading: Child | None = None
         self._stopping = threading.Event()
         self._one_stop = threading.Lock()
 
@@ -117,7 +113,7 @@ class LocalStack:
         self._stopping.set()
         with self._one_stop:
             if self._loading is not None:
-                self._loading.terminate()
+                self._loading.stop(_LOADING_STOP_SECONDS)
             for group in (["gateway"], list(self._commands), ["rabbit", "mongo"]):
                 _at_once(part.stop for name in group if (part := self._parts.get(name)))
             if self._lock is not None:
@@ -151,8 +147,9 @@ class LocalStack:
         self._parts[name].start()
 
     def log(self, name: str) -> Path:
-        """The log of a service or the gateway."""
-        return self.data_dir / "logs" / f"{name}.log"
+        """The log of a part."""
+        engines = {"rabbit": self.rabbit, "mongo": self.mongo}
+        return engines[name].log if name in engines else log_of(self.data_dir, name)
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until every service says through the gateway that it is ready.
@@ -176,13 +173,8 @@ class LocalStack:
         Raises:
             StackError: it failed.
         """
-        # A session of its own: Ctrl-C is ours to pass on.
-        self._loading = subprocess.Popen(
-            command, cwd=_ROOT, env=self._told(), stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        guard.add(self._loading.pid)
+        self._loading = Child(command, environment=self._environment | self._addresses(), output=None, folder=ROOT)
         code = self._loading.wait()
-        guard.drop(self._loading.pid)
         if code != 0:
             raise StackError(f"`{' '.join(command)}` ended with code {code}; what it printed above says why")
 
@@ -208,9 +200,11 @@ class LocalStack:
             "mongo": Supervisor("mongo", self.mongo, self._report),
         }
         service_ports = {name: ports.port(name) for name in self._commands}
+        told = self._environment | self._addresses()
         for name, port in service_ports.items():
-            self._add(self._service(name, port, keep_open))
-        self._add(self._gateway(service_ports, keep_open))
+            command = self._commands[name]
+            self._add(service(name, command, port=port, environment=told, data_dir=self.data_dir, keep_open=keep_open))
+        self._add(gateway(port=self.http_port, services=service_ports, data_dir=self.data_dir, keep_open=keep_open))
 
         began = time.monotonic()
         self._start(["rabbit", "mongo"])
@@ -224,6 +218,9 @@ class LocalStack:
             f"{len(self._commands)} services and the gateway (port {self.http_port}) are ready: {_since(began)}"
         )
 
+    def _addresses(self) -> dict[str, str]:
+        return addresses(self.data_dir, self.rabbit, self.mongo)
+
     def _add(self, program: Program) -> None:
         self._parts[program.name] = Supervisor(program.name, program, self._report)
 
@@ -232,42 +229,6 @@ class LocalStack:
         if self._stopping.is_set():
             raise StackError("stopped while starting")
         _at_once(self._parts[name].start for name in names)
-
-    def _service(self, name: str, port: int, keep_open: int) -> Program:
-        return Program(
-            name,
-            self._commands[name],
-            environment=self._told() | {"DOORSTEP_HTTP_HOST": LOOPBACK, "DOORSTEP_HTTP_PORT": str(port)},
-            folder=_ROOT,
-            log=self.log(name),
-            stop_patience=_DRAIN_SECONDS,
-            keep_open=[keep_open],
-        )
-
-    def _gateway(self, services: Mapping[str, int], keep_open: int) -> Program:
-        folder = self.data_dir / "gateway"
-        folder.mkdir(exist_ok=True)
-        settings = folder / "Caddyfile"
-        write_private(settings, caddyfile(port=self.http_port, services=services, folder=folder))
-        return Program(
-            "gateway",
-            [caddy(), "run", "--config", str(settings), "--adapter", "caddyfile"],
-            environment={"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)},
-            folder=folder,
-            log=self.log("gateway"),
-            stop_patience=5.0,
-            keep_open=[keep_open],
-        )
-
-    def _told(self) -> dict[str, str]:
-        """Addresses without passwords: a service logs in by its own name with the secret of that name."""
-        return self._environment | {
-            "PYTHONUNBUFFERED": "1",
-            "DOORSTEP_DATA_DIR": str(self.data_dir),
-            "DOORSTEP_SECRETS_DIR": str(self.data_dir / "secrets"),
-            "DOORSTEP_RABBIT_URL": f"amqp://{LOOPBACK}:{self.rabbit.port}/{VHOST}",
-            "DOORSTEP_MONGO_URL": f"mongodb://{self.mongo.address}/?replicaSet={self.mongo.replica_set}",
-        }
 
     def _give_up_on_the_hopeless(self) -> None:
         for name, part in self._parts.items():

@@ -370,6 +370,16 @@ def test_children_of_a_killed_run_are_waited_for(tmp_path: Path) -> None:
     FolderLock(tmp_path).release()
 
 
+def test_children_of_a_killed_run_that_do_not_end_are_named(tmp_path: Path) -> None:
+    with (tmp_path / "children.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        leftover = subprocess.Popen(["sleep", "60"], pass_fds=[lock.fileno()])
+    with leftover:
+        with pytest.raises(CheckError, match=rf"{leftover.pid} \(sleep\)"):
+            FolderLock(tmp_path, leftover_seconds=0.5)
+        leftover.kill()
+
+
 # The program
 
 
