@@ -66,16 +66,16 @@ async def open_task(house: Dispatch, event: RequestCreated, meta: Meta) -> None:
     """A need: offer it."""
     situation, task_id = await house.situation(event), task_id_of(event.request_id)
     await house.store.tasks.update(
-        task_id, lambda known: task.open_task(known, task_id, facts_of(event), situation), meta, new=True
+        task_id, lambda known: task.open_task(known, task_id, facts_of(event), meta.sequence, situation), meta, new=True
     )
 
 
 @router.event(RequestAmended)
 async def amend(house: Dispatch, event: RequestAmended, meta: Meta) -> None:
     """The need changed."""
-    situation = await house.situation(event)
+    situation, task_id = await house.situation(event), task_id_of(event.request_id)
     await house.store.tasks.update(
-        task_id_of(event.request_id), lambda known: task.amend(known, facts_of(event), situation), meta
+        task_id, lambda known: task.amend(known, task_id, facts_of(event), meta.sequence, situation), meta
     )
 
 

@@ -55,6 +55,9 @@ OPEN: frozenset[TaskState] = frozenset({"created", "offered", "assigned", "under
 TAKEN: frozenset[TaskState] = frozenset({"assigned", "under_way"})
 _WAITED_LONGER = 1
 """What priority gains each time a task comes back."""
+_HIGHEST = 100
+_BELOW_FIRST_LINE = 59
+"""However long others wait, the first line, which begins at 60, stands above them."""
 
 E = TypeVar("E", bound=DeliveryEvent)
 Decision = tuple["Task", Sequence[Event]]
@@ -69,6 +72,8 @@ class Task(BaseModel):
     task_id: str
     request_id: str
     facts: RequestFacts | None = None
+    told: int = 0
+    """Place in its request's history of the event that `facts` come from."""
     state: TaskState = "created"
     open: bool = True
     worker: str | None = None
@@ -122,12 +127,12 @@ class Actor:
     """The device's own time."""
 
 
-def open_task(task: Task | None, task_id: str, facts: RequestFacts, situation: Situation) -> Decision | None:
+def open_task(task: Task | None, task_id: str, facts: RequestFacts, told: int, situation: Situation) -> Decision | None:
     """A request became known: offer it at once; None if it is known already."""
     if task is not None and task.facts is not None:
         return None
     opened = (task or Task(task_id=task_id, request_id=facts.request_id)).model_copy(
-        update={"facts": facts, "priority": facts.priority, "created_at": situation.now}
+        update={"facts": facts, "told": told, "priority": facts.priority, "created_at": situation.now}
     )
     if opened.withdrawn:
         return _moved(opened, "cancel"), [_event(DeliveryCancelled, opened)]
@@ -150,12 +155,15 @@ def accept(task: Task | None, actor: Actor, situation: Situation) -> Decision:
 
 
 def decline(task: Task | None, actor: Actor, situation: Situation) -> Decision:
-    """Say no to an offer, or give back what one has; the next on the ladder is asked."""
+    """Say no to an offer, or give back what one has; the next on the ladder is asked.
+
+    Where several are asked, one who says no leaves it to the others.
+    """
     task, _ = _known(task)
     _allow(task, "release")
-    pooled = task.state == "offered" and task.worker is None
-    if not pooled:
-        _holds(task, actor)
+    if task.state == "offered" and task.worker is None:
+        return task.model_copy(update={"declined": [*task.declined, actor.worker]}), []
+    _holds(task, actor)
     reason: ReleaseReason = "declined" if task.state == "offered" else "given_back"
     return _release(task, reason, situation, declined=actor.worker, at=actor.at)
 
@@ -203,7 +211,7 @@ def reopen(task: Task | None, actor: Actor, situation: Situation) -> Decision:
     """It was not done after all: the same task, the same history, the ladder from its beginning."""
     task, _ = _known(task)
     _allow(task, "reopen")
-    reopened = _moved(task, "reopen", declined=[], step=-1, priority=task.priority + _WAITED_LONGER)
+    reopened = _moved(task, "reopen", declined=[], step=-1, priority=_higher(task, _WAITED_LONGER))
     offered, events = _offer(reopened, 0, situation)
     return offered, [_event(DeliveryReopened, reopened, at=actor.at), *events]
 
@@ -218,13 +226,19 @@ def cancel(task: Task | None, task_id: str, request_id: str) -> Decision | None:
     return cancelled, [_event(DeliveryCancelled, cancelled)]
 
 
-def amend(task: Task | None, facts: RequestFacts, situation: Situation) -> Decision | None:
-    """The need changed. If the place did, whoever answers for the new place is asked."""
-    if task is None or task.facts is None or not task.open:
+def amend(task: Task | None, task_id: str, facts: RequestFacts, told: int, situation: Situation) -> Decision | None:
+    """The need changed. If the place did, whoever answers for the new place is asked.
+
+    News older than what is known changes nothing; news of a request not yet known tells all that there is to know.
+    """
+    if task is None or task.facts is None:
+        return open_task(task, task_id, facts, told, situation)
+    if not task.open or told <= task.told:
         return None
     moved = (task.facts.grid, task.facts.building) != (facts.grid, facts.building)
     bonus = task.priority - task.facts.priority
-    amended = task.model_copy(update={"facts": facts, "priority": facts.priority + bonus})
+    amended = task.model_copy(update={"facts": facts, "told": told, "priority": facts.priority})
+    amended = amended.model_copy(update={"priority": _higher(amended, bonus)})
     if task.state == "under_way" or not moved:
         return amended, []
     return _release(amended, "amended", situation, step=0)
@@ -241,7 +255,12 @@ def lapse(task: Task | None, situation: Situation) -> Decision | None:
 
 
 def cover(task: Task | None, instead_of: str, situation: Situation) -> Decision | None:
-    """The grid went from `instead_of` to another: what the first has not set out with is asked of the other."""
+    """The grid went from `instead_of` to another: what the first has not set out with is asked of the other.
+
+    Late news, when the first answers for it again, moves nothing.
+    """
+    if instead_of == situation.roster.responsible:
+        return None
     if task is None or task.worker != instead_of or task.state not in ("offered", "assigned"):
         return None
     return _release(task, "covered", situation, step=0)
@@ -259,7 +278,7 @@ def _release(
     """Take it from whoever is asked or has it, and ask the next."""
     ahead = task.step + 1 if task.state == "offered" else 0
     no = [*task.declined, *([declined] if declined and declined not in task.declined else [])]
-    released = _moved(task, "release", declined=no, priority=task.priority + _WAITED_LONGER, due_at=None)
+    released = _moved(task, "release", declined=no, priority=_higher(task, _WAITED_LONGER), due_at=None)
     event = _event(DeliveryReleased, released, reason=reason, at=at)
     offered, events = _offer(released, ahead if step is None else step, situation)
     return offered, [event, *events]
@@ -298,7 +317,7 @@ def _escalated(task: Task, step: int, until: datetime, situation: Situation) -> 
 
 def _escalate_again(task: Task, situation: Situation) -> Decision:
     until = situation.after(situation.ladder.steps[-1].minutes, _facts(task))
-    asked = task.model_copy(update={"due_at": until, "priority": task.priority + _WAITED_LONGER})
+    asked = task.model_copy(update={"due_at": until, "priority": _higher(task, _WAITED_LONGER)})
     return asked, [_event(DeliveryEscalated, asked, reason="no_answer")]
 
 
@@ -321,6 +340,10 @@ def _holds(task: Task, actor: Actor) -> None:
     if task.worker != actor.worker and not actor.leads:
         has = f"{task.worker} has this task" if task.state in TAKEN else f"it is not offered to {actor.worker}"
         raise refusal("worker", "not_yours", has, status=409)
+
+
+def _higher(task: Task, by: int) -> int:
+    return min(task.priority + by, _HIGHEST if _facts(task).first_line else _BELOW_FIRST_LINE)
 
 
 def _moved(task: Task, verb: str, **changes: Any) -> Task:
