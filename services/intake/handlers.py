@@ -56,6 +56,9 @@ async def submit(house: Intake, command: SubmitRequest, meta: Meta, by: str = "a
     outcome = await house.store.requests.update(
         request_id, lambda request: rules.submit(request, submission, now), cause, new=True
     )
+    if outcome.repeated:
+        # Another body under a message id that was seen is no repetition: the rule says so.
+        rules.submit(outcome.state, submission, now)
     return answer(outcome)
 
 
@@ -86,9 +89,9 @@ async def observe(house: Intake, event: DeliveryEvent, meta: Meta) -> None:
 
 
 @router.event(BuildingRegistered)
-async def remember_building(house: Intake, event: BuildingRegistered, _: Meta) -> None:
+async def remember_building(house: Intake, event: BuildingRegistered, meta: Meta) -> None:
     """A building belongs to a grid."""
-    await house.store.put_building(event.community or "", event.building, event.grid or "")
+    await house.store.put_building(event.community or "", event.building, event.grid or "", meta.sequence)
 
 
 @router.event(PersonRegistered, PersonUpdated)

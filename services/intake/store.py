@@ -5,7 +5,7 @@ from typing import Any
 
 from services.intake.domain.request import Request
 from shared.contracts.ledger import PersonRegistered
-from shared.documents import Document, Index
+from shared.documents import Document, Index, Write
 from shared.service import Runtime
 
 LIST = Index((("state.facts.community", 1), ("state.created_at", -1), ("_id", 1)))
@@ -35,10 +35,14 @@ class Store:
         """Whether any building of the community is registered."""
         return await self._communities.get(community) is not None
 
-    async def put_building(self, community: str, building: str, grid: str) -> None:
-        """Remember where a building belongs."""
+    async def put_building(self, community: str, building: str, grid: str, sequence: int) -> None:
+        """Remember where a building belongs, unless something newer is known."""
         await self._communities.put(community, {"known": True})
-        await self._buildings.put(f"{community}/{building}", {"grid": grid})
+        told = Write(set={"grid": grid, "sequence": sequence})
+        await self._buildings.update(
+            f"{community}/{building}",
+            lambda known: (None if known and known.get("sequence", 0) >= sequence else told, None),
+        )
 
     async def person(self, lookups: list[str]) -> Document | None:
         """Who is found by the first of the blind indexes that is known."""
@@ -50,27 +54,28 @@ class Store:
 
     async def put_person(self, event: PersonRegistered, sequence: int) -> None:
         """Remember how to recognise somebody, unless something newer is known."""
+        told = {
+            "person": event.person_id,
+            "first_line": event.first_line,
+            "language": event.language,
+            "needs": list(event.needs),
+            "sequence": sequence,
+        }
+
+        def decide(known: Document | None) -> tuple[Write | None, None]:
+            newer = known is not None and known["person"] == event.person_id and known["sequence"] >= sequence
+            return (None if newer else Write(set=told)), None
+
         for lookup in event.lookups:
-            known = await self._people.get(lookup)
-            if known is None or known["sequence"] < sequence or known["person"] != event.person_id:
-                await self._people.put(
-                    lookup,
-                    {
-                        "person": event.person_id,
-                        "first_line": event.first_line,
-                        "language": event.language,
-                        "needs": list(event.needs),
-                        "sequence": sequence,
-                    },
-                )
+            await self._people.update(lookup, decide)
 
     async def request_of_key(self, key: str, request_id: str) -> str:
-        """The request that an idempotency key stands for; this one if the key is new."""
-        document = await self._keys.get(key)
-        if document is None:
-            await self._keys.put(key, {"request": request_id})
-            return request_id
-        return str(document["request"])
+        """The request that an idempotency key stands for; this one if the key is new. One conditional write."""
+
+        def decide(known: Document | None) -> tuple[Write | None, str]:
+            return (None, known["request"]) if known else (Write(set={"request": request_id}), request_id)
+
+        return await self._keys.update(key, decide)
 
     async def page(
         self,
