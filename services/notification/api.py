@@ -57,7 +57,9 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
         """Read."""
         who.require(*STAFF)
         message = await house.store.messages.get(notification_id)
-        if message is None or not (who.covers(message.community, message.grid) or message.worker == who.worker):
+        if message is None or not (
+            who.covers(message.community, message.grid) or (message.worker and message.worker == who.worker)
+        ):
             raise refusal("notification_id", "unknown_notification", "there is no notification of this id", status=404)
         given = {"notification_id": notification_id, "worker": who.worker or who.name}
         command = await body(request, AcknowledgeNotification, **given)

@@ -53,6 +53,9 @@ class Live:
         """
         place = self._end() if last_seen is None else last_seen
         while True:
+            if place is not None and self._ring and place > self._ring[-1][0]:
+                # A place in a log that is no more: from now on.
+                place = self._ring[-1][0]
             if place is not None and self._ring and place + 1 < self._ring[0][0]:
                 async for entry in self._older(place + 1):
                     place = entry[0]
