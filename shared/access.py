@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.refusal import refusal
-from shared.documents import Collection
+from shared.documents import Collection, Write
 from shared.settings import Secrets, SettingsError
 
 Role = Literal["operator", "coordinator", "grid_worker", "volunteer", "rider", "partner", "source"]
@@ -80,10 +80,9 @@ class TokenRegister:
         return Principal.model_validate(document["principal"])
 
     async def grant(self, token_hash: str, principal: Principal, expires: datetime | None) -> None:
-        """Know another token from now on; safe to repeat."""
-        await self._collection.put(
-            token_hash, {"principal": principal.model_dump(), "expires": expires, "revoked": False}
-        )
+        """Know another token from now on; safe to repeat, and of no effect once it was revoked."""
+        granted = Write(set={"principal": principal.model_dump(), "expires": expires, "revoked": False})
+        await self._collection.update(token_hash, lambda known: (None if known else granted, None))
 
     async def revoke(self, token_hash: str) -> None:
         """Know it no more."""

@@ -268,7 +268,8 @@ class Bus:
                     timeout=PUBLISH_TIMEOUT,
                     wait=False,
                     properties=Basic.Properties(
-                        content_type="application/json",
+                        content_type=message.content_type,
+                        reply_to=message.reply_to,
                         delivery_mode=2 if message.persistent else 1,
                         message_id=meta.id,
                         message_type=meta.type,

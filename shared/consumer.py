@@ -219,6 +219,8 @@ class Consumer(Generic[House]):
             replace(meta, id=meta.id or new_id()),
             incoming.correlation_id,
             {**headers, _TRY: tries},
+            content_type=incoming.content_type or "application/json",
+            reply_to=incoming.reply_to,
         )
         await self._tools.bus.publish(again)
         return "later"

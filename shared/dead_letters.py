@@ -115,8 +115,9 @@ class DeadLetters:
             for name, value in document["headers"].items()
             if name.startswith("ce-") or name == "traceparent"
         }
+        body, content_type = self._body(document), document["content_type"] or "application/json"
         await self._bus.publish(
-            Outgoing("", document["queue"], self._body(document), meta, document["correlation_id"], headers)
+            Outgoing("", document["queue"], body, meta, document["correlation_id"], headers, content_type)
         )
         await self.drop(dead_id)
 

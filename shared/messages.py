@@ -29,6 +29,8 @@ class Outgoing:
     correlation_id: str | None
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Beside those of the envelope."""
+    content_type: str = "application/json"
+    reply_to: str | None = None
     persistent: bool = True
     mandatory: bool = True
 
@@ -135,13 +137,13 @@ def _type_of_key(key: str) -> str:
 
 def _time(value: Any, now: datetime) -> datetime:
     if isinstance(value, datetime):
-        return value
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, str):
         try:
             time = datetime.fromisoformat(value)
-        except ValueError:
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
             return now
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
     return now
 
 
