@@ -30,7 +30,7 @@ _LOOK_AGAIN = 0.02
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """What `condition` says (or the coroutine that it makes), as soon as that is true; asked again and again until then."""
+    """What `condition` says (or the coroutine that it makes), once that is true; asked until then."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
