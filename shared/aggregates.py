@@ -61,6 +61,11 @@ class Aggregates(Generic[S]):
         document = await self.collection.get(document_id)
         return None if document is None else self.state(document)
 
+    async def glance(self, document_id: str) -> S | None:
+        """The state as it was when it was last written here, or as it is: for what does not change."""
+        document = await self.collection.glance(document_id)
+        return None if document is None else self.state(document)
+
     def state(self, document: Document) -> S:
         """The state in a stored document."""
         return self._model.model_validate(document["state"], strict=False)

@@ -23,6 +23,10 @@ Document = dict[str, Any]
 T = TypeVar("T")
 
 DUPLICATE_KEY = 11000
+PATCH_LINGER = 0.3
+"""Seconds that patches wait for others of the same document."""
+REMEMBERED = 500
+"""Documents just written that a collection keeps in memory."""
 _TRIES = 50
 # Not primary, stepping down, shutting down, interrupted, no such primary yet: all pass.
 _NOT_NOW = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
@@ -67,6 +71,24 @@ class Write:
 
     set: Document = field(default_factory=dict)
     push: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A change that needs no version: fields to set, and numbered elements to take out of arrays."""
+
+    set: Document
+    pull: dict[str, list[int]]
+    """By array: the `n` of the elements to take out."""
+
+    def joined(self, other: "Patch") -> "Patch":
+        """Both."""
+        pull = {name: [*self.pull.get(name, ()), *numbers] for name, numbers in other.pull.items()}
+        return Patch({**self.set, **other.set}, {**self.pull, **pull})
+
+    def change(self) -> Document:
+        """As the database wants it."""
+        return {"$set": self.set, "$pull": {name: {"n": {"$in": numbers}} for name, numbers in self.pull.items()}}
 
 
 @dataclass(slots=True)
@@ -142,9 +164,10 @@ class Collection:
         self.name = collection.name
         self.raw = collection
         self.indexes = tuple(indexes)
+        self._recent: dict[str, Document] = {}
         self._loads: Batcher[str, Document | None] = Batcher(self._load_many, lanes=2)
         self._updates: Batcher[_Update, Any] = Batcher(self._update_many)
-        self._patches: Batcher[tuple[str, Document], None] = Batcher(self._patch_many, linger=0.02)
+        self._patches: Batcher[tuple[str, Patch], None] = Batcher(self._patch_many, linger=PATCH_LINGER)
 
     async def prepare(self) -> None:
         """Make the declared indexes, where missing."""
@@ -158,6 +181,10 @@ class Collection:
             StorageUnavailable: the database did not answer.
         """
         return await self._loads.submit(document_id)
+
+    async def glance(self, document_id: str) -> Document | None:
+        """One document as it was when it was last written here, or as it is: for what does not change."""
+        return self._recent.get(document_id) or await self.get(document_id)
 
     async def update(
         self, document_id: str, decide: Callable[[Document | None], tuple[Write | None, T]], *, new: bool = False
@@ -177,9 +204,9 @@ class Collection:
         """
         return cast(T, await self._updates.submit(_Update(document_id, decide, new)))
 
-    def patch(self, document_id: str, change: Document) -> "asyncio.Future[None]":
-        """Apply operators that need no version and may be applied again, a little later, with others."""
-        return self._patches.submit((document_id, change))
+    def patch(self, document_id: str, patch: "Patch") -> "asyncio.Future[None]":
+        """Apply what needs no version and may be applied again: a little later, with others of the same document."""
+        return self._patches.submit((document_id, patch))
 
     async def put(self, document_id: str, document: Document) -> None:
         """Keep a copy of a fact: set these fields on the document, made when missing. Safe to repeat."""
@@ -273,20 +300,33 @@ class Collection:
         for job in jobs:
             groups.setdefault(job.item.document_id, []).append(job)
         while groups:
-            loaded = {key for key, group in groups.items() if not all(job.item.new for job in group)}
-            known = await self._fetch(loaded)
-            decisions = [_Decision(key, known.get(key), group) for key, group in groups.items()]
+            guesses: dict[str, Document | None] = {}
+            for key, group in groups.items():
+                first = group[0].item
+                recent = self._recent.pop(key, None) if first.tries == 0 else None
+                if recent is not None or (first.new and first.tries == 0):
+                    guesses[key] = recent
+            loaded = await self._fetch(key for key in groups if key not in guesses)
+            decisions = [_Decision(key, guesses.get(key, loaded.get(key)), group) for key, group in groups.items()]
             writes = [decision for decision in decisions if decision.changed]
             lost = await self._write([decision.operation() for decision in writes])
             stale = {id(writes[position]) for position in lost}
             groups = {}
             for decision in decisions:
-                # What was decided without a look, and wrote nothing, was decided on a guess.
-                guessed = not decision.changed and decision.document_id not in loaded
+                # A write is refused by the version if it rests on a wrong guess; a decision not to write is not.
+                guessed = not decision.changed and decision.document_id in guesses
                 if id(decision) not in stale and not guessed:
                     decision.settle()
+                    self._remember(decision)
                 elif again := decision.again(self.name):
                     groups[decision.document_id] = again
+
+    def _remember(self, decision: "_Decision") -> None:
+        """Keep what was just written: most documents are written again soon, and the look is saved."""
+        if decision.changed:
+            self._recent[decision.document_id] = decision.result()
+            if len(self._recent) > REMEMBERED:
+                del self._recent[next(iter(self._recent))]
 
     async def _write(self, operations: "list[InsertOne[Document] | UpdateOne]") -> set[int]:
         """Write in one go; the positions of those that lost a race."""
@@ -302,9 +342,15 @@ class Collection:
                 return {one["index"] for one in errors}
             return set()
 
-    async def _patch_many(self, jobs: list[Job[tuple[str, Document], None]]) -> None:
+    async def _patch_many(self, jobs: list[Job[tuple[str, Patch], None]]) -> None:
+        patches: dict[str, Patch] = {}
+        for job in jobs:
+            document_id, patch = job.item
+            known = patches.get(document_id)
+            patches[document_id] = patch if known is None else known.joined(patch)
+        operations = [UpdateOne({"_id": document_id}, patch.change()) for document_id, patch in patches.items()]
         with _translated():
-            await self.raw.bulk_write([UpdateOne({"_id": job.item[0]}, job.item[1]) for job in jobs], ordered=False)
+            await self.raw.bulk_write(operations, ordered=False)
         for job in jobs:
             job.resolve(None)
 
@@ -331,7 +377,7 @@ class _Decision:
             self._outcomes.append(self._decide(job.item))
 
     def _decide(self, update: _Update) -> Any:
-        current = _applied(self._document, self._write, self.document_id) if self.changed else self._document
+        current = self.result() if self.changed else self._document
         try:
             write, answer = update.decide(current)
         # A refusal, or a mistake in one caller's rule, is that caller's alone.
@@ -341,6 +387,10 @@ class _Decision:
             self.changed = True
             self._write = _joined(self._write, write)
         return answer
+
+    def result(self) -> Document:
+        """The document as it is after the write."""
+        return _applied(self._document, self._write, self.document_id)
 
     def operation(self) -> "InsertOne[Document] | UpdateOne":
         """The one write that carries all of them."""
@@ -365,7 +415,6 @@ class _Decision:
         """Those that decide once more, on fresh data."""
         waiting = [job for job in self._group if not job.future.done()]
         for job in waiting:
-            job.item.new = False
             job.item.tries += 1
             if job.item.tries >= _TRIES:
                 job.fail(StorageConflict(collection, self.document_id))
@@ -381,7 +430,7 @@ def _applied(document: Document | None, write: Write, document_id: str) -> Docum
     """The document as it will be."""
     base = document or {"_id": document_id, "v": 0}
     pushed = {name: [*base.get(name, ()), *values] for name, values in write.push.items()}
-    return {**base, **write.set, **pushed}
+    return {**base, **write.set, **pushed, "v": base["v"] + 1}
 
 
 def _joined(first: Write, second: Write) -> Write:

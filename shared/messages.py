@@ -128,7 +128,7 @@ def _unwrapped(incoming: Incoming) -> tuple[Mapping[str, Any], bytes]:
         data = JSONFormat().write_data(event.get_data(), "application/json")
     except (BaseCloudEventException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise refusal("", "not_a_cloudevent", f"not a CloudEvent in structured mode: {error}") from None
-    return attributes, data if isinstance(data, bytes) else str(data).encode()
+    return attributes, data
 
 
 def _type_of_key(key: str) -> str:

@@ -8,14 +8,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 
 from shared.batching import Batcher, Job
 from shared.bus import BrokerUnavailable, Bus, NotTaken, Unroutable
 from shared.contracts.envelope import Meta
-from shared.documents import Collection, Document, Index
+from shared.documents import Collection, Document, Index, Patch
 from shared.messages import Outgoing
 from shared.telemetry import Telemetry
 
@@ -206,11 +205,9 @@ class Outbox:
             log.warning("an event was not confirmed and will be sent again", reason=str(error))
 
 
-def _marks(sequences: Sequence[int], now: datetime) -> Document:
+def _marks(sequences: Sequence[int], now: datetime) -> Patch:
     """The history is numbered from 1 without gaps, so the number tells the place."""
-    change: dict[str, Any] = {"$pull": {"unsent": {"n": {"$in": list(sequences)}}}}
-    change["$set"] = {f"history.{sequence - 1}.sent": now for sequence in sequences}
-    return change
+    return Patch({f"history.{sequence - 1}.sent": now for sequence in sequences}, {"unsent": list(sequences)})
 
 
 def _look(done: "asyncio.Future[None]") -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from services.dispatch.domain import roster, task
 from services.dispatch.domain.roster import COORDINATORS, Worker
-from services.dispatch.domain.task import Actor, Situation, Task
+from services.dispatch.domain.task import Actor, Roster, Situation, Task
 from services.dispatch.store import Store
 from shared.aggregates import Outcome
 from shared.consumer import Router
@@ -51,12 +51,12 @@ class Dispatch:
     store: Store
     kinds: Kinds
 
-    async def situation(self, facts: RequestFacts) -> Situation:
-        """What a decision about a request there rests on."""
+    async def situation(self, facts: RequestFacts, *, asks: bool = True) -> Situation:
+        """What a decision about a request there rests on; `asks`: it may ask somebody else."""
         return Situation(
             now=self.runtime.clock(),
             ladder=self.kinds.ladder_of(facts.kind),
-            roster=await self.store.roster(facts),
+            roster=await self.store.roster(facts) if asks else Roster(),
             minute=timedelta(minutes=1) / self.runtime.settings.time_scale,
         )
 
@@ -96,7 +96,7 @@ async def accept(house: Dispatch, command: AcceptTask, meta: Meta, leads: bool =
 @router.command(DeclineTask)
 async def decline(house: Dispatch, command: DeclineTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """A worker says no."""
-    return await _act(house, command, meta, leads, task.decline)
+    return await _act(house, command, meta, leads, task.decline, asks=True)
 
 
 @router.command(StartTask)
@@ -134,7 +134,7 @@ async def fail(house: Dispatch, command: FailTask, meta: Meta, leads: bool = Fal
 @router.command(ReopenTask)
 async def reopen(house: Dispatch, command: ReopenTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """It was not done after all."""
-    return await _act(house, command, meta, leads, task.reopen)
+    return await _act(house, command, meta, leads, task.reopen, asks=True)
 
 
 @router.command(RegisterWorker)
@@ -213,14 +213,16 @@ def facts_of(event: RequestFacts) -> RequestFacts:
     return RequestFacts.model_construct(**{name: getattr(event, name) for name in RequestFacts.model_fields})
 
 
-async def _act(house: Dispatch, command: TaskCommand, meta: Meta, leads: bool, rule: Rule) -> TaskAnswer:
+async def _act(
+    house: Dispatch, command: TaskCommand, meta: Meta, leads: bool, rule: Rule, *, asks: bool = False
+) -> TaskAnswer:
     """Let a worker make one move on one task."""
     if command.worker is None:
         raise refusal("worker", "required", "say which worker does it")
-    known = await house.store.tasks.get(command.task_id)
+    known = await house.store.tasks.glance(command.task_id)
     if known is None or known.facts is None:
         raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
-    situation = await house.situation(known.facts)
+    situation = await house.situation(known.facts, asks=asks)
     actor = Actor(command.worker, leads, command.at)
     outcome = await house.store.tasks.update(
         command.task_id,

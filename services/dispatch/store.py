@@ -5,17 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
-from services.dispatch.domain.task import Roster, Task
+from services.dispatch.domain.task import OPEN, Roster, Task
 from shared.contracts.intake import RequestFacts
 from shared.documents import Document, Index
 from shared.service import Runtime
 
 _ORDER = (("state.priority", -1), ("state.created_at", 1), ("_id", 1))
 OF_REQUEST = Index((("state.request_id", 1),))
-LIST = Index((("state.open", 1), ("state.facts.community", 1), *_ORDER))
-OF_GRID = Index((("state.open", 1), ("state.facts.grid", 1), *_ORDER))
-OF_WORKER = Index((("state.open", 1), ("state.worker", 1), *_ORDER))
-OF_STATE = Index((("state.state", 1), *_ORDER))
+LIST = Index((("state.open", 1), *_ORDER))
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 
 
@@ -23,9 +20,7 @@ class Store:
     """What dispatch keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.tasks = runtime.aggregates(
-            "tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, OF_GRID, OF_WORKER, OF_STATE, DUE]
-        )
+        self.tasks = runtime.aggregates("tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, DUE])
         self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id)
         self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}")
 
@@ -70,7 +65,9 @@ class Store:
         limit: int,
         after: tuple[int, datetime, str] | None = None,
     ) -> list[Document]:
-        """Tasks, first of the list first: priority, then age."""
+        """Tasks, first of the list first: priority, then age. Without `request_id`, open ones or closed ones."""
+        if is_open is None and request_id is None:
+            is_open = state is None or state in OPEN
         query: dict[str, Any] = {
             name: value
             for name, value in (
@@ -82,8 +79,6 @@ class Store:
             )
             if value is not None
         }
-        if state is None and is_open is None and request_id is None:
-            query["state.open"] = {"$in": [True, False]}
         if grids:
             query["state.facts.grid"] = {"$in": list(grids)}
         if after is not None:

@@ -8,19 +8,15 @@ from shared.contracts.ledger import PersonRegistered
 from shared.documents import Document, Index, Write
 from shared.service import Runtime
 
-LIST = Index((("state.facts.community", 1), ("state.created_at", -1), ("_id", 1)))
-LIST_OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("state.created_at", -1), ("_id", 1)))
+LIST = Index((("state.created_at", -1), ("_id", 1)))
 TO_REVIEW = Index((("state.created_at", -1), ("_id", 1)), where={"state.facts.needs_review.0": {"$exists": True}})
-LIST_ALL = Index((("state.created_at", -1), ("_id", 1)))
 
 
 class Store:
     """What intake keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.requests = runtime.aggregates(
-            "requests", Request, lambda one: one.request_id, [LIST, LIST_OF_GRID, LIST_ALL, TO_REVIEW]
-        )
+        self.requests = runtime.aggregates("requests", Request, lambda one: one.request_id, [LIST, TO_REVIEW])
         self._buildings = runtime.collection("buildings")
         self._communities = runtime.collection("communities")
         self._people = runtime.collection("people")

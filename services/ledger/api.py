@@ -1,6 +1,5 @@
 """HTTP in: the book, for those who may read it."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -43,15 +42,15 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
     ) -> dict[str, Any]:
         """Entries: those of one request from its beginning, else the newest first."""
         who.require(*LEADERS)
-        place = decode_cursor(after, (datetime, str))
+        place = decode_cursor(after, (str,))
         found = await house.store.page(
             community=who.community or community,
             kind=type,
             request_id=request_id,
             limit=limit + 1,
-            after=(place[0], place[1]) if place else None,
+            after=place[0] if place else None,
         )
-        return page(found, limit, lambda one: (one["at"], one["_id"]), _show_entry)
+        return page(found, limit, lambda one: (one["_id"],), _show_entry)
 
     @app.get(f"{PREFIX}/people", tags=["people"])
     async def people(

@@ -1,7 +1,6 @@
 """Documents of the ledger: the chained entries, people, buildings, access."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from services.ledger.domain.entry import Fact, Link, chain
@@ -11,10 +10,8 @@ from shared.documents import Document, Index
 from shared.service import Runtime
 
 CHAIN = Index((("community", 1), ("sequence", 1)), unique=True)
-OF_REQUEST = Index((("request_id", 1), ("at", 1), ("_id", 1)))
-OF_TYPE = Index((("type", 1), ("at", -1), ("_id", -1)))
-BY_TIME = Index((("community", 1), ("at", -1), ("_id", -1)))
-ALL_BY_TIME = Index((("at", -1), ("_id", -1)))
+OF_REQUEST = Index((("request_id", 1), ("_id", 1)))
+OF_TYPE = Index((("type", 1), ("_id", -1)))
 OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("_id", 1)))
 FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
 OF_HOUSEHOLD = Index((("state.facts.household", 1),))
@@ -28,7 +25,7 @@ class Store:
     """What the ledger keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, BY_TIME, ALL_BY_TIME])
+        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE])
         self.people = runtime.aggregates(
             "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD]
         )
@@ -93,9 +90,9 @@ class Store:
         kind: str | None,
         request_id: str | None,
         limit: int,
-        after: tuple[datetime, str] | None,
+        after: str | None,
     ) -> list[Document]:
-        """Entries: of one request, oldest first; else newest first."""
+        """Entries: of one request, oldest first; else newest first. Ids of events are in the order of time."""
         query: dict[str, Any] = {
             name: value
             for name, value in (("request_id", request_id), ("type", kind), ("community", community))
@@ -103,10 +100,8 @@ class Store:
         }
         way = 1 if request_id is not None else -1
         if after is not None:
-            at, entry_id = after
-            beyond = "$gt" if way == 1 else "$lt"
-            query["$or"] = [{"at": {beyond: at}}, {"at": at, "_id": {beyond: entry_id}}]
-        return await self.entries.find(query, sort=[("at", way), ("_id", way)], limit=limit)
+            query["_id"] = {"$gt" if way == 1 else "$lt": after}
+        return await self.entries.find(query, sort=[("_id", way)], limit=limit)
 
     async def people_page(
         self, *, community: str | None, grids: tuple[str, ...], first_line: bool, limit: int, after: str | None

@@ -8,9 +8,8 @@ from shared.documents import Document, Index
 from shared.service import Runtime
 
 _ORDER = (("state.created_at", -1), ("_id", 1))
-LIST = Index((("state.community", 1), *_ORDER))
-LIST_ALL = Index(_ORDER)
-UNREAD = Index((("state.unread", 1), *_ORDER), where={"state.unread": True})
+LIST = Index(_ORDER)
+UNREAD = Index(_ORDER, where={"state.unread": True})
 
 
 class Store:
@@ -18,7 +17,7 @@ class Store:
 
     def __init__(self, runtime: Runtime) -> None:
         self.messages = runtime.aggregates(
-            "messages", Message, lambda one: one.request_id or one.notification_id, [LIST, LIST_ALL, UNREAD]
+            "messages", Message, lambda one: one.request_id or one.notification_id, [LIST, UNREAD]
         )
 
     async def page(
