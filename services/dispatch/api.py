@@ -63,8 +63,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         state: TaskState | None = None,
         is_open: Annotated[bool | None, Query(alias="open")] = None,
     ) -> dict[str, Any]:
-        """Open tasks within the token's place (`open=false`, or a `state`: closed ones): the most urgent first, then the
-        longest waiting. No personal data."""
+        """Tasks within the token's place: the most urgent first, then the longest waiting. No personal data."""
         who.require(*STAFF, "source")
         if not who.covers(who.community or community, grid) and grid is not None:
             raise refusal("grid", "forbidden", f"grid {grid} is not within this token's place", status=403)

@@ -65,9 +65,9 @@ class Store:
         limit: int,
         after: tuple[int, datetime, str] | None = None,
     ) -> list[Document]:
-        """Tasks, first of the list first: priority, then age. Without `request_id`, open ones or closed ones."""
-        if is_open is None and request_id is None:
-            is_open = state is None or state in OPEN
+        """Tasks, first of the list first: priority, then age."""
+        if is_open is None and state is not None:
+            is_open = state in OPEN
         query: dict[str, Any] = {
             name: value
             for name, value in (
@@ -79,6 +79,9 @@ class Store:
             )
             if value is not None
         }
+        if is_open is None and request_id is None:
+            # Both at once, as two ranges of the index merged in its order.
+            query["state.open"] = {"$in": [True, False]}
         if grids:
             query["state.facts.grid"] = {"$in": list(grids)}
         if after is not None:
