@@ -141,7 +141,8 @@ class RabbitNode(Engine):
             "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": on_loopback,
+            # Erlang's schedulers would spin for a while before they sleep; on a shared machine others need the time.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{on_loopback} +sbwt none +sbwtdcpu none +sbwtdio none",
             "RABBITMQ_CTL_ERL_ARGS": on_loopback,
             # The script then becomes the server instead of waiting beside it: one process, and signals reach it.
             "RUNNING_UNDER_SYSTEMD": "true",
