@@ -486,6 +486,12 @@ def test_a_keyword_that_nobody_judged_is_let_through_while_it_stays() -> None:
     assert message_breaks(one, copy.deepcopy(one)) == []
 
 
+def test_a_list_of_types_is_the_same_as_alternatives() -> None:
+    several, either = _part(type=["string", "null"]), _part(anyOf=[{"type": "string"}, {"type": "null"}])
+    assert message_breaks(several, either) == message_breaks(either, several) == []
+    assert [one.rule for one in message_breaks(several, _part(type="string"))] == ["nullable"]
+
+
 def test_a_message_that_is_gone_is_found_and_a_second_version_is_not() -> None:
     old = schemas()
     new = old | {"doorstep.request.created.v2": old["doorstep.request.created.v1"]}
@@ -682,7 +688,7 @@ def test_every_operation_belongs_to_a_service(told: dict[str, Any]) -> None:
 
 
 def test_the_request_on_the_page_is_one_that_is_taken() -> None:
-    """That both programs run against the real system is shown elsewhere; here, that they are Python and the body fits."""
+    """That both programs run is shown against the real system; here, that they are Python and the body fits."""
     page = (generate.ROOT / generate.FOLDER / "README.md").read_text("utf-8")
     programs = [ast.parse(text) for text in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)]
     assert len(programs) == 2
