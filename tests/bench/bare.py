@@ -150,10 +150,10 @@ async def notification(deliveries: Deliveries, database: AsyncDatabase[Document]
 
 async def ledger(deliveries: Deliveries, database: AsyncDatabase[Document], publisher: Publisher) -> None:
     """Every event becomes an entry."""
-    writes = [
-        InsertOne(flow.entry(delivered.message_id or "", delivered.type or "", orjson.loads(delivered.body)))
-        for delivered in deliveries
-    ]
+    writes: list[InsertOne[Document]] = []
+    for delivered in deliveries:
+        event_id, wire, event = delivered.message_id or "", delivered.type or "", orjson.loads(delivered.body)
+        writes.append(InsertOne(flow.entry(event_id, wire, event, delivered.body.decode())))
     await database["entries"].bulk_write(writes, ordered=False)
 
 

@@ -215,8 +215,8 @@ def staff_key(notification: Mapping[str, Any]) -> str:
     return f"{notification['role']}.{notification['community']}.{notification['grid']}.{notification['worker'] or '_'}"
 
 
-def entry(event_id: str, wire: str, event: Mapping[str, Any]) -> dict[str, Any]:
-    """A ledger entry of the same size as a real one; the two hashes are of the right length and say nothing."""
+def entry(event_id: str, wire: str, event: Mapping[str, Any], data: str) -> dict[str, Any]:
+    """A ledger entry of the same size as a real one, with the event's body in `data`; its hashes say nothing."""
     return {
         "_id": event_id,
         "type": wire,
@@ -224,9 +224,8 @@ def entry(event_id: str, wire: str, event: Mapping[str, Any]) -> dict[str, Any]:
         "community": event["community"],
         "grid": event["grid"],
         "request_id": event["request_id"],
-        "task_id": event.get("task_id"),
-        "worker": event.get("worker"),
-        "kind": event["kind"],
+        "sequence": 1,
+        "data": data,
         "previous": "0" * 64,
         "hash": "0" * 64,
     }

@@ -268,7 +268,8 @@ def ledger(broker: RabbitBroker, database: AsyncIOMotorDatabase[Document]) -> No
 
     @broker.subscriber(queue("ledger", "#"), EVENTS, ack_policy=AckPolicy.NACK_ON_ERROR, no_reply=True)
     async def note(event: Event, message: RabbitMessage) -> None:
-        entry = flow.entry(message.message_id, message.raw_message.type or "", event.model_dump())
+        wire, data = message.raw_message.type or "", message.raw_message.body.decode()
+        entry = flow.entry(message.message_id, wire, event.model_dump(), data)
         await entries.insert_one(entry)
 
 
