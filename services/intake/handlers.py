@@ -143,7 +143,7 @@ async def changed(house: Intake, command: AmendRequest, request: rules.Request) 
         raise refusal("request_id", "unknown_request", "there is no request of this id", status=404)
     runtime = house.runtime
     context = f"request:{request.request_id}"
-    before = RequestDetails.model_validate_json(runtime.sealer.open(facts.sealed, context))
+    before = RequestDetails.model_validate_json(runtime.sealer.open(facts.sealed, context), extra="ignore")
     details = before.model_copy(update=rules.changed_details(command))
     urgency = command.urgency or facts.urgency
     place = await _place(house, facts.community or "", details)
@@ -234,5 +234,5 @@ async def _place(house: Intake, community: str, details: RequestDetails) -> _Pla
     )
 
 
-def _cause(command_id: str, meta: Meta) -> Meta:
-    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)
+def _cause(command_id: str | None, meta: Meta) -> Meta:
+    return Meta(command_id or meta.id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

@@ -79,7 +79,7 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
             who, f"person:{person_id}", "people", community=known.facts.community, grid=known.facts.grid
         )
         sealed = house.runtime.sealer.open(known.facts.sealed, f"person:{person_id}")
-        details = PersonDetails.model_validate_json(sealed).model_dump(mode="json")
+        details = PersonDetails.model_validate_json(sealed, extra="ignore").model_dump(mode="json")
         return {**_facts(known.facts.model_dump()), "details": details}
 
     @app.get(f"{PREFIX}/statistics", tags=["numbers"])

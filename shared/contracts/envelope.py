@@ -6,7 +6,7 @@ bare JSON body. `Command` and `Event` are the two families; each class writes ou
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -105,5 +105,5 @@ class Problem(Contract):
 class Refused(Contract):
     """The answer to a command that was not carried out; nothing was changed."""
 
-    status: str = "refused"
+    status: Literal["refused"] = "refused"
     problems: tuple[Problem, ...]

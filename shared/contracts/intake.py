@@ -73,7 +73,10 @@ class Window(Contract, extra="forbid"):
 
 
 class RequestDetails(Contract, extra="forbid"):
-    """The personal part of a request; sealed wherever it rests or travels between services."""
+    """The personal part of a request; sealed wherever it rests or travels between services.
+
+    Whoever opens a seal passes over fields that a newer version put in.
+    """
 
     address: Address
     resident: Resident = Resident()
@@ -120,7 +123,8 @@ class CancelRequest(Command):
     key: ClassVar[str] = "request.cancel"
 
     request_id: Identifier
-    command_id: Identifier
+    command_id: Identifier | None = None
+    """Makes it safe to send again; without it, a second cancellation is a duplicate all the same."""
     reason: Note = ""
 
 

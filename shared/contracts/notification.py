@@ -1,7 +1,7 @@
 """Commands that notification takes, events that it publishes, and what staff read on their streams."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from shared.contracts.envelope import NOTIFICATIONS_EXCHANGE, UNKNOWN, Command, Contract, Event, Identifier
 
@@ -50,7 +50,7 @@ class StaffNotification(Event):
 class NotificationAnswer(Contract):
     """What the sender of an acknowledgement gets back."""
 
-    status: str
+    status: Literal["accepted", "duplicate"]
     notification_id: str
 
 
