@@ -113,7 +113,8 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
                 request_id=task.request_id,
             )
             sealed = house.runtime.sealer.open(task.facts.sealed, f"request:{task.request_id}")
-            shown["details"] = RequestDetails.model_validate_json(sealed, extra="ignore").model_dump(mode="json", by_alias=True)
+            details = RequestDetails.model_validate_json(sealed, extra="ignore")
+            shown["details"] = details.model_dump(mode="json", by_alias=True)
         return shown
 
     @app.post(f"{PREFIX}/tasks/{{task_id}}/{{verb}}", response_model=TaskAnswer, tags=["tasks"])
