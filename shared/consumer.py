@@ -233,7 +233,11 @@ class Consumer(Generic[House]):
         log.error("set aside", dead_letter=dead_id, type=meta.type, message_id=meta.id, reason=reason.code)
 
     async def _answer(self, incoming: Incoming, answer: BaseModel) -> None:
-        """Tell the sender. Whether he still listens is his affair, so nothing waits for it."""
+        """Tell the sender; whether he still listens is his affair.
+
+        If the broker is away, the message is handled once more when it is back, which changes nothing but the answer:
+        it then says `duplicate`.
+        """
         reply_to = incoming.reply_to or ""
         if not _ANSWERABLE.match(reply_to):
             log.warning("answer not sent: reply_to names a queue that is not the sender's own", reply_to=reply_to)
@@ -250,8 +254,8 @@ class Consumer(Generic[House]):
         )
         try:
             await self._tools.bus.publish(message)
-        except (BrokerUnavailable, NotTaken, Unroutable) as error:
-            log.info("the sender no longer listens", reason=str(error))
+        except NotTaken as error:
+            log.info("the sender takes no more answers", reason=str(error))
 
 
 class _Stopped(Exception):

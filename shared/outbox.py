@@ -5,6 +5,7 @@ behind, and any span can be sent again.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,7 @@ class Outbox:
         self._telemetry = telemetry
         self._relays: Batcher[tuple[Collection, str, Sequence[Record]], None] = Batcher(self._relay, lanes=4)
         self._waiting = 0
+        self._handed_over: Counter[tuple[str, str]] = Counter()
 
     def watch(self, collection: Collection) -> None:
         """Sweep and replay that collection of aggregates, too."""
@@ -107,8 +109,10 @@ class Outbox:
             # The broker is slow or away. The documents remember; the sweeper will send them.
             return
         self._waiting += len(records)
+        key = (collection.name, document_id)
+        self._handed_over[key] += 1
         future = self._relays.submit((collection, document_id, records))
-        future.add_done_callback(lambda done: self._sent(done, len(records)))
+        future.add_done_callback(lambda done: self._sent(done, key, len(records)))
 
     async def drain(self) -> None:
         """Wait until what was handed over is sent, or has failed."""
@@ -131,6 +135,8 @@ class Outbox:
             )
             jobs = []
             for document in documents:
+                if (collection.name, document["_id"]) in self._handed_over:
+                    continue
                 waiting = {one["n"] for one in document["unsent"]}
                 records = [Record.of(one, self.service) for one in document["history"] if one["n"] in waiting]
                 total += len(records)
@@ -194,8 +200,11 @@ class Outbox:
             else:
                 job.fail(failed)
 
-    def _sent(self, done: "asyncio.Future[None]", records: int) -> None:
+    def _sent(self, done: "asyncio.Future[None]", key: tuple[str, str], records: int) -> None:
         self._waiting -= records
+        self._handed_over[key] -= 1
+        if not self._handed_over[key]:
+            del self._handed_over[key]
         if done.cancelled():
             return
         error = done.exception()

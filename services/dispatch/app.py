@@ -7,7 +7,8 @@ from services.dispatch.handlers import Dispatch, lapse, router
 from services.dispatch.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
-from shared.service import Runtime, build_app, run
+from shared.runtime import Runtime
+from shared.service import build_app, run
 from shared.settings import Settings
 
 

@@ -34,7 +34,7 @@ from shared.contracts.intake import RequestAmended, RequestCancelled, RequestCre
 from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 router: Router["Dispatch"] = Router("dispatch")
 

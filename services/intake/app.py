@@ -7,7 +7,8 @@ from services.intake.handlers import Intake, router
 from services.intake.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
-from shared.service import Runtime, build_app, run
+from shared.runtime import Runtime
+from shared.service import build_app, run
 from shared.settings import Settings
 
 

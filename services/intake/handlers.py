@@ -22,8 +22,8 @@ from shared.contracts.intake import (
 from shared.contracts.ledger import BuildingRegistered, PersonRegistered, PersonUpdated
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
+from shared.runtime import Runtime
 from shared.sealing import Lookup
-from shared.service import Runtime
 
 router: Router["Intake"] = Router("intake")
 

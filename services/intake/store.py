@@ -6,7 +6,7 @@ from typing import Any
 from services.intake.domain.request import Request
 from shared.contracts.ledger import PersonRegistered
 from shared.documents import Document, Index, Write
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 LIST = Index((("state.created_at", -1), ("_id", 1)))
 TO_REVIEW = Index((("state.created_at", -1), ("_id", 1)), where={"state.facts.needs_review.0": {"$exists": True}})

@@ -5,7 +5,8 @@ from fastapi import FastAPI
 from services.ledger.api import add_routes
 from services.ledger.handlers import Ledger, router
 from services.ledger.store import Store
-from shared.service import Runtime, build_app, run
+from shared.runtime import Runtime
+from shared.service import build_app, run
 from shared.settings import Settings
 
 

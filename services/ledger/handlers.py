@@ -20,7 +20,7 @@ from shared.contracts.ledger import (
 )
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 router: Router["Ledger"] = Router("ledger")
 

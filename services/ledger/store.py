@@ -7,7 +7,7 @@ from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.register import Access, Building, Person
 from shared.batching import Batcher, Job
 from shared.documents import Document, Index
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 CHAIN = Index((("community", 1), ("sequence", 1)), unique=True)
 OF_REQUEST = Index((("request_id", 1), ("_id", 1)))

@@ -9,7 +9,8 @@ from services.notification.store import Store
 from services.notification.stream import Live
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
-from shared.service import Runtime, build_app, run
+from shared.runtime import Runtime
+from shared.service import build_app, run
 from shared.settings import Settings
 
 

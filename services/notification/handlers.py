@@ -11,7 +11,7 @@ from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.identity import derived_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 router: Router["Notification"] = Router("notification")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.notification.domain.message import Message
 from shared.documents import Document, Index
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 _ORDER = (("state.created_at", -1), ("_id", 1))
 LIST = Index(_ORDER)

@@ -1,0 +1,110 @@
+"""What every service tells its operators over HTTP: probes, status, dead letters, replay."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from pydantic import AwareDatetime
+
+from shared.access import Principal
+from shared.bus import BrokerUnavailable
+from shared.contracts.envelope import Contract
+from shared.contracts.refusal import refusal
+from shared.documents import StorageUnavailable
+from shared.pages import decode_cursor, page
+from shared.runtime import Runtime
+from shared.web import After, JSONResponse, Limit, body
+
+
+class ReplaySpan(Contract):
+    """Which events are to be sent again."""
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+    types: tuple[str, ...] = ()
+    queue: str | None = None
+
+
+def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
+    """Put the routes that all services have on the application."""
+    prefix = f"/api/{runtime.name}"
+
+    async def operator(request: Request) -> Principal:
+        principal = await runtime.guard.somebody(request)
+        principal.require("operator")
+        return principal
+
+    Operator = Annotated[Principal, Depends(operator)]
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(runtime.telemetry.metrics(), media_type="text/plain; version=0.0.4")
+
+    @app.get(f"{prefix}/healthz", tags=["probes"])
+    async def healthz() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "alive"}
+
+    @app.get(f"{prefix}/readyz", tags=["probes"])
+    async def readyz() -> Response:
+        """Database and broker answer, and consumers are really there."""
+        reason = await _not_ready(runtime)
+        return JSONResponse({"status": reason or "ready"}, 503 if reason else 200)
+
+    @app.get(f"{prefix}/status", tags=["operation"])
+    async def status(_: Operator) -> dict[str, Any]:
+        """Queues, dead letters, unsent events, due timers."""
+        return await runtime.status()
+
+    @app.get(f"{prefix}/dead-letters", tags=["operation"])
+    async def dead_letters(_: Operator, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+        """Messages set aside, newest first."""
+        place = decode_cursor(after, (datetime, str))
+        found = await runtime.dead_letters.page(limit + 1, (place[0], place[1]) if place else None)
+        return page(found, limit, lambda one: (one["at"], one["_id"]), _show_dead_letter)
+
+    @app.get(f"{prefix}/dead-letters/{{dead_id}}", tags=["operation"])
+    async def dead_letter(who: Operator, dead_id: str) -> dict[str, Any]:
+        """One, with its body opened; the opening is noted."""
+        found = await runtime.dead_letters.get(dead_id)
+        await runtime.openings.note(who, f"dead-letter:{dead_id}", "operation")
+        return _show_dead_letter(found)
+
+    @app.post(f"{prefix}/dead-letters/{{dead_id}}:replay", tags=["operation"], status_code=202)
+    async def replay_dead_letter(_: Operator, dead_id: str) -> dict[str, str]:
+        """Put it back into its queue."""
+        await runtime.dead_letters.replay(dead_id)
+        return {"status": "accepted"}
+
+    @app.delete(f"{prefix}/dead-letters/{{dead_id}}", tags=["operation"])
+    async def drop_dead_letter(_: Operator, dead_id: str) -> dict[str, str]:
+        """Forget it."""
+        await runtime.dead_letters.drop(dead_id)
+        return {"status": "accepted"}
+
+    @app.post(f"{prefix}/events:replay", tags=["operation"])
+    async def replay(_: Operator, request: Request) -> dict[str, int]:
+        """Send the events of a span again; consumers notice nothing new in what they know."""
+        span = await body(request, ReplaySpan)
+        until = span.until or runtime.clock()
+        if until <= span.since:
+            raise refusal("until", "not_allowed", "until must be later than since")
+        sent = await runtime.outbox.replay(span.since, until, types=span.types, queue=span.queue)
+        return {"sent": sent}
+
+
+async def _not_ready(runtime: Runtime) -> str | None:
+    if not runtime.ready:
+        return "starting or stopping"
+    try:
+        await runtime.database.ping()
+        queues = await runtime.bus.consumers()
+    except (StorageUnavailable, BrokerUnavailable) as error:
+        return str(error)
+    missing = [name for name, (_, there) in queues.items() if there == 0]
+    return f"no consumer on {', '.join(missing)}" if missing else None
+
+
+def _show_dead_letter(document: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in document.items() if name not in ("_id", "v")}
+    return {"id": document["_id"], **shown}

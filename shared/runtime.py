@@ -1,0 +1,232 @@
+"""What every service stands on, made from settings; how it comes up and goes down."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from shared.access import Principal, TokenRegister
+from shared.aggregates import Aggregates
+from shared.audit import Openings
+from shared.bus import BrokerUnavailable, Bus, Receipt
+from shared.consumer import Consumer, Router, Tools
+from shared.contracts.envelope import Meta
+from shared.contracts.ledger import AccessGranted, AccessRevoked
+from shared.dead_letters import BY_TIME, DeadLetters, Reason
+from shared.documents import Collection, Database, Index, StorageUnavailable
+from shared.identity import new_id
+from shared.messages import Incoming
+from shared.outbox import CHANGED, UNSENT, Outbox
+from shared.sealing import Lookup, Sealer
+from shared.settings import Settings
+from shared.telemetry import Telemetry
+from shared.timers import Leases, Periodic
+from shared.web import Guard
+
+log = structlog.get_logger(__name__)
+
+S = TypeVar("S", bound=BaseModel)
+House = TypeVar("House")
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC, to the millisecond that documents keep."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class Runtime:
+    """One service's connections and what is built on them.
+
+    Args:
+        name: of the service.
+        settings: where everything is.
+        clock: the time now, in UTC.
+        identity: makes an id.
+
+    Raises:
+        SettingsError: a secret is missing or wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        identity: Callable[[], str] = new_id,
+    ) -> None:
+        secrets = settings.secrets
+        self.name = name
+        self.settings = settings
+        self.clock = clock
+        self.new_id = identity
+        self.telemetry = Telemetry(name, settings.otlp_endpoint)
+        self.sealer = Sealer.from_secrets(secrets)
+        self.lookup = Lookup.from_secrets(secrets)
+        self.database = Database(
+            settings.mongo_url, f"doorstep_{name}", user=name, password=secrets.text(f"mongo-{name}")
+        )
+        self.bus = Bus(
+            settings.rabbit_url,
+            name,
+            secrets.text(f"rabbit-{name}"),
+            prefetch=settings.prefetch,
+            queue_limit=settings.queue_limit,
+        )
+        self.outbox = Outbox(self.bus, clock, self.telemetry)
+        self.tokens = TokenRegister(self.database.collection("tokens"), secrets, clock)
+        self.guard = Guard(self.tokens)
+        self.dead_letters = DeadLetters(
+            self.database.collection("dead_letters", [BY_TIME]), self.bus, self.sealer, clock
+        )
+        holder = f"{socket.gethostname()}:{os.getpid()}:{identity()}"
+        self.leases = Leases(self.database.collection("leases"), holder, clock)
+        self.openings = Openings(self.aggregates("openings", Openings.model, lambda one: one.subject), identity, clock)
+        self.ready = False
+        self._consumers: list[Consumer[Any]] = []
+        self._periodics: list[Periodic] = [
+            Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
+        ]
+        self._due: Callable[[], Awaitable[int]] | None = None
+        self._coming_up: asyncio.Task[None] | None = None
+
+    def collection(self, name: str, indexes: Sequence[Index] = ()) -> Collection:
+        """Plain documents."""
+        return self.database.collection(name, indexes)
+
+    def aggregates(
+        self, name: str, model: type[S], subject: Callable[[S], str], indexes: Sequence[Index] = ()
+    ) -> Aggregates[S]:
+        """Aggregates whose events are swept and can be replayed."""
+        collection = self.database.collection(name, [*indexes, UNSENT, CHANGED])
+        self.outbox.watch(collection)
+        return Aggregates(collection, model, self.outbox, self.clock, self.new_id, subject)
+
+    def consume(self, router: Router[House], house: House) -> None:
+        """Hand what comes into the service's queues to the router's handlers."""
+        router = router.copy()
+        router.event(AccessGranted)(self._granted)
+        router.event(AccessRevoked)(self._revoked)
+        attempts = self.database.collection("attempts")
+        tools = Tools(self.bus, self.dead_letters, attempts, self.telemetry, self.clock)
+        commands, events = router.bindings()
+        for binding, consumer in (
+            (commands, Consumer(house, router.commands, tools)),
+            (events, Consumer(house, router.events, tools)),
+        ):
+            self._consumers.append(consumer)
+            self.bus.subscribe(binding, consumer.receive)
+        self.bus.subscribe_dead_letters(self._dead_lettered)
+
+    def every(self, name: str, work: Callable[[], Awaitable[int]], *, pause: float) -> None:
+        """Do `work` every so many seconds, on one replica at a time."""
+        self._periodics.append(Periodic(self.leases, name, work, pause=pause))
+
+    def count_due(self, due: Callable[[], Awaitable[int]]) -> None:
+        """How the service counts due dates that have passed."""
+        self._due = due
+
+    async def start(self) -> None:
+        """Come up as soon as database and broker are there; until then, be alive but not ready."""
+        self._coming_up = asyncio.get_running_loop().create_task(self._come_up())
+        self._coming_up.add_done_callback(_end_if_failed)
+
+    async def stop(self) -> None:
+        """Finish what is in hand, give the rest back, send what is due, close."""
+        self.ready = False
+        if self._coming_up is not None:
+            self._coming_up.cancel()
+            await asyncio.wait([self._coming_up])
+        for consumer in self._consumers:
+            consumer.stop()
+        with contextlib.suppress(BrokerUnavailable):
+            await self.bus.stop_consuming()
+        for periodic in self._periodics:
+            await periodic.stop()
+        await self.outbox.drain()
+        await self.database.drain()
+        with contextlib.suppress(BrokerUnavailable):
+            await self.bus.stop()
+        self.database.close()
+        self.telemetry.close()
+
+    async def status(self) -> dict[str, Any]:
+        """What an operator wants to know at a glance."""
+        queues = await self.bus.consumers()
+        unsent, due = await self.outbox.unsent(), await self._due() if self._due else 0
+        self.telemetry.unsent.set(unsent)
+        self.telemetry.due.set(due)
+        return {
+            "service": self.name,
+            "ready": self.ready,
+            "queues": {name: {"messages": count, "consumers": there} for name, (count, there) in queues.items()},
+            "dead_letters": await self.dead_letters.count(),
+            "unsent": unsent,
+            "timers_due": due,
+        }
+
+    async def _come_up(self) -> None:
+        while True:
+            try:
+                await self.database.prepare()
+                await self.bus.start()
+                break
+            except (StorageUnavailable, BrokerUnavailable) as error:
+                log.warning("not up yet", reason=str(error))
+                await asyncio.sleep(1.0)
+        for periodic in self._periodics:
+            periodic.start()
+        self.ready = True
+        log.info("ready")
+
+    async def _granted(self, _: Any, event: AccessGranted, __: Meta) -> None:
+        principal = Principal.model_validate({**event.model_dump(), "name": event.name})
+        await self.tokens.grant(event.token_hash, principal, event.expires)
+
+    async def _revoked(self, _: Any, event: AccessRevoked, __: Meta) -> None:
+        await self.tokens.revoke(event.token_hash)
+
+    async def _dead_lettered(self, incoming: Incoming, receipt: Receipt) -> None:
+        """What the broker itself set aside: delivered too often, or expired."""
+        deaths = incoming.headers.get("x-death") or [{}]
+        first = deaths[0] if isinstance(deaths, list) and isinstance(deaths[0], dict) else {}
+        reason = Reason("undeliverable", f"set aside by the broker: {first.get('reason', 'unknown')}")
+        meta = Meta(incoming.message_id or "", incoming.type or "", incoming.app_id or "", self.clock(), "")
+        origin = str(first.get("queue", incoming.queue))
+        aside = Incoming(
+            origin,
+            incoming.exchange,
+            incoming.key,
+            incoming.body,
+            incoming.headers,
+            incoming.content_type,
+            incoming.type,
+            incoming.message_id,
+            incoming.correlation_id,
+            None,
+            incoming.app_id,
+            incoming.user_id,
+            incoming.timestamp,
+        )
+        try:
+            await self.dead_letters.keep(aside, meta, reason, handler="", tries=incoming.deliveries)
+        except StorageUnavailable:
+            await asyncio.sleep(1.0)
+            await receipt.give_back()
+            return
+        receipt.done()
+
+
+def _end_if_failed(coming_up: "asyncio.Task[None]") -> None:
+    """What waiting cannot mend, such as missing rights, is for whoever watches the process."""
+    if not coming_up.cancelled() and (error := coming_up.exception()) is not None:
+        log.critical("cannot come up", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
