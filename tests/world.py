@@ -57,7 +57,7 @@ WORKERS = (
 )
 
 
-def groceries(source_id: str, **changes: Any) -> dict[str, Any]:
+def groceries(source_id: str, /, **changes: Any) -> dict[str, Any]:
     """Mr Wang wants cabbage; `changes` replace fields of the body, None takes one away."""
     body = {
         "source": "wecom",
@@ -72,7 +72,7 @@ def groceries(source_id: str, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def for_mrs_li(source_id: str, **changes: Any) -> dict[str, Any]:
+def for_mrs_li(source_id: str, /, **changes: Any) -> dict[str, Any]:
     """Mrs Li wants something."""
     return groceries(
         source_id,
@@ -84,7 +84,7 @@ def for_mrs_li(source_id: str, **changes: Any) -> dict[str, Any]:
     )
 
 
-def created(request_id: str, **changes: Any) -> dict[str, Any]:
+def created(request_id: str, /, **changes: Any) -> dict[str, Any]:
     """`RequestCreated` as intake publishes it; its seal cannot be opened."""
     return {
         "community": TIEBEI,
