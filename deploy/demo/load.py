@@ -23,7 +23,7 @@ from shared.contracts.ledger import PersonRegistered, RegisterBuilding, Register
 
 DEADLINE = 180.0
 """Seconds after which a load that does not end is given up."""
-PAUSE = 0.3
+PAUSE = 1.0
 """Seconds between two looks at the statistics."""
 
 
