@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from tests.bench import meter
-from tests.bench.drive import Outcome
+from tests.bench.drive import ANSWERS_PER_LIFE, Outcome
 from tests.bench.programs import ROOT, Program, Tally
 
 DRAIN_SECONDS = 60.0
@@ -36,6 +36,10 @@ class Round:
     """Of processor time per life, by process; the driver is not among them."""
     driver_milliseconds: float = 0.0
     resident_mib: dict[str, float] = field(default_factory=dict)
+    repeated: int = 0
+    """Lines of the staff's stream that were delivered again under the same id."""
+    unanswered: int = 0
+    """Commands that were carried out and whose answer did not come."""
     faults: list[str] = field(default_factory=list)
     """What was lost, doubled or refused; empty for a good round."""
 
@@ -67,6 +71,8 @@ def one_round(program: Program, load: Load, run: str) -> Round:
     time.sleep(SETTLE_SECONDS)
     result.milliseconds = meter.per_life(spent_before, meter.processor_seconds(pids), load.lives)
     result.lives_per_second = load.lives / seconds
+    result.repeated = outcome.repeated
+    result.unanswered = ANSWERS_PER_LIFE * outcome.whole - outcome.answers
     result.driver_milliseconds = 1000 * outcome.processor_seconds / load.lives
     result.resident_mib = meter.resident_mib(pids)
     # Whoever doubles does so after the first: look again when all has settled.
@@ -95,7 +101,7 @@ def _faults(outcome: Outcome) -> list[str]:
     if outcome.whole != outcome.lives:
         faults.append(f"{outcome.lives - outcome.whole} of {outcome.lives} lives did not come to their end")
     if outcome.doubled:
-        faults.append(f"{outcome.doubled} notifications came twice")
+        faults.append(f"staff were told twice of {outcome.doubled} events")
     if outcome.refused:
         faults.append(f"{len(outcome.refused)} commands were refused, the first with {outcome.refused[0]}")
     return faults

@@ -78,6 +78,8 @@ def _rounds(
                 "; ".join(result.faults)
                 or f"{result.lives_per_second:.1f} lives/s, {result.total_milliseconds:.1f} ms per life"
             )
+            if result.repeated or result.unanswered:
+                said += f" ({result.repeated} lines delivered again, {result.unanswered} commands unanswered)"
             console.print(f"round {number + 1} of {given.rounds}, {program.name}: {said}")
             rounds.append(result)
     return rounds, heard
