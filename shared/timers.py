@@ -31,23 +31,33 @@ class Leases:
         self._collection = collection
         self._holder = holder
         self._clock = clock
+        self._held: dict[str, datetime] = {}
 
     async def hold(self, name: str) -> bool:
         """Take or keep the lease for ten seconds; False while another holds it. One conditional write.
+
+        A lease that is good for another five seconds at least is not written again.
 
         Raises:
             StorageUnavailable: the database did not answer.
         """
         now = self._clock()
+        if now + LEASE / 2 < self._held.get(name, now):
+            return True
         taken = await self._collection.take(
             {"_id": name, "$or": [{"holder": self._holder}, {"until": {"$lt": now}}]},
             {"$set": {"holder": self._holder, "until": now + LEASE}},
             upsert=True,
         )
-        return taken is not None
+        if taken is None:
+            self._held.pop(name, None)
+            return False
+        self._held[name] = now + LEASE
+        return True
 
     async def release(self, name: str) -> None:
         """Let another have it at once."""
+        self._held.pop(name, None)
         await self._collection.delete({"_id": name, "holder": self._holder})
 
 

@@ -1,4 +1,4 @@
-"""RabbitMQ behind one door: the only module that imports a broker client.
+"""The two connections of a process to the broker.
 
 Consuming (faststream) and publishing (aio-pika) have a connection each: an alarm that blocks the publishing connection
 leaves acknowledgements flowing. Every publish is persistent, mandatory, confirmed, and waits at most five seconds.
@@ -6,8 +6,7 @@ leaves acknowledgements flowing. Every publish is persistent, mandatory, confirm
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any, cast
 
 import aio_pika
@@ -22,68 +21,22 @@ from faststream.rabbit.message import RabbitMessage
 from pamqp.commands import Basic
 from yarl import URL
 
-from shared.contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_LOG
+from shared.bus.acknowledgements import Acknowledgements, Receipt
+from shared.bus.errors import BrokerUnavailable, NotTaken, Unroutable, translated
+from shared.bus.topology import DEAD_LETTERS_EXCHANGE, QueueBinding, declare_queue, declare_shared
+from shared.contracts.envelope import NOTIFICATIONS_LOG
 from shared.messages import Incoming, Outgoing
 
 log = structlog.get_logger(__name__)
 
 PUBLISH_TIMEOUT = 5.0
 """Seconds that one publish may take, confirm included."""
-RETRY_PAUSES = (1, 5, 30)
-"""Seconds before a message whose handling failed is tried a second, third and fourth time."""
-DEAD_LETTERS_EXCHANGE = "doorstep.dead-letters"
 PROBE = "doorstep.probe.v1"
 """Type of the message that shows that a queue takes messages and that its consumer is there."""
-_DELIVERY_LIMIT = 50
 _HEARTBEAT = 10
 
 
-class BrokerUnavailable(Exception):
-    """The broker cannot be reached, or did not confirm in time; whether it has the message is not known."""
-
-
-class Unroutable(Exception):
-    """The message reached no queue, and the broker no longer has it."""
-
-    def __init__(self, message: Outgoing) -> None:
-        super().__init__(f"{message.meta.type} {message.meta.id} to {message.exchange!r} {message.key!r}: no queue")
-
-
-class NotTaken(Exception):
-    """The broker refused the message, as it does when a queue is full."""
-
-    def __init__(self, message: Outgoing) -> None:
-        super().__init__(f"{message.meta.type} {message.meta.id} to {message.exchange!r} {message.key!r}: refused")
-
-
-class Receipt:
-    """Tells the broker what became of one delivery. To be used once."""
-
-    __slots__ = ("_acknowledgements", "_tag")
-
-    def __init__(self, acknowledgements: "_Acknowledgements", tag: int) -> None:
-        self._acknowledgements = acknowledgements
-        self._tag = tag
-
-    def done(self) -> None:
-        """It is dealt with; sent with the others of this moment."""
-        self._acknowledgements.done(self._tag)
-
-    async def give_back(self) -> None:
-        """Somebody else is to have it."""
-        await self._acknowledgements.give_back(self._tag)
-
-
 Receive = Callable[[Incoming, Receipt], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class QueueBinding:
-    """A queue of ours, and what comes into it."""
-
-    name: str
-    exchange: str
-    keys: tuple[str, ...]
 
 
 class Bus:
@@ -103,7 +56,7 @@ class Bus:
         self._queue_limit = queue_limit
         self._bindings: list[QueueBinding] = []
         self._in_flight: dict[str, asyncio.Future[None]] = {}
-        self._acknowledgements: dict[int, _Acknowledgements] = {}
+        self._acknowledgements: dict[int, Acknowledgements] = {}
         self._connection: aio_pika.RobustConnection | None = None
         self._publishing: AbstractChannel | None = None
         self._consumers = RabbitBroker(
@@ -149,7 +102,7 @@ class Bus:
         Raises:
             BrokerUnavailable: the broker does not answer, or a queue has no leader.
         """
-        async with _translated():
+        with translated():
             if self._connection is None:
                 self._connection = await aio_pika.connect_robust(
                     self._url.update_query(name=f"{self.service} publishes"), reconnect_interval=1.0
@@ -159,12 +112,12 @@ class Bus:
                 self._publishing = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
             await self.declare()
         await self.probe()
-        async with _translated():
+        with translated():
             await self._consumers.start()
 
     async def stop_consuming(self) -> None:
         """Take nothing new; deliveries under way are finished first."""
-        async with _translated():
+        with translated():
             for subscriber in self._consumers.subscribers:
                 await subscriber.stop()
 
@@ -172,7 +125,7 @@ class Bus:
         """Send what is due and close both connections."""
         for acknowledgements in list(self._acknowledgements.values()):
             await acknowledgements.flush()
-        async with _translated():
+        with translated():
             await self._consumers.stop()
             if self._connection is not None:
                 await self._connection.close()
@@ -184,9 +137,9 @@ class Bus:
         async with asyncio.timeout(30):
             channel = await aio_pika.Connection.channel(self._connection)
             try:
-                await _declare_shared(channel)
+                await declare_shared(channel)
                 for binding in self._bindings:
-                    await self._declare_queue(channel, binding)
+                    await declare_queue(channel, binding, self.service, self._queue_limit)
             finally:
                 await channel.close()
 
@@ -196,17 +149,25 @@ class Bus:
         Raises:
             BrokerUnavailable: one did not.
         """
-        publishing = await self._channel()
+        with translated():
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                publishing = await self._channel()
         for binding in self._bindings:
-            async with _translated():
-                await publishing.basic_publish(
-                    b"",
-                    exchange="",
-                    routing_key=binding.name,
-                    mandatory=True,
-                    timeout=PUBLISH_TIMEOUT,
-                    properties=Basic.Properties(message_type=PROBE, delivery_mode=2),
-                )
+            try:
+                with translated():
+                    await publishing.basic_publish(
+                        b"",
+                        exchange="",
+                        routing_key=binding.name,
+                        mandatory=True,
+                        timeout=PUBLISH_TIMEOUT,
+                        properties=Basic.Properties(message_type=PROBE, delivery_mode=2),
+                    )
+            except PublishError:
+                raise BrokerUnavailable(f"there is no queue {binding.name}") from None
+            except DeliveryError:
+                # Full, but it answers; consuming it is the cure.
+                log.warning("queue is full", queue=binding.name)
 
     async def consumers(self) -> dict[str, tuple[int, int]]:
         """For every queue of ours: messages waiting, and consumers there.
@@ -216,17 +177,17 @@ class Bus:
         """
         if self._connection is None or not self._connection.connected.is_set():
             raise BrokerUnavailable("not connected")
-        counts = {}
-        async with _translated(), asyncio.timeout(PUBLISH_TIMEOUT):
-            channel = await aio_pika.Connection.channel(self._connection)
-            try:
-                for binding in self._bindings:
-                    queue = await channel.declare_queue(binding.name, passive=True)
-                    declared = queue.declaration_result
-                    counts[binding.name] = (declared.message_count or 0, declared.consumer_count or 0)
-            finally:
-                await channel.close()
-        return counts
+        with translated():
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                channel = await aio_pika.Connection.channel(self._connection)
+                try:
+                    queues = [await channel.declare_queue(one.name, passive=True) for one in self._bindings]
+                finally:
+                    await channel.close()
+        return {
+            queue.name: (queue.declaration_result.message_count or 0, queue.declaration_result.consumer_count or 0)
+            for queue in queues
+        }
 
     async def publish(self, message: Outgoing) -> None:
         """Send one message and wait for the broker's word; many at a time share the way.
@@ -256,29 +217,31 @@ class Bus:
                 future.cancel()
 
     async def _publish(self, message: Outgoing) -> None:
-        channel = await self._channel()
         meta = message.meta
+        properties = Basic.Properties(
+            content_type=message.content_type,
+            reply_to=message.reply_to,
+            delivery_mode=2 if message.persistent else 1,
+            message_id=meta.id,
+            message_type=meta.type,
+            app_id=self.service,
+            correlation_id=message.correlation_id,
+            timestamp=meta.time,
+            headers=message.all_headers(),
+        )
         try:
-            async with _translated():
-                await channel.basic_publish(
-                    message.body,
-                    exchange=message.exchange,
-                    routing_key=message.key,
-                    mandatory=message.mandatory,
-                    timeout=PUBLISH_TIMEOUT,
-                    wait=False,
-                    properties=Basic.Properties(
-                        content_type=message.content_type,
-                        reply_to=message.reply_to,
-                        delivery_mode=2 if message.persistent else 1,
-                        message_id=meta.id,
-                        message_type=meta.type,
-                        app_id=self.service,
-                        correlation_id=message.correlation_id,
-                        timestamp=meta.time,
-                        headers=message.all_headers(),
-                    ),
-                )
+            with translated():
+                async with asyncio.timeout(PUBLISH_TIMEOUT):
+                    channel = await self._channel()
+                    await channel.basic_publish(
+                        message.body,
+                        exchange=message.exchange,
+                        routing_key=message.key,
+                        mandatory=message.mandatory,
+                        # Without waiting for the socket, messages of one moment leave in one system call.
+                        wait=False,
+                        properties=properties,
+                    )
         except PublishError:
             raise Unroutable(message) from None
         except DeliveryError:
@@ -290,7 +253,7 @@ class Bus:
         Raises:
             BrokerUnavailable: the broker does not answer, or went away.
         """
-        async with _translated():
+        with translated():
             connection = await aio_pika.connect(self._url.update_query(name=f"{self.service} reads the log"))
         try:
             channel = await connection.channel()
@@ -312,133 +275,25 @@ class Bus:
     async def _channel(self) -> Any:
         if self._publishing is None or self._publishing.is_closed:
             raise BrokerUnavailable("not connected")
-        async with _translated(), asyncio.timeout(PUBLISH_TIMEOUT):
-            return await self._publishing.get_underlay_channel()
+        return await self._publishing.get_underlay_channel()
 
     async def _declare_again(self, *_: Any) -> None:
         """After a lost connection the broker may be another one, with nothing on it."""
         try:
-            async with _translated():
+            with translated():
                 await self.declare()
             await self.probe()
         except BrokerUnavailable as error:
             log.warning("could not declare after reconnecting", error=str(error))
 
-    async def _declare_queue(self, channel: AbstractChannel, binding: QueueBinding) -> None:
-        arguments: dict[str, Any] = {"x-queue-type": "quorum"}
-        if binding.exchange != DEAD_LETTERS_EXCHANGE:
-            arguments |= {
-                "x-delivery-limit": _DELIVERY_LIMIT,
-                "x-max-length": self._queue_limit,
-                "x-overflow": "reject-publish",
-                "x-dead-letter-exchange": DEAD_LETTERS_EXCHANGE,
-                "x-dead-letter-routing-key": self.service,
-                "x-dead-letter-strategy": "at-least-once",
-            }
-        queue = await channel.declare_queue(binding.name, durable=True, arguments=arguments)
-        for key in binding.keys:
-            await queue.bind(binding.exchange, key)
-
-    def _acknowledgements_of(self, channel: Any) -> "_Acknowledgements":
+    def _acknowledgements_of(self, channel: Any) -> "Acknowledgements":
         found = self._acknowledgements.get(id(channel))
         if found is None:
             for key, known in list(self._acknowledgements.items()):
                 if known.closed:
                     del self._acknowledgements[key]
-            found = self._acknowledgements[id(channel)] = _Acknowledgements(channel)
+            found = self._acknowledgements[id(channel)] = Acknowledgements(channel)
         return found
-
-
-class _Acknowledgements:
-    """Gathers the acknowledgements of one channel: one frame for all up to a tag, where the tags allow."""
-
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
-        self._open: dict[int, None] = {}
-        self._done: set[int] = set()
-        self._flushing: asyncio.Task[None] | None = None
-
-    @property
-    def closed(self) -> bool:
-        return bool(self._channel.is_closed)
-
-    def delivered(self, message: aio_pika.IncomingMessage) -> int:
-        tag = message.delivery_tag
-        if tag is None:
-            raise ValueError("a delivery has a tag")
-        self._open[tag] = None
-        return tag
-
-    def done(self, tag: int) -> None:
-        self._done.add(tag)
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush_soon())
-
-    async def give_back(self, tag: int) -> None:
-        self._open.pop(tag, None)
-        async with _translated():
-            await self._channel.basic_reject(tag, requeue=True)
-
-    async def flush(self) -> None:
-        """Send all that are due. On a channel that closed meanwhile, the broker delivers them again."""
-        with suppress(BrokerUnavailable):
-            async with _translated():
-                await self._send()
-
-    async def _flush_soon(self) -> None:
-        # Lets this turn of the event loop bring the others of the moment.
-        await asyncio.sleep(0)
-        try:
-            await self.flush()
-        finally:
-            self._flushing = None
-
-    async def _send(self) -> None:
-        up_to = 0
-        for tag in self._open:
-            if tag not in self._done:
-                break
-            up_to = tag
-        done, self._done = self._done, set()
-        for tag in done:
-            self._open.pop(tag, None)
-        if up_to:
-            await self._channel.basic_ack(up_to, multiple=True, wait=False)
-        for tag in sorted(tag for tag in done if tag > up_to):
-            await self._channel.basic_ack(tag, wait=False)
-
-
-async def _declare_shared(channel: AbstractChannel) -> None:
-    """What belongs to no single service: exchanges, pauses before a retry, the staff's log."""
-    for name in (COMMANDS_EXCHANGE, EVENTS_EXCHANGE, NOTIFICATIONS_EXCHANGE, DEAD_LETTERS_EXCHANGE):
-        await channel.declare_exchange(name, aio_pika.ExchangeType.TOPIC, durable=True)
-    for seconds in RETRY_PAUSES:
-        # A fanout keeps the routing key, which names the queue that the message returns to when its time is up.
-        name = retry_exchange(seconds)
-        exchange = await channel.declare_exchange(name, aio_pika.ExchangeType.FANOUT, durable=True)
-        queue = await channel.declare_queue(
-            name,
-            durable=True,
-            arguments={
-                "x-queue-type": "quorum",
-                "x-message-ttl": seconds * 1000,
-                "x-overflow": "reject-publish",
-                "x-dead-letter-exchange": "",
-                "x-dead-letter-strategy": "at-least-once",
-            },
-        )
-        await queue.bind(exchange)
-    staff = await channel.declare_queue(
-        NOTIFICATIONS_LOG,
-        durable=True,
-        arguments={"x-queue-type": "stream", "x-max-age": "30D", "x-stream-max-segment-size-bytes": 50_000_000},
-    )
-    await staff.bind(NOTIFICATIONS_EXCHANGE, "#")
-
-
-def retry_exchange(seconds: int) -> str:
-    """The exchange that holds a message for that long and gives it back."""
-    return f"doorstep.retry.{seconds}s"
 
 
 async def _as_it_is(message: StreamMessage[Any]) -> StreamMessage[Any]:
@@ -461,25 +316,3 @@ def _incoming(queue: str, raw: aio_pika.IncomingMessage) -> Incoming:
         user_id=raw.user_id,
         timestamp=raw.timestamp,
     )
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    """The clients' many ways of saying "the broker is not there" become one."""
-    try:
-        yield
-    except (PublishError, DeliveryError):
-        raise
-    except (AMQPError, ConnectionError, TimeoutError, OSError) as error:
-        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
-    except RuntimeError as error:
-        # Both clients say so of a connection or channel that closed under the call.
-        if "closed" not in str(error).lower() and "connect" not in str(error).lower():
-            raise
-        raise BrokerUnavailable(str(error)) from error
-    except asyncio.CancelledError as error:
-        # A frozen peer surfaces as a cancellation that nobody asked for.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise BrokerUnavailable("the connection was lost") from error
