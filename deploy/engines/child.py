@@ -13,14 +13,14 @@ from deploy.engines.guard import guard
 
 
 def last_lines(path: Path, count: int = 15) -> str:
-    """The end of a log, at most `count` lines of 300 characters; empty when there is none."""
+    """The end of a log, at most `count` lines of 500 characters; empty when there is none."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - 8_192))
             text = log.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join(line[:300] for line in text.splitlines()[-count:])
+    return "\n".join(line[:500] for line in text.splitlines()[-count:])
 
 
 def _has_ended(pid: int, seconds: float | None) -> bool:
