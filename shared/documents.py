@@ -5,7 +5,7 @@ one `find` and one unordered `bulk_write`. A lost race is told per document and 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -226,7 +226,7 @@ class Collection:
 
     async def stream(
         self, query: Document, *, sort: Sequence[tuple[str, int]] = (), fields: Document | None = None
-    ) -> AsyncIterator[Document]:
+    ) -> AsyncGenerator[Document, None]:
         """Documents that match, without holding all of them in memory."""
         with _translated():
             async for document in self.raw.find(query, fields, sort=list(sort) or None, batch_size=1000):

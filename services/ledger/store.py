@@ -1,6 +1,7 @@
 """Documents of the ledger: the chained entries, people, buildings, access."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from services.ledger.domain.entry import Fact, Link, chain
@@ -139,23 +140,18 @@ class Store:
 
     async def reconciliation(self, after: str, limit: int) -> list[Document]:
         """Which events are entered, by request."""
-        ids = await self.entries.aggregate(
-            [
-                {"$match": {"request_id": {"$gt": after}}},
-                {"$sort": {"request_id": 1}},
-                {"$group": {"_id": "$request_id"}},
-                {"$sort": {"_id": 1}},
-                {"$limit": limit},
-            ]
+        found: dict[str, Document] = {}
+        entries = self.entries.stream(
+            {"request_id": {"$gt": after}}, sort=[("request_id", 1)], fields={"request_id": 1, "wire": 1}
         )
-        wanted = [one["_id"] for one in ids]
-        entries = await self.entries.find(
-            {"request_id": {"$in": wanted}}, sort=[("request_id", 1)], fields={"request_id": 1, "type": 1, "wire": 1}
-        )
-        grouped: dict[str, Document] = {one: {"_id": one, "events": []} for one in wanted}
-        for entry in entries:
-            grouped[entry["request_id"]]["events"].append({"id": entry["_id"], "type": entry["wire"]})
-        return [grouped[one] for one in wanted]
+        async with aclosing(entries):
+            async for entry in entries:
+                request_id = entry["request_id"]
+                if request_id not in found and len(found) == limit:
+                    break
+                events = found.setdefault(request_id, {"_id": request_id, "events": []})["events"]
+                events.append({"id": entry["_id"], "type": entry["wire"]})
+        return list(found.values())
 
 
 def fact_of(document: Document) -> Fact:
