@@ -277,7 +277,10 @@ class Collection:
     async def delete(self, query: Document) -> int:
         """Delete what matches; how many."""
         with _translated():
-            return (await self.raw.delete_many(query)).deleted_count
+            deleted = (await self.raw.delete_many(query)).deleted_count
+        # A write that rests on a document that is gone would make half of one.
+        self._recent.clear()
+        return deleted
 
     async def drain(self) -> None:
         """Wait until every write that was asked for is done."""
