@@ -20,8 +20,14 @@ from fastapi import FastAPI
 from deploy.engines import MongoNode, RabbitNode
 from deploy.engines.definitions import SERVICES, VHOST
 from deploy.local.secrets import Secrets
-from shared.contracts.envelope import COMMANDS_EXCHANGE, EVENTS_EXCHANGE, NOTIFICATIONS_EXCHANGE, NOTIFICATIONS_LOG
-from shared.service import Runtime, utc_now
+from shared.contracts.envelope import (
+    COMMANDS_EXCHANGE,
+    EVENTS_EXCHANGE,
+    NOTIFICATIONS_EXCHANGE,
+    NOTIFICATIONS_LOG,
+    Event,
+)
+from shared.runtime import Runtime, utc_now
 from shared.settings import Settings
 
 PATIENCE = 60.0
@@ -107,10 +113,15 @@ class Service:
 
     async def call(self, method: str, path: str, *, who: str | None = "operator", **more: Any) -> httpx.Response:
         """Ask the service over HTTP; `path` follows `/api/<name>`, `who` holds the token (None: no token)."""
-        headers = {**({"Authorization": f"Bearer {self.tokens[who]}"} if who else {}), **more.pop("headers", {})}
+        headers = {**self.authorization(who), **more.pop("headers", {})}
+        url = path if path == "/metrics" else f"/api/{self.name}{path}"
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://doorstep", timeout=PATIENCE) as client:
-            return await client.request(method, f"/api/{self.name}{path}", headers=headers, **more)
+            return await client.request(method, url, headers=headers, **more)
+
+    def authorization(self, who: str | None) -> dict[str, str]:
+        """The header that shows somebody's token: a holder's name, or a token itself."""
+        return {"Authorization": f"Bearer {self.tokens.get(who, who)}"} if who else {}
 
     async def get(self, path: str, *, who: str | None = "operator", **params: Any) -> Any:
         """What a GET answers, which must be 200."""
@@ -192,6 +203,24 @@ class Amqp:
         target = await self.channel.get_exchange(exchange, ensure=False) if exchange else self.channel.default_exchange
         await target.publish(aio_pika.Message(raw, **given), key)
 
+    async def happen(self, event: Event, *, identity: str | None = None, sequence: int = 1, subject: str = "") -> str:
+        """Publish an event as a service would; its id."""
+        identity = identity or uuid4().hex
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": identity,
+            "ce-type": event.wire,
+            "ce-source": "/doorstep/test",
+            "ce-time": utc_now().isoformat(),
+            "ce-subject": subject or getattr(event, "request_id", None) or "",
+            "ce-sequence": str(sequence),
+        }
+        body = event.model_dump_json(by_alias=True).encode()
+        await self.tell(
+            event.routing_key(), body, exchange=event.exchange, type=event.wire, message_id=identity, headers=headers
+        )
+        return identity
+
     async def ask(self, key: str, body: bytes | Mapping[str, Any], **properties: Any) -> dict[str, Any]:
         """Publish a command and wait for its answer."""
         name = uuid4().hex
@@ -263,6 +292,70 @@ class Town:
     def staff(self, *keys: str) -> Any:
         """Hear what is told to staff on their exchange, as the broker's user `staff`."""
         return self.ear(*keys, exchange=NOTIFICATIONS_EXCHANGE, user="staff")
+
+
+class Listening:
+    """A live stream that somebody reads: server-sent events, as they come.
+
+    The client library waits for the end of an answer before it hands it on, so the application is called directly.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.events: list[dict[str, Any]] = []
+        self._rest = ""
+
+    async def send(self, message: Any) -> None:
+        """What the application sends."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            return
+        *blocks, self._rest = (self._rest + message.get("body", b"").decode()).split("\n\n")
+        for block in blocks:
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+            if "data" in fields:
+                self.events.append({"id": int(fields["id"]), "event": fields["event"], **json.loads(fields["data"])})
+
+    def heard(self, request_id: str) -> list[str]:
+        """The events about one request, in the order in which they came."""
+        return [one["event"] for one in self.events if one["request_id"] == request_id]
+
+
+@asynccontextmanager
+async def listening(notification: Service, who: str, last_event_id: int | None = None) -> AsyncIterator[Listening]:
+    """Read the staff's live stream until the block ends."""
+    headers = notification.authorization(who)
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = str(last_event_id)
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/api/notification/stream",
+        "raw_path": b"/api/notification/stream",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("doorstep", 80),
+    }
+    ended = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await ended.wait()
+        return {"type": "http.disconnect"}
+
+    reader = Listening()
+    answering = asyncio.ensure_future(notification.app(scope, receive, reader.send))
+    try:
+        await eventually(lambda: reader.status or answering.done())
+        yield reader
+    finally:
+        ended.set()
+        answering.cancel()
+        await asyncio.wait([answering])
 
 
 def problems(answer: httpx.Response | Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ The Wangs are a family in building 2. Zhao answers for grid g1, Qian for g2, Sun
 from collections.abc import Mapping
 from typing import Any
 
-from tests.running import Service, eventually
+from shared.contracts.ledger import BuildingRegistered, PersonRegistered
+from tests.running import Amqp, Service, eventually
 
 TIEBEI = "tiebei"
 GRID_OF = {"1": "g1", "2": "g1", "3": "g2"}
@@ -133,3 +134,26 @@ async def knows_workers(dispatch: Service) -> bool:
 async def knows_places(intake: Service) -> bool:
     """Whether intake knows the buildings and recognises both residents."""
     return len(await intake.stored("buildings")) == len(GRID_OF) and len(await intake.stored("people")) == 4
+
+
+async def tell_intake_of_places(intake: Service, operator: Amqp) -> None:
+    """Let intake hear of buildings and residents without a ledger."""
+    for building, grid in GRID_OF.items():
+        await operator.happen(BuildingRegistered(community=TIEBEI, grid=grid, building=building))
+    lookup = intake.runtime.lookup
+    for person in (MRS_LI, MR_WANG):
+        address: Any = person["address"]
+        household = lookup.household(TIEBEI, address["building"], address["unit"], address["room"])
+        lookups = lookup.resident(household, str(person["name"])), lookup.phone(TIEBEI, str(person["phone"]))
+        await operator.happen(
+            PersonRegistered(
+                community=TIEBEI,
+                person_id=str(person["source_id"]),
+                building=address["building"],
+                household=household,
+                lookups=lookups,
+                first_line=person is MRS_LI,
+                sealed="k1.AAAA",
+            )
+        )
+    await eventually(lambda: knows_places(intake))

@@ -1,0 +1,216 @@
+"""Every list is read through an index, in the order of the index: the database's own profile says so."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests import world
+from tests.running import Clock, Running, Service, Town, eventually
+
+MANY = 600
+"""Documents of each kind: enough that an index is worth it."""
+
+
+@asynccontextmanager
+async def profiled(town: Town, service: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """What the database says of each query in the block: collection, plan, whether it sorted in memory."""
+    found: list[dict[str, Any]] = []
+    with town.engines.mongo.client() as client:
+        database = client[f"doorstep_{service}"]
+        database.command("profile", 2)
+        try:
+            yield found
+        finally:
+            database.command("profile", 0)
+            found += database["system.profile"].find(
+                {"op": {"$in": ["query", "command"]}, "planSummary": {"$exists": 1}}
+            )
+            database.drop_collection("system.profile")
+
+
+def wasteful(queries: list[dict[str, Any]], collection: str) -> list[str]:
+    """Queries that read a whole collection, or sort more than a handful in memory."""
+    return [
+        f"{one['planSummary']} sorted={one.get('hasSortStage', False)}: {one['command'].get('filter', one['command'])}"
+        for one in queries
+        if one["ns"].endswith(f".{collection}")
+        and ("COLLSCAN" in one["planSummary"] or (one.get("hasSortStage", False) and one["keysExamined"] > 10))
+    ]
+
+
+async def one_request(town: Town, at: Running) -> str:
+    """One request that is offered, told and entered."""
+    await world.settle(*at.services.values())
+    answer = await at.intake.post("/requests", world.groceries("1"))
+    request_id: str = answer.json()["request_id"]
+    await eventually(lambda: at.ledger.items("/entries", request_id=request_id, type="DeliveryOffered"))
+    await eventually(lambda: at.notification.items("/messages", unread=True))
+    return request_id
+
+
+async def both_pages(service: Service, path: str, who: str, **params: Any) -> None:
+    """A first page and the one after it."""
+    first = await service.get(path, who=who, limit=5, **params)
+    if first["next"]:
+        await service.get(path, who=who, limit=5, after=first["next"], **params)
+
+
+@pytest.fixture
+async def at(town: Town) -> AsyncIterator[Running]:
+    """All four services on a clock that stands still, with many documents of each kind."""
+    async with town.up("intake", "dispatch", "notification", "ledger", clock=Clock()) as running:
+        request_id = await one_request(town, running)
+
+        def place(state: dict[str, Any], number: int) -> None:
+            state["community"] = ("tiebei", "other")[number % 7 == 0]
+            state["grid"] = f"g{number % 6 + 1}"
+
+        def task(copy: dict[str, Any], number: int) -> None:
+            state = copy["state"]
+            place(state["facts"], number)
+            state.update(
+                request_id=f"{request_id}-{number}",
+                priority=number % 50,
+                created_at=state["created_at"] + timedelta(seconds=number % 97),
+                open=number % 3 == 0,
+                state="offered" if number % 3 == 0 else "completed",
+                due_at=state["due_at"] if number % 3 == 0 else None,
+                worker=(world.ZHAO, world.QIAN, None)[number % 3],
+            )
+
+        def request(copy: dict[str, Any], number: int) -> None:
+            place(copy["state"]["facts"], number)
+            copy["state"]["created_at"] += timedelta(seconds=number % 97)
+            if number % 20 == 0:
+                copy["state"]["facts"]["needs_review"] = ["unknown_building"]
+
+        def message(copy: dict[str, Any], number: int) -> None:
+            place(copy["state"], number)
+            copy["state"]["created_at"] += timedelta(seconds=number % 97)
+            copy["state"]["unread"] = number % 9 == 0
+
+        await multiply_one(running.dispatch, "tasks", task)
+        await multiply_one(running.intake, "requests", request)
+        await multiply_one(running.notification, "messages", message)
+        await multiply_one(running.ledger, "people", lambda copy, number: place(copy["state"]["facts"], number))
+        await multiply_entries(running.ledger)
+        yield running
+
+
+async def multiply_one(service: Service, collection: str, change: Any) -> None:
+    """Make many documents out of a real one."""
+    sample, *_ = await service.stored(collection)
+    copies = []
+    for number in range(MANY):
+        copy = deepcopy(sample)
+        copy["_id"] = f"{sample['_id']}-{number:05d}"
+        copy["unsent"] = []
+        change(copy, number)
+        copies.append(copy)
+    await service.runtime.database.collection(collection).raw.insert_many(copies)
+
+
+async def multiply_entries(ledger: Service) -> None:
+    """Entries stand in a chain, so each copy has a place of its own; the hashes are not looked at here."""
+    sample, *_ = await ledger.stored("entries")
+    copies = []
+    for number in range(MANY):
+        copy = deepcopy(sample)
+        copy.update(
+            _id=f"copy-{number:05d}",
+            sequence=10_000 + number,
+            at=sample["at"] + timedelta(seconds=number % 97),
+            type=("RequestCreated", "DeliveryOffered", "DeliveryCompleted")[number % 3],
+            request_id=f"r{number % 100}",
+        )
+        copies.append(copy)
+    await ledger.runtime.database.collection("entries").raw.insert_many(copies)
+
+
+async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Running) -> None:
+    """All routes, all filters, first page and next: no whole collection, no sorting in memory."""
+    found: list[str] = []
+    async with profiled(town, "dispatch") as queries:
+        for who in ("operator", "coordinator", "grid_worker", "volunteer"):
+            for params in (
+                {},
+                {"open": True},
+                {"open": False},
+                {"community": "tiebei"},
+                {"community": "tiebei", "grid": "g1"},
+                {"community": "tiebei", "open": True},
+                {"grid": "g1", "open": True},
+                {"worker": world.ZHAO},
+                {"worker": world.ZHAO, "open": True},
+                {"state": "offered"},
+                {"state": "offered", "community": "tiebei"},
+                {"state": "completed", "worker": world.ZHAO},
+                {"request_id": "r1"},
+            ):
+                await both_pages(at.dispatch, "/tasks", who, **params)
+        for who in ("coordinator", "grid_worker"):
+            await at.dispatch.get("/walks", who=who)
+        await both_pages(at.dispatch, "/reconciliation", "operator")
+        await both_pages(at.dispatch, "/dead-letters", "operator")
+    found += wasteful(queries, "tasks") + wasteful(queries, "dead_letters")
+    assert [one for one in queries if one["ns"].endswith(".tasks")]
+
+    async with profiled(town, "intake") as queries:
+        for who in ("operator", "coordinator", "grid_worker"):
+            for params in (
+                {},
+                {"community": "tiebei"},
+                {"community": "tiebei", "grid": "g1"},
+                {"grid": "g1"},
+                {"needs_review": True},
+                {"needs_review": True, "community": "tiebei"},
+            ):
+                await both_pages(at.intake, "/requests", who, **params)
+        await both_pages(at.intake, "/reconciliation", "operator")
+    found += wasteful(queries, "requests")
+
+    async with profiled(town, "notification") as queries:
+        for who in ("operator", "coordinator", "grid_worker"):
+            for unread in (False, True):
+                await both_pages(at.notification, "/messages", who, unread=unread)
+    found += wasteful(queries, "messages")
+
+    async with profiled(town, "ledger") as queries:
+        for who in ("operator", "coordinator"):
+            for params in (
+                {},
+                {"community": "tiebei"},
+                {"type": "DeliveryOffered"},
+                {"community": "tiebei", "type": "DeliveryOffered"},
+                {"request_id": "r7"},
+                {"request_id": "r7", "type": "DeliveryOffered"},
+            ):
+                await both_pages(at.ledger, "/entries", who, **params)
+        for who in ("operator", "coordinator", "grid_worker"):
+            for params in (
+                {},
+                {"community": "tiebei"},
+                {"first_line": True},
+                {"community": "tiebei", "first_line": True},
+            ):
+                await both_pages(at.ledger, "/people", who, **params)
+        await both_pages(at.ledger, "/reconciliation", "operator")
+        await at.ledger.get("/chain")
+    found += wasteful(queries, "entries") + wasteful(queries, "people")
+    assert not found, "\n".join(found)
+
+
+async def test_what_is_due_and_what_is_unsent_is_found_through_an_index(town: Town, at: Running) -> None:
+    """Two questions that are asked all day long."""
+    async with profiled(town, "dispatch") as queries:
+        assert (await at.dispatch.get("/status"))["timers_due"] == 0
+        await at.dispatch.runtime.outbox.sweep()
+    asked = {str(one["command"]): one["planSummary"] for one in queries if one["ns"].endswith(".tasks")}
+    for field in ("state.due_at", "unsent.at"):
+        plans = [plan for command, plan in asked.items() if field in command]
+        assert plans
+        assert not [plan for plan in plans if "COLLSCAN" in plan]
