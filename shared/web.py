@@ -6,6 +6,7 @@ import orjson
 import structlog
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
@@ -62,11 +63,13 @@ def problem(status: int, code: str, title: str, problems: list[dict[str, Any]] |
 def create_app(service: str, telemetry: Telemetry, **options: Any) -> FastAPI:
     """A FastAPI application under `/api/<service>`, with our errors and bounds."""
     prefix = f"/api/{service}"
-    app = FastAPI(
+    app = FastAPIOffline(
         title=f"Doorstep {service}",
         openapi_url=f"{prefix}/openapi.json",
         docs_url=f"{prefix}/docs",
         redoc_url=None,
+        static_url=f"{prefix}/docs-files",
+        swagger_ui_oauth2_redirect_url=f"{prefix}/docs/oauth2-redirect",
         default_response_class=JSONResponse,
         **options,
     )

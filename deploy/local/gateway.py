@@ -35,6 +35,10 @@ _CADDYFILE = """\
 :{port} {{
 	bind {address}
 {routes}
+	handle / {{
+		root * "{pages}"
+		file_server
+	}}
 	handle {{
 		error 404
 	}}
@@ -65,17 +69,23 @@ _PROBLEM = (
 _DOWN = _PROBLEM.format(code="unavailable", title="not available just now; send the same again in a moment")
 _OTHER = _PROBLEM.format(code="not_found", title="there is nothing at this address")
 
-_PAGES = {"intake": "/", "notification": "/board /board/*"}
-"""Paths of the pages that a service shows, beside its /api."""
+_PAGES = Path(__file__).parents[1] / "gateway"
+"""What a browser is shown at `/`."""
 
 
 def caddyfile(*, port: int, services: Mapping[str, int], folder: Path) -> str:
     """A Caddyfile for the gateway on `port`, in front of services by name and port; Caddy keeps its own in `folder`.
 
-    Nothing but /api/<service>/ and the pages is passed on; a service's /metrics therefore is not.
+    Nothing but /api/<service>/ is passed on; a service's /metrics therefore is not.
     """
     routes = "".join(_ROUTE.format(paths=f"@{name}", port=service_port) for name, service_port in services.items())
-    matchers = "".join(f"\t@{name} path /api/{name}/* {_PAGES.get(name, '')}".rstrip() + "\n" for name in services)
+    matchers = "".join(f"\t@{name} path /api/{name}/*\n" for name in services)
     return _CADDYFILE.format(
-        folder=folder, address=LOOPBACK, port=port, routes=matchers + routes, down=_DOWN, other=_OTHER
+        folder=folder,
+        address=LOOPBACK,
+        port=port,
+        routes=matchers + routes,
+        pages=_PAGES,
+        down=_DOWN,
+        other=_OTHER,
     )
