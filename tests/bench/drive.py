@@ -47,6 +47,8 @@ class Outcome:
     """Events of which staff were told under two ids."""
     repeated: int = 0
     """Lines that were delivered again under the same id."""
+    duplicates: int = 0
+    """Commands that were answered as a repetition: the program had tried again what it had done before."""
     refused: list[str] = field(default_factory=list)
     processor_seconds: float = 0.0
 
@@ -130,7 +132,9 @@ class Driver:
         self.outcome.answers += 1
         if self.outcome.answers == ANSWERS_PER_LIFE * self.outcome.lives:
             self._all_answered.set()
-        if body["status"] != "accepted":
+        if body["status"] == "duplicate":
+            self.outcome.duplicates += 1
+        elif body["status"] != "accepted":
             self.outcome.refused.append(message.body.decode()[:300])
             return
         what, _, task_id = (message.header.properties.correlation_id or "").partition(":")
