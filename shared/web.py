@@ -10,11 +10,15 @@ from fastapi_offline import FastAPIOffline
 from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.access import Principal, TokenRegister
 from shared.bus import BrokerUnavailable, NotTaken, Unroutable
+from shared.contracts import COMMANDS
+from shared.contracts.dispatch import TaskCommand
 from shared.contracts.envelope import BODY_LIMIT, Contract, Problem
 from shared.contracts.refusal import Refusal, refusal
 from shared.documents import StorageConflict, StorageUnavailable
@@ -27,6 +31,7 @@ log = structlog.get_logger(__name__)
 C = TypeVar("C", bound=Contract)
 
 PROBLEM = "application/problem+json"
+_SCHEMA = "#/components/schemas/{model}"
 _PER_SECOND = 500
 _ANONYMOUS_PER_SECOND = 10
 
@@ -74,6 +79,8 @@ def create_app(service: str, telemetry: Telemetry, **options: Any) -> FastAPI:
         **options,
     )
 
+    _describe_bodies(app)
+
     @app.exception_handler(Refusal)
     async def refused(_: Request, error: Refusal) -> Response:
         first = error.problems[0] if error.problems else Problem(field="", code="refused", message="refused")
@@ -106,6 +113,29 @@ def create_app(service: str, telemetry: Telemetry, **options: Any) -> FastAPI:
 
     app.add_middleware(_CountRequests, telemetry=telemetry)
     return app
+
+
+def takes(contract: type[Contract]) -> dict[str, Any]:
+    """For a route's `openapi_extra`: the body that it takes."""
+    schema = {"$ref": _SCHEMA.format(model=contract.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _describe_bodies(app: FastAPI) -> None:
+    """Bodies are parsed from their bytes, as messages are, so FastAPI does not know their shapes by itself."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        known = app.openapi_schema is not None
+        document = made()
+        if not known:
+            contracts: list[type[Contract]] = [*COMMANDS.values(), TaskCommand]
+            models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(contract, "validation") for contract in contracts]
+            _, schemas = models_json_schema(models, ref_template=_SCHEMA)
+            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
+        return document
+
+    setattr(app, "openapi", openapi)  # noqa: B010
 
 
 class _CountRequests:

@@ -30,7 +30,7 @@ from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body
+from shared.web import After, Limit, body, takes
 
 PREFIX = "/api/dispatch"
 VERBS: dict[str, tuple[type[TaskCommand], Any]] = {
@@ -117,7 +117,12 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
             shown["details"] = details.model_dump(mode="json", by_alias=True)
         return shown
 
-    @app.post(f"{PREFIX}/tasks/{{task_id}}/{{verb}}", response_model=TaskAnswer, tags=["tasks"])
+    @app.post(
+        f"{PREFIX}/tasks/{{task_id}}/{{verb}}",
+        response_model=TaskAnswer,
+        openapi_extra=takes(TaskCommand),
+        tags=["tasks"],
+    )
     async def act(who: Somebody, task_id: str, verb: Verb, request: Request) -> TaskAnswer:
         """Make a move on a task. Sent again with the same `command_id`, it changes nothing and answers `duplicate`."""
         who.require(*STAFF)
@@ -134,7 +139,13 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         answer: TaskAnswer = await handler(house, command, _meta(house, request, contract.wire), leads=who.leads())
         return answer
 
-    @app.post(f"{PREFIX}/workers", response_model=RegistrationAnswer, status_code=202, tags=["workers"])
+    @app.post(
+        f"{PREFIX}/workers",
+        response_model=RegistrationAnswer,
+        status_code=202,
+        openapi_extra=takes(RegisterWorker),
+        tags=["workers"],
+    )
     async def register(who: Somebody, request: Request) -> RegistrationAnswer:
         """Enter somebody who helps."""
         who.require(*LEADERS)
@@ -143,7 +154,12 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
             raise refusal("community", "forbidden", "not within this token's place", status=403)
         return await handlers.register_worker(house, command, _meta(house, request, RegisterWorker.wire))
 
-    @app.post(f"{PREFIX}/grids/{{community}}/{{grid}}/cover", response_model=RegistrationAnswer, tags=["workers"])
+    @app.post(
+        f"{PREFIX}/grids/{{community}}/{{grid}}/cover",
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(CoverGrid),
+        tags=["workers"],
+    )
     async def cover(who: Somebody, community: str, grid: str, request: Request) -> RegistrationAnswer:
         """Hand a whole grid to another worker in one step, open work included; to its own worker: hand it back."""
         who.require(*LEADERS)

@@ -16,7 +16,7 @@ from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.identity import derived_id
 from shared.pages import decode_cursor, page
-from shared.web import After, JSONResponse, Limit, body
+from shared.web import After, JSONResponse, Limit, body, takes
 
 PREFIX = "/api/intake"
 
@@ -28,7 +28,13 @@ def add_routes(app: FastAPI, house: Intake) -> None:
     Somebody = Annotated[Principal, Depends(guard.somebody)]
     Tracking = Annotated[str | None, Header(alias="X-Tracking-Code", max_length=32)]
 
-    @app.post(f"{PREFIX}/requests", status_code=202, response_model=RequestAnswer, tags=["requests"])
+    @app.post(
+        f"{PREFIX}/requests",
+        status_code=202,
+        response_model=RequestAnswer,
+        openapi_extra=takes(SubmitRequest),
+        tags=["requests"],
+    )
     async def submit(
         who: Anybody, request: Request, idempotency_key: Annotated[str | None, Header(max_length=128)] = None
     ) -> JSONResponse:
@@ -72,7 +78,11 @@ def add_routes(app: FastAPI, house: Intake) -> None:
         return _state_and_history(request, document or {})
 
     @app.post(
-        f"{PREFIX}/requests/{{request_id}}/cancel", status_code=202, response_model=RequestAnswer, tags=["requests"]
+        f"{PREFIX}/requests/{{request_id}}/cancel",
+        status_code=202,
+        response_model=RequestAnswer,
+        openapi_extra=takes(CancelRequest),
+        tags=["requests"],
     )
     async def cancel(who: Anybody, request_id: str, request: Request, code: Tracking = None) -> RequestAnswer:
         """The need is gone."""
@@ -80,7 +90,13 @@ def add_routes(app: FastAPI, house: Intake) -> None:
         command = await body(request, CancelRequest, request_id=request_id)
         return await handlers.cancel(house, command, _meta(house, request, CancelRequest.wire))
 
-    @app.patch(f"{PREFIX}/requests/{{request_id}}", status_code=202, response_model=RequestAnswer, tags=["requests"])
+    @app.patch(
+        f"{PREFIX}/requests/{{request_id}}",
+        status_code=202,
+        response_model=RequestAnswer,
+        openapi_extra=takes(AmendRequest),
+        tags=["requests"],
+    )
     async def amend(who: Somebody, request_id: str, request: Request) -> RequestAnswer:
         """The need changed."""
         _may_see(who, rules.known(await house.store.requests.get(request_id)), None)

@@ -21,7 +21,7 @@ from shared.contracts.ledger import (
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body
+from shared.web import After, Limit, body, takes
 
 PREFIX = "/api/ledger"
 
@@ -88,7 +88,13 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*STAFF)
         return await house.store.statistics()
 
-    @app.post(f"{PREFIX}/buildings", status_code=202, response_model=RegistrationAnswer, tags=["people"])
+    @app.post(
+        f"{PREFIX}/buildings",
+        status_code=202,
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(RegisterBuilding),
+        tags=["people"],
+    )
     async def register_building(who: Somebody, request: Request) -> RegistrationAnswer:
         """Enter a building and its grid."""
         who.require(*LEADERS)
@@ -96,7 +102,13 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         _within(who, command.community)
         return await handlers.register_building(house, command, _meta(house, request, RegisterBuilding.wire))
 
-    @app.post(f"{PREFIX}/people", status_code=202, response_model=RegistrationAnswer, tags=["people"])
+    @app.post(
+        f"{PREFIX}/people",
+        status_code=202,
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(RegisterPerson),
+        tags=["people"],
+    )
     async def register_person(who: Somebody, request: Request) -> RegistrationAnswer:
         """Enter somebody who lives here."""
         who.require(*LEADERS)
@@ -104,7 +116,13 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         _within(who, command.community)
         return await handlers.register_person(house, command, _meta(house, request, RegisterPerson.wire))
 
-    @app.post(f"{PREFIX}/access", status_code=202, response_model=RegistrationAnswer, tags=["operation"])
+    @app.post(
+        f"{PREFIX}/access",
+        status_code=202,
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(GrantAccess),
+        tags=["operation"],
+    )
     async def grant(who: Somebody, request: Request) -> RegistrationAnswer:
         """Let the bearer of a token in; only its SHA-256 is sent."""
         who.require("operator")
@@ -112,7 +130,11 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         return await handlers.grant(house, command, _meta(house, request, GrantAccess.wire))
 
     @app.post(
-        f"{PREFIX}/access/{{token_hash}}/revoke", status_code=202, response_model=RegistrationAnswer, tags=["operation"]
+        f"{PREFIX}/access/{{token_hash}}/revoke",
+        status_code=202,
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(RevokeAccess),
+        tags=["operation"],
     )
     async def revoke(who: Somebody, token_hash: str, request: Request) -> RegistrationAnswer:
         """Let the bearer of a token in no more."""

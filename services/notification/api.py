@@ -16,7 +16,7 @@ from shared.contracts.notification import AcknowledgeNotification, NotificationA
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body
+from shared.web import After, Limit, body, takes
 
 PREFIX = "/api/notification"
 
@@ -51,7 +51,10 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
         return page(found, limit, lambda one: (one["state"]["created_at"], one["_id"]), _show)
 
     @app.post(
-        f"{PREFIX}/messages/{{notification_id}}/acknowledge", response_model=NotificationAnswer, tags=["messages"]
+        f"{PREFIX}/messages/{{notification_id}}/acknowledge",
+        response_model=NotificationAnswer,
+        openapi_extra=takes(AcknowledgeNotification),
+        tags=["messages"],
     )
     async def acknowledge(who: Somebody, notification_id: str, request: Request) -> NotificationAnswer:
         """Read."""
