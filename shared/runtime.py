@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -16,14 +17,16 @@ from shared.access import Principal, TokenRegister
 from shared.aggregates import Aggregates
 from shared.audit import Openings
 from shared.bus import BrokerUnavailable, Bus, Receipt
-from shared.consumer import Consumer, Router, Tools
+from shared.consumer import Consumer, Handler, Router, Tools
 from shared.contracts.envelope import Meta
 from shared.contracts.ledger import AccessGranted, AccessRevoked
+from shared.contracts.queues import QueueRebuilt
 from shared.dead_letters import BY_TIME, DeadLetters, Reason
 from shared.documents import Collection, Database, Index, StorageUnavailable
 from shared.identity import new_id
 from shared.messages import Incoming
 from shared.outbox import CHANGED, UNSENT, Outbox
+from shared.queues import Queues
 from shared.sealing import Lookup, Sealer
 from shared.settings import Settings
 from shared.telemetry import Telemetry
@@ -90,10 +93,20 @@ class Runtime:
         holder = f"{socket.gethostname()}:{os.getpid()}:{identity()}"
         self.leases = Leases(self.database.collection("leases"), holder, clock)
         self.openings = Openings(self.aggregates("openings", Openings.model, lambda one: one.subject), identity, clock)
+        self._event_types: dict[str, Sequence[str]] = {}
+        self.queues = Queues(
+            self.bus,
+            self.database.collection("queues"),
+            self.aggregates("rebuilds", Queues.model, lambda one: one.queue),
+            self.leases,
+            self._event_types,
+            clock,
+        )
         self.ready = False
         self._consumers: list[Consumer[Any]] = []
         self._periodics: list[Periodic] = [
             Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
+            Periodic(None, "queues", self._look_after_queues, pause=2.0),
         ]
         self._due: Callable[[], Awaitable[int]] | None = None
         self._coming_up: asyncio.Task[None] | None = None
@@ -113,11 +126,17 @@ class Runtime:
     def consume(self, router: Router[House], house: House) -> None:
         """Hand what comes into the service's queues to the router's handlers."""
         router = router.copy()
-        router.event(AccessGranted)(self._granted)
-        router.event(AccessRevoked)(self._revoked)
+        for contract, own in (
+            (AccessGranted, self._granted),
+            (AccessRevoked, self._revoked),
+            (QueueRebuilt, self._send_again),
+        ):
+            _, known = router.events.get(contract.wire, (contract, None))
+            router.event(contract)(own if known is None else _both(known, own))
         attempts = self.database.collection("attempts")
         tools = Tools(self.bus, self.dead_letters, attempts, self.telemetry, self.clock)
         commands, events = router.bindings()
+        self._event_types[events.name] = tuple(router.events)
         for binding, consumer in (
             (commands, Consumer(house, router.commands, tools)),
             (events, Consumer(house, router.events, tools)),
@@ -177,15 +196,31 @@ class Runtime:
         while True:
             try:
                 await self.database.prepare()
-                await self.bus.start()
-                break
+                await self.bus.connect()
+                # What should be there and is not must be noticed before it is declared.
+                await self._look_after_queues()
+                if await self.queues.look():
+                    await self.bus.consume()
+                    break
+                log.warning("not up yet", reason="a queue confirms nothing")
             except (StorageUnavailable, BrokerUnavailable) as error:
                 log.warning("not up yet", reason=str(error))
-                await asyncio.sleep(1.0)
+            await asyncio.sleep(1.0)
         for periodic in self._periodics:
             periodic.start()
         self.ready = True
         log.info("ready")
+
+    async def _look_after_queues(self) -> int:
+        if not await self.queues.look():
+            await self.bus.declare()
+        return 0
+
+    async def _send_again(self, _: Any, event: QueueRebuilt, meta: Meta) -> None:
+        """Somebody lost what was in a queue; what came later than the news of it is there already."""
+        if event.types:
+            sent = await self.outbox.replay(event.since, meta.time, types=event.types, queue=event.queue)
+            log.warning("sent again into a queue that was lost", queue=event.queue, events=sent)
 
     async def _granted(self, _: Any, event: AccessGranted, __: Meta) -> None:
         principal = Principal.model_validate({**event.model_dump(), "name": event.name})
@@ -223,6 +258,17 @@ class Runtime:
             await receipt.give_back()
             return
         receipt.done()
+
+
+def _both(first: Handler[Any], second: Handler[Any]) -> Handler[Any]:
+    """A handler that does what the service itself does with an event, and then what the runtime does."""
+
+    @functools.wraps(first)
+    async def both(house: Any, event: Any, meta: Meta) -> None:
+        await first(house, event, meta)
+        await second(house, event, meta)
+
+    return both
 
 
 def _end_if_failed(coming_up: "asyncio.Task[None]") -> None:

@@ -65,12 +65,13 @@ class Periodic:
     """Does something again and again, on one replica at a time.
 
     Args:
+        leases: None: every replica does it.
         name: of the lease.
         work: does what has come due and says how much that was; called again at once while there was some.
         pause: seconds between looks.
     """
 
-    def __init__(self, leases: Leases, name: str, work: Callable[[], Awaitable[int]], *, pause: float) -> None:
+    def __init__(self, leases: Leases | None, name: str, work: Callable[[], Awaitable[int]], *, pause: float) -> None:
         self._leases = leases
         self._name = name
         self._work = work
@@ -87,15 +88,20 @@ class Periodic:
             return
         self._task.cancel()
         await asyncio.wait([self._task])
+        if self._leases is None:
+            return
         try:
             await self._leases.release(self._name)
         except StorageUnavailable:
             log.info("the lease runs out by itself", lease=self._name)
 
+    async def _may(self) -> bool:
+        return self._leases is None or await self._leases.hold(self._name)
+
     async def _run(self) -> None:
         while True:
             try:
-                while await self._leases.hold(self._name) and await self._work():
+                while await self._may() and await self._work():
                     pass
             except (StorageUnavailable, BrokerUnavailable) as error:
                 log.warning("will look again later", timer=self._name, reason=str(error))

@@ -15,7 +15,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.access import Principal, TokenRegister
+from shared.access import STAFF, Principal, TokenRegister
 from shared.bus import BrokerUnavailable, NotTaken, Unroutable
 from shared.contracts import COMMANDS
 from shared.contracts.dispatch import TaskCommand
@@ -221,6 +221,16 @@ class Guard:
             raise refusal(
                 "authorization", "token_required", "send a token: `Authorization: Bearer <token>`", status=401
             )
+        return principal
+
+    async def staff(self, request: Request) -> Principal:
+        """Who asks, if he is one of the staff.
+
+        Raises:
+            Refusal: 401 no token or one that does not count, 403 not staff, 429 too often.
+        """
+        principal = await self.somebody(request)
+        principal.require(*STAFF)
         return principal
 
     async def _not_too_often(self, who: str, per_second: int) -> None:

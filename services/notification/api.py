@@ -1,5 +1,7 @@
 """HTTP in: the staff's live stream, and the list of what waits to be read."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterable
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from services.notification import handlers
 from services.notification.handlers import Notification
 from services.notification.stream import Live, concerns
-from shared.access import STAFF, Principal
+from shared.access import Principal
 from shared.contracts.envelope import Meta
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.contracts.refusal import refusal
@@ -19,26 +21,30 @@ from shared.pages import decode_cursor, page
 from shared.web import After, Limit, body, takes
 
 PREFIX = "/api/notification"
+SESSION_SECONDS = 3600
 
 
 def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
     """Put notification's routes on the application."""
-    Somebody = Annotated[Principal, Depends(house.runtime.guard.somebody)]
+    Staff = Annotated[Principal, Depends(house.runtime.guard.staff)]
 
     @app.get(f"{PREFIX}/stream", response_class=EventSourceResponse, tags=["stream"])
     async def stream(
-        who: Somebody, last_event_id: Annotated[int | None, Header(ge=0)] = None
+        who: Staff, last_event_id: Annotated[int | None, Header(ge=0)] = None
     ) -> AsyncIterable[ServerSentEvent]:
-        """Notifications within the token's place, as they come; with `Last-Event-ID`, from there on."""
-        who.require(*STAFF)
-        async for offset, notification, text in live.listen(last_event_id):
-            if concerns(who, notification):
-                yield ServerSentEvent(raw_data=text, event="notification", id=str(offset))
+        """Notifications within the token's place, as they come; with `Last-Event-ID`, from there on.
+
+        A session ends after an hour; whoever still may, comes again with the last id.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SESSION_SECONDS):
+                async for offset, notification, text in live.listen(last_event_id):
+                    if concerns(who, notification):
+                        yield ServerSentEvent(raw_data=text, event="notification", id=str(offset))
 
     @app.get(f"{PREFIX}/messages", tags=["messages"])
-    async def messages(who: Somebody, limit: Limit = 50, after: After = None, unread: bool = False) -> dict[str, Any]:
+    async def messages(who: Staff, limit: Limit = 50, after: After = None, unread: bool = False) -> dict[str, Any]:
         """Messages within the token's place, newest first; `unread` for those that nobody has read."""
-        who.require(*STAFF)
         place = decode_cursor(after, (datetime, str))
         found = await house.store.page(
             community=who.community,
@@ -56,9 +62,8 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
         openapi_extra=takes(AcknowledgeNotification),
         tags=["messages"],
     )
-    async def acknowledge(who: Somebody, notification_id: str, request: Request) -> NotificationAnswer:
+    async def acknowledge(who: Staff, notification_id: str, request: Request) -> NotificationAnswer:
         """Read."""
-        who.require(*STAFF)
         message = await house.store.messages.get(notification_id)
         if message is None or not (
             who.covers(message.community, message.grid) or (message.worker and message.worker == who.worker)

@@ -7,13 +7,14 @@ leaves acknowledgements flowing. Every publish is persistent, mandatory, confirm
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import aio_pika
 import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
@@ -23,8 +24,16 @@ from yarl import URL
 
 from shared.bus.acknowledgements import Acknowledgements, Receipt
 from shared.bus.errors import BrokerUnavailable, NotTaken, Unroutable, translated
-from shared.bus.topology import DEAD_LETTERS_EXCHANGE, QueueBinding, declare_queue, declare_shared
+from shared.bus.topology import (
+    DEAD_LETTERS_EXCHANGE,
+    RETRY_PAUSES,
+    QueueBinding,
+    declare_queue,
+    declare_shared,
+    retry_exchange,
+)
 from shared.contracts.envelope import NOTIFICATIONS_LOG
+from shared.identity import new_id
 from shared.messages import Incoming, Outgoing
 
 log = structlog.get_logger(__name__)
@@ -39,6 +48,16 @@ _HEARTBEAT = 10
 Receive = Callable[[Incoming, Receipt], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How a queue is."""
+
+    messages: int
+    consumers: int
+    silent: bool = False
+    """It does not confirm what is sent to it, although the broker confirms other messages."""
+
+
 class Bus:
     """One process's two connections to the broker.
 
@@ -51,6 +70,8 @@ class Bus:
 
     def __init__(self, url: str, service: str, password: str, *, prefetch: int, queue_limit: int) -> None:
         self.service = service
+        self.connections = 0
+        """How often the connection for publishing was made."""
         self._url = URL(url).with_user(service).with_password(password).update_query(heartbeat=str(_HEARTBEAT))
         self._prefetch = prefetch
         self._queue_limit = queue_limit
@@ -96,22 +117,28 @@ class Bus:
             QueueBinding(f"doorstep.{self.service}.dead-letters", DEAD_LETTERS_EXCHANGE, (self.service,)), receive
         )
 
-    async def start(self) -> None:
-        """Connect, declare, see that every queue takes messages, and only then consume.
+    async def connect(self) -> None:
+        """Connect for publishing; safe to repeat.
 
         Raises:
-            BrokerUnavailable: the broker does not answer, or a queue has no leader.
+            BrokerUnavailable: the broker does not answer.
         """
         with translated():
             if self._connection is None:
                 self._connection = await aio_pika.connect_robust(
                     self._url.update_query(name=f"{self.service} publishes"), reconnect_interval=1.0
                 )
-                self._connection.reconnect_callbacks.add(self._declare_again)
+                self._connection.reconnect_callbacks.add(self._connected_again)
+                self.connections += 1
             if self._publishing is None:
                 self._publishing = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            await self.declare()
-        await self.probe()
+
+    async def consume(self) -> None:
+        """Begin to consume; every queue must be there and take messages.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer.
+        """
         with translated():
             await self._consumers.start()
 
@@ -131,43 +158,69 @@ class Bus:
                 await self._connection.close()
 
     async def declare(self) -> None:
-        """Declare exchanges, our queues and their bindings; safe to repeat."""
-        if self._connection is None:
-            raise BrokerUnavailable("not connected")
-        async with asyncio.timeout(30):
-            channel = await aio_pika.Connection.channel(self._connection)
-            try:
-                await declare_shared(channel)
-                for binding in self._bindings:
-                    await declare_queue(channel, binding, self.service, self._queue_limit)
-            finally:
-                await channel.close()
-
-    async def probe(self) -> None:
-        """Have every queue of ours confirm a message.
+        """Declare exchanges, our queues and their bindings; safe to repeat.
 
         Raises:
-            BrokerUnavailable: one did not.
+            BrokerUnavailable: the broker does not answer.
         """
+        if self._connection is None:
+            raise BrokerUnavailable("not connected")
         with translated():
-            async with asyncio.timeout(PUBLISH_TIMEOUT):
-                publishing = await self._channel()
-        for binding in self._bindings:
-            try:
-                with translated():
-                    await publishing.basic_publish(
-                        b"",
-                        exchange="",
-                        routing_key=binding.name,
-                        mandatory=True,
-                        timeout=PUBLISH_TIMEOUT,
-                        properties=Basic.Properties(message_type=PROBE, delivery_mode=2),
-                    )
-            except PublishError:
-                raise BrokerUnavailable(f"there is no queue {binding.name}") from None
-            except DeliveryError:
-                # Full, but it answers; consuming it is the cure.
-                log.warning("queue is full", queue=binding.name)
+            async with asyncio.timeout(30):
+                channel = await aio_pika.Connection.channel(self._connection)
+                try:
+                    await declare_shared(channel)
+                    for binding in self._bindings:
+                        await declare_queue(channel, binding, self.service, self._queue_limit)
+                finally:
+                    await channel.close()
+
+    async def look(self, *, probing: bool) -> dict[str, QueueState | None]:
+        """How every queue of ours is, and those for the pauses before a retry; None: it is gone.
+
+        Args:
+            probing: also see whether each takes a message.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer, or takes no message from us at all, as while an alarm lasts.
+        """
+        if self._connection is None or not self._connection.connected.is_set():
+            raise BrokerUnavailable("not connected")
+        # What waits in a pause comes back to one of our queues, and so does the probe of it.
+        first = self._bindings[0].name
+        ways = {one.name: ("", one.name) for one in self._bindings}
+        ways |= {retry_exchange(seconds): (retry_exchange(seconds), first) for seconds in RETRY_PAUSES}
+        with translated():
+            async with asyncio.timeout(30):
+                states = {name: await self._state(self._connection, name) for name in ways}
+        if probing:
+            # To nobody, which the broker confirms at once.
+            if not await self._confirms("", f"doorstep.{self.service}.nobody", mandatory=False):
+                raise BrokerUnavailable("it confirms nothing")
+            there = [name for name, state in states.items() if state is not None]
+            answers = await asyncio.gather(*(self._confirms(*ways[name]) for name in there))
+            for name, confirms in zip(there, answers, strict=True):
+                state = states[name]
+                # A full queue says no; so does one whose process is gone, and that is no reason for it.
+                if state is not None and not confirms and state.messages < self._queue_limit:
+                    states[name] = replace(state, silent=True)
+        return states
+
+    async def delete(self, queue: str) -> None:
+        """Delete a queue with whatever is in it.
+
+        Raises:
+            BrokerUnavailable: the broker does not answer.
+        """
+        if self._connection is None:
+            raise BrokerUnavailable("not connected")
+        with translated():
+            async with asyncio.timeout(30):
+                channel = await aio_pika.Connection.channel(self._connection)
+                try:
+                    await channel.queue_delete(queue)
+                finally:
+                    await channel.close()
 
     async def consumers(self) -> dict[str, tuple[int, int]]:
         """For every queue of ours: messages waiting, and consumers there.
@@ -175,19 +228,42 @@ class Bus:
         Raises:
             BrokerUnavailable: the broker does not answer, or a queue is gone.
         """
-        if self._connection is None or not self._connection.connected.is_set():
-            raise BrokerUnavailable("not connected")
+        counts = {}
+        states = await self.look(probing=False)
+        for name in (binding.name for binding in self._bindings):
+            state = states[name]
+            if state is None:
+                raise BrokerUnavailable(f"there is no queue {name}")
+            counts[name] = (state.messages, state.consumers)
+        return counts
+
+    async def _state(self, connection: aio_pika.RobustConnection, name: str) -> QueueState | None:
+        # Asking for what is not there closes the channel, so each question has its own.
+        channel = await aio_pika.Connection.channel(connection)
+        try:
+            declared = (await channel.declare_queue(name, passive=True)).declaration_result
+        except ChannelNotFoundEntity:
+            return None
+        finally:
+            await channel.close()
+        return QueueState(declared.message_count or 0, declared.consumer_count or 0)
+
+    async def _confirms(self, exchange: str, key: str, *, mandatory: bool = True) -> bool:
+        """Whether the broker confirms a message on that way, in time."""
+        properties = Basic.Properties(message_type=PROBE, message_id=new_id(), delivery_mode=2)
         with translated():
-            async with asyncio.timeout(PUBLISH_TIMEOUT):
-                channel = await aio_pika.Connection.channel(self._connection)
-                try:
-                    queues = [await channel.declare_queue(one.name, passive=True) for one in self._bindings]
-                finally:
-                    await channel.close()
-        return {
-            queue.name: (queue.declaration_result.message_count or 0, queue.declaration_result.consumer_count or 0)
-            for queue in queues
-        }
+            channel = await self._channel()
+            try:
+                async with asyncio.timeout(PUBLISH_TIMEOUT):
+                    await channel.basic_publish(
+                        b"", exchange=exchange, routing_key=key, mandatory=mandatory, properties=properties
+                    )
+            except (TimeoutError, DeliveryError):
+                return False
+            except PublishError:
+                # It vanished just now: the next look will tell.
+                return True
+        return True
 
     async def publish(self, message: Outgoing) -> None:
         """Send one message and wait for the broker's word; many at a time share the way.
@@ -277,14 +353,9 @@ class Bus:
             raise BrokerUnavailable("not connected")
         return await self._publishing.get_underlay_channel()
 
-    async def _declare_again(self, *_: Any) -> None:
-        """After a lost connection the broker may be another one, with nothing on it."""
-        try:
-            with translated():
-                await self.declare()
-            await self.probe()
-        except BrokerUnavailable as error:
-            log.warning("could not declare after reconnecting", error=str(error))
+    def _connected_again(self, *_: Any) -> None:
+        """The broker may be another one, with nothing on it: whoever looks after the queues shall know."""
+        self.connections += 1
 
     def _acknowledgements_of(self, channel: Any) -> "Acknowledgements":
         found = self._acknowledgements.get(id(channel))

@@ -1,6 +1,6 @@
 """What travels between the services: one module per publisher, wire names written out."""
 
-from shared.contracts import audit, dispatch, intake, ledger, notification
+from shared.contracts import audit, dispatch, intake, ledger, notification, queues
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
@@ -11,6 +11,13 @@ COMMANDS: dict[str, type[Command]] = {
 
 EVENTS: dict[str, type[Event]] = {
     event.wire: event
-    for event in (*intake.EVENTS, *dispatch.EVENTS, *notification.EVENTS, *ledger.EVENTS, *audit.EVENTS)
+    for event in (
+        *intake.EVENTS,
+        *dispatch.EVENTS,
+        *notification.EVENTS,
+        *ledger.EVENTS,
+        *audit.EVENTS,
+        *queues.EVENTS,
+    )
 }
 """Every event by wire type."""
