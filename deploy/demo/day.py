@@ -12,6 +12,7 @@ from deploy.demo.figures import Closing, closing
 from deploy.demo.gateway import Gateway
 from deploy.demo.orders import Order
 from deploy.demo.pace import Pace
+from deploy.demo.patience import Patience
 from deploy.demo.record import Record
 from deploy.demo.source import Sources
 from deploy.demo.staff import Staff
@@ -120,21 +121,6 @@ class Lying:
                 found.append(task)
             self._since[task.id] = (looks, since)
         return found
-
-
-class Patience:
-    """Lasts as long as a number goes down."""
-
-    def __init__(self, seconds: float) -> None:
-        """`seconds` is how long it may stay as it is."""
-        self._seconds = seconds
-        self._least: tuple[int, float] | None = None
-
-    def ended(self, number: int, now: float) -> bool:
-        """True when there has been no smaller number for so long."""
-        if self._least is None or number < self._least[0]:
-            self._least = (number, now)
-        return now - self._least[1] > self._seconds
 
 
 async def _opened(stream: StaffStream, seconds: float = 30.0) -> None:

@@ -13,7 +13,7 @@ AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that say nothing about the request itself: it is sent again. 502 and 504 are the gateway's, of a service
 that is just being restarted; 500 is a service that was caught in the middle."""
 
-AT_ONCE = 32
+AT_ONCE = 16
 PAGE = 500
 """Items in one page of a list."""
 

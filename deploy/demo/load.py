@@ -17,12 +17,13 @@ from deploy.demo.access import NotRunning, data_folder, operator_amqp, read_acce
 from deploy.demo.broker import Broker, BrokerUnreachable, quiet
 from deploy.demo.community import COMMUNITY, Community, demonstration
 from deploy.demo.gateway import Gateway, NoAnswer, Refusal
+from deploy.demo.patience import Patience
 from shared.contracts.dispatch import RegisterWorker, WorkerRegistered
 from shared.contracts.envelope import Command
 from shared.contracts.ledger import PersonRegistered, RegisterBuilding, RegisterPerson
 
-DEADLINE = 180.0
-"""Seconds after which a load that does not end is given up."""
+STANDSTILL = 60.0
+"""Seconds in which nothing is registered, after which a load is given up."""
 PAUSE = 1.0
 """Seconds between two looks at the statistics."""
 
@@ -36,11 +37,12 @@ Told = Callable[[str, int, int], None]
 
 
 async def load(
-    gateway: Gateway, broker: Broker, community: Community, *, told: Told, deadline: float = DEADLINE
+    gateway: Gateway, broker: Broker, community: Community, *, told: Told, standstill: float = STANDSTILL
 ) -> bool:
     """Register the community and wait until the ledger has all of it; False when it was there before.
 
-    `deadline` in seconds; raises NotLoaded when it passes.
+    Raises:
+        NotLoaded: nothing more was registered for `standstill` seconds.
     """
     wanted = expected(community)
     if not missing(await _statistics(gateway), wanted):
@@ -54,13 +56,12 @@ async def load(
         told("published", sent, len(commands))
 
     await broker.tell(commands, told=confirmed)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline
+    patience = Patience(standstill)
     while lacking := missing(there := await _statistics(gateway), wanted):
         told("registered", there.get("people", 0), wanted["people"])
-        if loop.time() > end:
+        if patience.ended(sum(lacking.values()), asyncio.get_running_loop().time()):
             words = ", ".join(f"{count} {name}" for name, count in lacking.items())
-            raise NotLoaded(f"After {deadline:.0f} s the ledger still lacks {words}. See `doorstep status`.")
+            raise NotLoaded(f"For {standstill:.0f} s the ledger has lacked {words}. See `doorstep status`.")
         await asyncio.sleep(PAUSE)
     told("registered", there["people"], wanted["people"])
     return True
@@ -121,7 +122,7 @@ async def load_shown(http: str, tokens: dict[str, str], amqp: str, console: Cons
             community = demonstration()
             fresh = await load(gateway, broker, community, told=told)
     counts = ", ".join(f"{count:,} {name}" for name, count in expected(community).items() if name != "people told of")
-    console.print(f"Community {COMMUNITY} {'loaded' if fresh else 'was there already'}: {counts}.")
+    console.print(f"Community {COMMUNITY} {'loaded' if fresh else 'was there already'}: {counts}.", soft_wrap=True)
 
 
 def main(
@@ -138,7 +139,7 @@ def main(
         url = amqp or operator_amqp(folder, access)
         asyncio.run(load_shown(http or access.http, access.tokens, url, console))
     except (NotRunning, NotLoaded, NoAnswer, Refusal, BrokerUnreachable) as error:
-        console.print(f"[red]Not loaded.[/] {error}")
+        console.print(f"[red]Not loaded.[/] {error}", soft_wrap=True)
         raise typer.Exit(1) from error
 
 

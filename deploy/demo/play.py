@@ -53,7 +53,7 @@ async def running(folder: Path, console: Console) -> AsyncIterator[tuple[Access,
     except NotRunning:
         access = None
     if access is not None and await answers(access):
-        console.print(f"Playing on the system that runs at {access.http}.")
+        console.print(f"Playing on the system that runs at {access.http}.", soft_wrap=True)
         yield access, operator_amqp(folder, access)
         return
     async with own_stack(console) as own:
@@ -100,7 +100,7 @@ def main(
         closing = asyncio.run(play(orders, seconds, seed, data or data_folder(), console))
     except* FAILURES as group:
         for reason in _leaves(group):
-            console.print(f"[red]The day could not be played.[/] {reason}")
+            console.print(f"[red]The day could not be played.[/] {reason}", soft_wrap=True)
         sys.exit(2)
     if json:
         Console().print_json(data=closing.data())

@@ -25,9 +25,9 @@ def show(console: Console, closing: Closing) -> None:
         )
     )
     for trouble in closing.troubles:
-        console.print(f"[yellow]trouble:[/] {trouble}")
+        console.print(f"[yellow]trouble:[/] {trouble}", soft_wrap=True)
     for finding in closing.findings[:FINDINGS_SHOWN]:
-        console.print(f"[red]{finding.code}[/] {finding.key}: {finding.message}")
+        console.print(f"[red]{finding.code}[/] {finding.key}: {finding.message}", soft_wrap=True)
     if len(closing.findings) > FINDINGS_SHOWN:
         console.print(f"… and {len(closing.findings) - FINDINGS_SHOWN} more")
     colour = "green" if closing.good else "red"

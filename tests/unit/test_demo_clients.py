@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from deploy.demo.access import NotRunning, operator_amqp, read_access, with_user
-from deploy.demo.day import Lying, Patience
+from deploy.demo.day import Lying
 from deploy.demo.evidence import Task
 from deploy.demo.gateway import Gateway, NoAnswer, Refusal
+from deploy.demo.patience import Patience
 from deploy.demo.record import AT_FIRST, Record, Submission
 from deploy.demo.stream import ServerEvent, server_events
 

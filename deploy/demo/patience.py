@@ -1,0 +1,16 @@
+"""How long to wait for something that gets less and less."""
+
+
+class Patience:
+    """Lasts as long as a number goes down."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` is how long it may stay as it is."""
+        self._seconds = seconds
+        self._least: tuple[int, float] | None = None
+
+    def ended(self, number: int, now: float) -> bool:
+        """True when there has been no smaller number for so long."""
+        if self._least is None or number < self._least[0]:
+            self._least = (number, now)
+        return now - self._least[1] > self._seconds
