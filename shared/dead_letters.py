@@ -119,11 +119,16 @@ class DeadLetters:
         await self._bus.publish(
             Outgoing("", document["queue"], body, meta, document["correlation_id"], headers, content_type)
         )
-        await self.drop(dead_id)
+        await self._collection.delete({"_id": dead_id})
 
     async def drop(self, dead_id: str) -> None:
-        """Forget it."""
-        await self._collection.delete({"_id": dead_id})
+        """Forget it.
+
+        Raises:
+            Refusal: there is none of that id.
+        """
+        if not await self._collection.delete({"_id": dead_id}):
+            raise refusal("id", "unknown_dead_letter", f"no dead letter {dead_id}", status=404)
 
     async def count(self) -> int:
         """How many there are."""

@@ -7,7 +7,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from pydantic import AwareDatetime
 
 from shared.access import Principal
-from shared.bus import BrokerUnavailable
+from shared.bus import BrokerUnavailable, Unroutable
 from shared.contracts.envelope import Contract
 from shared.contracts.refusal import refusal
 from shared.documents import StorageUnavailable
@@ -89,7 +89,12 @@ def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
         until = span.until or runtime.clock()
         if until <= span.since:
             raise refusal("until", "not_allowed", "until must be later than since")
-        sent = await runtime.outbox.replay(span.since, until, types=span.types, queue=span.queue)
+        try:
+            sent = await runtime.outbox.replay(span.since, until, types=span.types, queue=span.queue)
+        except Unroutable as error:
+            if span.queue is None:
+                raise
+            raise refusal("queue", "unknown_queue", str(error)) from None
         return {"sent": sent}
 
 

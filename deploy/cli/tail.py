@@ -36,7 +36,7 @@ class _Enough(Exception):
 
 def tail(
     session: Session,
-    since: Annotated[int | None, typer.Option(min=0, help="tail.since", show_default=False)] = None,
+    since: Annotated[int | None, typer.Option(min=-1, help="tail.since", show_default=False)] = None,
     grid: Annotated[list[str] | None, typer.Option(help="tail.grid", show_default=False)] = None,
     count: Annotated[int | None, typer.Option(min=1, help="tail.count", show_default=False)] = None,
 ) -> None:

@@ -172,9 +172,9 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
         """Every task by the id of its request, with the events that it raised; `doorstep verify` compares."""
         who.require("operator")
-        place = decode_cursor(after, (str,))
-        found = await house.store.reconciliation(place[0] if place else "", limit + 1)
-        return page(found, limit, lambda one: (one["state"]["request_id"],), _reconciled)
+        place = decode_cursor(after, (str, str))
+        found = await house.store.reconciliation((place[0], place[1]) if place else ("", ""), limit + 1)
+        return page(found, limit, lambda one: (one["state"]["request_id"], one["_id"]), _reconciled)
 
 
 def show(task: Task) -> dict[str, Any]:

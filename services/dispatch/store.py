@@ -11,7 +11,7 @@ from shared.documents import Document, Index
 from shared.runtime import Runtime
 
 _ORDER = (("state.priority", -1), ("state.created_at", 1), ("_id", 1))
-OF_REQUEST = Index((("state.request_id", 1),))
+OF_REQUEST = Index((("state.request_id", 1), ("_id", 1)))
 LIST = Index((("state.open", 1), *_ORDER))
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 
@@ -93,11 +93,13 @@ class Store:
             ]
         return await self.tasks.collection.find(query, sort=list(_ORDER), limit=limit, fields={"history": 0})
 
-    async def reconciliation(self, after: str, limit: int) -> list[Document]:
-        """Every task by the id of its request."""
+    async def reconciliation(self, after: tuple[str, str], limit: int) -> list[Document]:
+        """Every task by the id of its request, and its own."""
+        request_id, task_id = after
+        beyond = [{"state.request_id": {"$gt": request_id}}, {"state.request_id": request_id, "_id": {"$gt": task_id}}]
         return await self.tasks.collection.find(
-            {"state.request_id": {"$gt": after}},
-            sort=[("state.request_id", 1)],
+            {"$or": beyond},
+            sort=[("state.request_id", 1), ("_id", 1)],
             limit=limit,
             fields={
                 "state.request_id": 1,

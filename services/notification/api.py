@@ -30,9 +30,9 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
 
     @app.get(f"{PREFIX}/stream", response_class=EventSourceResponse, tags=["stream"])
     async def stream(
-        who: Staff, last_event_id: Annotated[int | None, Header(ge=0)] = None
+        who: Staff, last_event_id: Annotated[int | None, Header(ge=-1)] = None
     ) -> AsyncIterable[ServerSentEvent]:
-        """Notifications within the token's place, as they come; with `Last-Event-ID`, from there on.
+        """Notifications within the token's place, as they come; with `Last-Event-ID`, those after it first (-1: all).
 
         A session ends after an hour; whoever still may, comes again with the last id.
         """

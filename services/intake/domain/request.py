@@ -186,6 +186,7 @@ def _open(request: Request | None) -> Request:
 
 def _state(request: Request) -> RequestState:
     heard: RequestState = request.observed[-1].state if request.observed else "created"
-    if request.withdrawn and heard not in CLOSED:
+    # A withdrawal that came after the work was done changed nothing; dispatch has the last word.
+    if request.withdrawn and not any(one.state in CLOSED for one in request.observed):
         return "cancelled"
     return heard
