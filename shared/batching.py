@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+BUSY_LINGER = 0.004
+"""Seconds that are well spent on gathering more, while there is much to do."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -39,6 +42,8 @@ class Batcher(Generic[Item, Result]):
         size: the most items in one list.
         lanes: how many lists may be under way at once.
         linger: seconds to wait for more before a list is started; 0 takes what one turn of the event loop brought.
+        busy_linger: the same while lists hold several items. Under load a few milliseconds make lists long and each
+            item cheap; a single item does not wait.
     """
 
     def __init__(
@@ -48,11 +53,14 @@ class Batcher(Generic[Item, Result]):
         size: int = 500,
         lanes: int = 1,
         linger: float = 0.0,
+        busy_linger: float = 0.0,
     ) -> None:
         self._work = work
         self._size = size
         self._free_lanes = lanes
         self._linger = linger
+        self._busy_linger = busy_linger
+        self._last = 1
         self._waiting: list[Job[Item, Result]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -75,9 +83,11 @@ class Batcher(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if self._linger and len(self._waiting) < self._size:
-                    await asyncio.sleep(self._linger)
+                linger = max(self._linger, self._busy_linger if self._last > 1 else 0.0)
+                if linger and len(self._waiting) < self._size:
+                    await asyncio.sleep(linger)
                 jobs, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
+                self._last = len(jobs)
                 await self._do(jobs)
         finally:
             self._free_lanes += 1

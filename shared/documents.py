@@ -17,7 +17,7 @@ from pymongo import IndexModel, InsertOne, ReadPreference, UpdateOne, WriteConce
 from pymongo.errors import BulkWriteError, ConnectionFailure, ExecutionTimeout, OperationFailure, WTimeoutError
 from pymongo.read_concern import ReadConcern
 
-from shared.batching import Batcher, Job
+from shared.batching import BUSY_LINGER, Batcher, Job
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -165,8 +165,8 @@ class Collection:
         self.raw = collection
         self.indexes = tuple(indexes)
         self._recent: dict[str, Document] = {}
-        self._loads: Batcher[str, Document | None] = Batcher(self._load_many, lanes=2)
-        self._updates: Batcher[_Update, Any] = Batcher(self._update_many)
+        self._loads: Batcher[str, Document | None] = Batcher(self._load_many, busy_linger=BUSY_LINGER)
+        self._updates: Batcher[_Update, Any] = Batcher(self._update_many, busy_linger=BUSY_LINGER)
         self._patches: Batcher[tuple[str, Patch], None] = Batcher(self._patch_many, linger=PATCH_LINGER)
 
     async def prepare(self) -> None:

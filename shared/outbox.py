@@ -8,7 +8,9 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -191,13 +193,13 @@ class Outbox:
             collection, document_id, mine = job.item
             results = [next(outcomes) for _ in mine]
             sent = [record.sequence for record, result in zip(mine, results, strict=True) if result is None]
+            failed = next((result for result in results if result is not None), None)
             if sent:
                 self._telemetry.events_sent.inc(len(sent))
-                collection.patch(document_id, _marks(sent, now)).add_done_callback(_look)
-            failed = next((result for result in results if result is not None), None)
-            if failed is None:
-                job.resolve(None)
-            else:
+                mark = collection.patch(document_id, _marks(sent, now))
+                # Until the mark is written, the document looks as if nothing had been sent.
+                mark.add_done_callback(partial(_marked, job, failed))
+            elif failed is not None:
                 job.fail(failed)
 
     def _sent(self, done: "asyncio.Future[None]", key: tuple[str, str], records: int) -> None:
@@ -219,12 +221,11 @@ def _marks(sequences: Sequence[int], now: datetime) -> Patch:
     return Patch({f"history.{sequence - 1}.sent": now for sequence in sequences}, {"unsent": list(sequences)})
 
 
-def _look(done: "asyncio.Future[None]") -> None:
+def _marked(job: Job[Any, None], failed: BaseException | None, mark: "asyncio.Future[None]") -> None:
     # A mark that was not written costs one repetition by the sweeper, which consumers do not notice.
-    if not done.cancelled() and done.exception() is not None:
-        log.warning("an event was sent but could not be marked", reason=str(done.exception()))
-
-
-def beginning() -> datetime:
-    """Before everything."""
-    return datetime(2000, 1, 1, tzinfo=UTC)
+    if not mark.cancelled() and mark.exception() is not None:
+        log.warning("an event was sent but could not be marked", reason=str(mark.exception()))
+    if failed is None:
+        job.resolve(None)
+    else:
+        job.fail(failed)

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.register import Access, Building, Person
-from shared.batching import Batcher, Job
+from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.documents import Document, Index
 from shared.runtime import Runtime
 
@@ -33,7 +33,7 @@ class Store:
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self._heads: dict[str, Link] = {}
-        self._entering: Batcher[Fact, bool] = Batcher(self._enter_many)
+        self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
     async def enter(self, fact: Fact) -> bool:
         """Put a fact on the end of its community's chain; False if it is there already.
