@@ -69,7 +69,7 @@ class Store:
                 await self._known(waiting[0])
                 waiting = waiting[1:]
             else:
-                del self._heads[community]
+                self._heads.pop(community, None)
 
     async def _known(self, job: Job[Fact, bool]) -> None:
         known = await self.entries.get(job.item.id)
