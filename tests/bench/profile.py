@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,20 @@ from tests.bench import flow
 from tests.bench.measure import Load, Round, one_round
 from tests.bench.programs import ROOT, Doorstep
 
-SAMPLES_PER_SECOND = 250
+SAMPLES_PER_SECOND = 100
 TOP = 45
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Share of the service's processor time, 0 to 1: in a function itself, and with what it called."""
+    """Shares of the service's processor time, 0 to 1."""
 
     itself: Mapping[str, float]
+    """In a function itself."""
     together: Mapping[str, float]
+    """In a function with what it called."""
+    parts: Mapping[str, float]
+    """In a package with what it called of the standard library; `event loop` for what nobody called."""
 
 
 def main() -> int:
@@ -58,6 +62,7 @@ def main() -> int:
         f"{given.service}: {result.milliseconds[given.service]:.2f} ms of {result.total_milliseconds:.1f} ms per life"
     )
     console.print("sampled by py-spy" if spy else "traced by cProfile, the milliseconds include its own")
+    console.print(_table("By package", spent.parts, result.milliseconds[given.service]))
     console.print(_table("In the function itself", spent.itself, result.milliseconds[given.service]))
     console.print(_table("With all that it calls", spent.together, result.milliseconds[given.service]))
     for fault in result.faults:
@@ -70,7 +75,7 @@ def _sampled(spy: str, service: str, load: Load, folder: Path) -> tuple[Round, S
     with LocalStack(folder / "stack") as stack, Doorstep(stack) as program:
         one_round(program, Load(load.warm_up, 1, load.in_flight), "warm-up")
         command = [spy, "record", "--pid", str(stack.pid(service)), "--format", "raw", "--output", str(output)]
-        command += ["--rate", str(SAMPLES_PER_SECOND), "--nonblocking", "--function"]
+        command += ["--rate", str(SAMPLES_PER_SECOND), "--gil", "--function"]
         watching = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             result = one_round(program, load, "profile")
@@ -82,16 +87,29 @@ def _sampled(spy: str, service: str, load: Load, folder: Path) -> tuple[Round, S
 
 def _of_samples(output: Path) -> Spent:
     """Read py-spy's raw format: a stack with `;` between functions, a space, a count."""
-    itself: Counter[str] = Counter()
-    together: Counter[str] = Counter()
+    itself, together, parts = Counter[str](), Counter[str](), Counter[str]()
     for line in output.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
         functions = stack.split(";")
         itself[functions[-1]] += int(count)
+        parts[_part(functions)] += int(count)
         for function in set(functions):
             together[function] += int(count)
     total = itself.total() or 1
-    return Spent(_shares(itself, total), _shares(together, total))
+    return Spent(_shares(itself, total), _shares(together, total), _shares(parts, total))
+
+
+def _part(functions: Sequence[str]) -> str:
+    """The package of ours or of a library's that is innermost; what the event loop itself runs has none."""
+    for function in reversed(functions):
+        package = function.rpartition("(")[2].split("/")[0].split(".py")[0].split(">")[0].strip("<")
+        if package in ("services", "shared"):
+            return function.rpartition("(")[2].partition(":")[0]
+        if package == "uvicorn":
+            break
+        if package not in sys.stdlib_module_names and package != "string" and not package.startswith("frozen "):
+            return package
+    return "event loop"
 
 
 def _traced(service: str, load: Load, folder: Path) -> tuple[Round, Spent]:
@@ -114,7 +132,7 @@ def _of_trace(output: Path) -> Spent:
         together[name] += cumulative  # type: ignore[assignment]
     waiting = sum(seconds for name, seconds in itself.items() if "run (runners.py)" in name)
     total = sum(itself.values()) - waiting or 1
-    return Spent(_shares(itself, total), _shares(together, total))
+    return Spent(_shares(itself, total), _shares(together, total), {})
 
 
 def _shares(counts: Mapping[str, float], total: float) -> dict[str, float]:

@@ -138,14 +138,13 @@ class Comparison(Program):
 
 
 class Doorstep(Program):
-    """The four services, as the local run starts them."""
+    """The four services, as the local run starts them; they run when this is made, and are stopped afterwards."""
 
     name = "doorstep"
 
     def __init__(self, stack: LocalStack) -> None:
         super().__init__(stack)
         self._client = stack.mongo.client()
-        self.start()
         register(self.broker_url)
         wait_until(
             lambda: self._of("intake")["buildings"].count_documents({}) >= BUILDINGS, "intake knows the buildings"

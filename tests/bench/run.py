@@ -36,8 +36,6 @@ def main() -> int:
         console.print("Starting RabbitMQ, MongoDB and Doorstep …")
         commands = SERVICE_COMMANDS if "doorstep" in given.only else {}
         with LocalStack(Path(folder), commands=commands) as stack:
-            for service in commands:
-                stack.down(service)
             programs = [made(name, stack) for name in given.only]
             rounds, heard = _rounds(console, programs, given)
     faults = [f"{one.program}: {fault}" for one in rounds for fault in one.faults]
