@@ -27,6 +27,7 @@ from shared.contracts.envelope import (
     NOTIFICATIONS_LOG,
     Event,
 )
+from shared.identity import new_id
 from shared.runtime import Runtime, utc_now
 from shared.settings import Settings
 
@@ -205,7 +206,7 @@ class Amqp:
 
     async def happen(self, event: Event, *, identity: str | None = None, sequence: int = 1, subject: str = "") -> str:
         """Publish an event as a service would; its id."""
-        identity = identity or uuid4().hex
+        identity = identity or new_id()
         headers = {
             "ce-specversion": "1.0",
             "ce-id": identity,
@@ -314,7 +315,7 @@ class Listening:
         for block in blocks:
             fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if "data" in fields:
-                self.events.append({"id": int(fields["id"]), "event": fields["event"], **json.loads(fields["data"])})
+                self.events.append({**json.loads(fields["data"]), "place": int(fields["id"])})
 
     def heard(self, request_id: str) -> list[str]:
         """The events about one request, in the order in which they came."""
