@@ -6,6 +6,7 @@ Pure: the same generator state gives the same community.
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 from deploy.demo.people import Home, People
 from deploy.demo.words import MARK
@@ -94,6 +95,7 @@ def make_community(rng: random.Random) -> Community:
     return Community(_buildings(), tuple(_workers()), tuple(_with_needs(rng, households)))
 
 
+@cache
 def demonstration() -> Community:
     """The one community that every running demonstration has."""
     return make_community(random.Random(SEED))  # noqa: S311  # invented people, not secrets
