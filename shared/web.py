@@ -1,5 +1,6 @@
 """HTTP for every service: one origin, problems per RFC 9457, tokens, bounds, probes."""
 
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -19,12 +20,12 @@ from shared.access import STAFF, Principal, TokenRegister
 from shared.bus import BrokerUnavailable, NotTaken, Unroutable
 from shared.contracts import COMMANDS
 from shared.contracts.dispatch import TaskCommand
-from shared.contracts.envelope import BODY_LIMIT, Contract, Problem
+from shared.contracts.envelope import BODY_LIMIT, Contract, Meta, Problem
 from shared.contracts.refusal import Refusal, refusal
 from shared.documents import StorageConflict, StorageUnavailable
 from shared.pages import DEFAULT_LIMIT, MOST
 from shared.problems import as_json, parse
-from shared.telemetry import Telemetry
+from shared.telemetry import Telemetry, new_trace
 
 log = structlog.get_logger(__name__)
 
@@ -180,6 +181,11 @@ async def body(request: Request, contract: type[C], **given: str | None) -> C:
             raise refusal(name, "not_allowed", f"{name} differs from the one in the path or of the token")
         fields[name] = value
     return parse(contract, orjson.dumps(fields))
+
+
+def http_meta(request: Request, wire: str, now: datetime) -> Meta:
+    """The attributes of a command that came over HTTP; its trace goes on, or begins here."""
+    return Meta("", wire, "http", now, "", traceparent=request.headers.get("traceparent") or new_trace())
 
 
 class Guard:

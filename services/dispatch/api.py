@@ -24,13 +24,12 @@ from shared.contracts.dispatch import (
     TaskCommand,
     TaskState,
 )
-from shared.contracts.envelope import Meta
 from shared.contracts.intake import RequestDetails
 from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body, takes
+from shared.web import After, Limit, body, http_meta, takes
 
 PREFIX = "/api/dispatch"
 VERBS: dict[str, tuple[type[TaskCommand], Any]] = {
@@ -136,7 +135,9 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         task = await house.store.tasks.get(task_id)
         if task is None or task.facts is None or not _may_see(who, task):
             raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
-        answer: TaskAnswer = await handler(house, command, _meta(house, request, contract.wire), leads=who.leads())
+        answer: TaskAnswer = await handler(
+            house, command, http_meta(request, contract.wire, house.runtime.clock()), leads=who.leads()
+        )
         return answer
 
     @app.post(
@@ -152,7 +153,9 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         command = await body(request, RegisterWorker)
         if not who.covers(command.community, None):
             raise refusal("community", "forbidden", "not within this token's place", status=403)
-        return await handlers.register_worker(house, command, _meta(house, request, RegisterWorker.wire))
+        return await handlers.register_worker(
+            house, command, http_meta(request, RegisterWorker.wire, house.runtime.clock())
+        )
 
     @app.post(
         f"{PREFIX}/grids/{{community}}/{{grid}}/cover",
@@ -166,7 +169,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         if not who.covers(community, None):
             raise refusal("community", "forbidden", "not within this token's place", status=403)
         command = await body(request, CoverGrid, community=community, grid=grid)
-        return await handlers.cover_grid(house, command, _meta(house, request, CoverGrid.wire))
+        return await handlers.cover_grid(house, command, http_meta(request, CoverGrid.wire, house.runtime.clock()))
 
     @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
@@ -219,10 +222,6 @@ def _worker(who: Principal, asked: str | None) -> str:
     if name is None:
         raise refusal("worker", "required", "this token belongs to no worker; say which worker is meant", status=422)
     return name
-
-
-def _meta(house: Dispatch, request: Request, wire: str) -> Meta:
-    return Meta("", wire, "http", house.runtime.clock(), "", traceparent=request.headers.get("traceparent", ""))
 
 
 def _place_of(document: Document) -> tuple[int, datetime, str]:

@@ -10,13 +10,12 @@ from services.intake.domain import request as rules
 from services.intake.handlers import Intake
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts import EVENTS
-from shared.contracts.envelope import Meta
 from shared.contracts.intake import AmendRequest, CancelRequest, RequestAnswer, SubmitRequest
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.identity import derived_id
 from shared.pages import decode_cursor, page
-from shared.web import After, JSONResponse, Limit, body, takes
+from shared.web import After, JSONResponse, Limit, body, http_meta, takes
 
 PREFIX = "/api/intake"
 
@@ -45,7 +44,9 @@ def add_routes(app: FastAPI, house: Intake) -> None:
         name = who.name if who else "form"
         if idempotency_key is not None:
             await _same_request(house, f"{name}\x1f{idempotency_key}", handlers.request_id_of(command))
-        answer = await handlers.submit(house, command, _meta(house, request, SubmitRequest.wire), by=name)
+        answer = await handlers.submit(
+            house, command, http_meta(request, SubmitRequest.wire, house.runtime.clock()), by=name
+        )
         return JSONResponse(answer, 202, {"Location": f"{PREFIX}/requests/{answer.request_id}"})
 
     @app.get(f"{PREFIX}/requests", tags=["requests"])
@@ -88,7 +89,7 @@ def add_routes(app: FastAPI, house: Intake) -> None:
         """The need is gone."""
         _may_see(who, rules.known(await house.store.requests.get(request_id)), code)
         command = await body(request, CancelRequest, request_id=request_id)
-        return await handlers.cancel(house, command, _meta(house, request, CancelRequest.wire))
+        return await handlers.cancel(house, command, http_meta(request, CancelRequest.wire, house.runtime.clock()))
 
     @app.patch(
         f"{PREFIX}/requests/{{request_id}}",
@@ -101,7 +102,7 @@ def add_routes(app: FastAPI, house: Intake) -> None:
         """The need changed."""
         _may_see(who, rules.known(await house.store.requests.get(request_id)), None)
         command = await body(request, AmendRequest, request_id=request_id)
-        return await handlers.amend(house, command, _meta(house, request, AmendRequest.wire))
+        return await handlers.amend(house, command, http_meta(request, AmendRequest.wire, house.runtime.clock()))
 
     @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
@@ -143,10 +144,6 @@ def _grids(who: Principal, grid: str | None) -> tuple[str, ...]:
     if who.grids and grid not in who.grids:
         raise refusal("grid", "forbidden", f"grid {grid} is not within this token's place", status=403)
     return (grid,)
-
-
-def _meta(house: Intake, request: Request, wire: str) -> Meta:
-    return Meta("", wire, "http", house.runtime.clock(), "", traceparent=request.headers.get("traceparent", ""))
 
 
 def _show(document: Document) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from services.ledger.domain.entry import Link, chain
 from services.ledger.handlers import Ledger
 from services.ledger.store import fact_of
 from shared.access import LEADERS, STAFF, Principal
-from shared.contracts.envelope import UNKNOWN, Meta
+from shared.contracts.envelope import UNKNOWN
 from shared.contracts.ledger import (
     GrantAccess,
     PersonDetails,
@@ -22,7 +22,7 @@ from shared.contracts.ledger import (
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body, takes
+from shared.web import After, Limit, body, http_meta, takes
 
 PREFIX = "/api/ledger"
 
@@ -101,7 +101,9 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS)
         command = await body(request, RegisterBuilding)
         _within(who, command.community)
-        return await handlers.register_building(house, command, _meta(house, request, RegisterBuilding.wire))
+        return await handlers.register_building(
+            house, command, http_meta(request, RegisterBuilding.wire, house.runtime.clock())
+        )
 
     @app.post(
         f"{PREFIX}/people",
@@ -115,7 +117,9 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS)
         command = await body(request, RegisterPerson)
         _within(who, command.community)
-        return await handlers.register_person(house, command, _meta(house, request, RegisterPerson.wire))
+        return await handlers.register_person(
+            house, command, http_meta(request, RegisterPerson.wire, house.runtime.clock())
+        )
 
     @app.post(
         f"{PREFIX}/access",
@@ -128,7 +132,7 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         """Let the bearer of a token in; only its SHA-256 is sent."""
         who.require("operator")
         command = await body(request, GrantAccess)
-        return await handlers.grant(house, command, _meta(house, request, GrantAccess.wire))
+        return await handlers.grant(house, command, http_meta(request, GrantAccess.wire, house.runtime.clock()))
 
     @app.post(
         f"{PREFIX}/access/{{token_hash}}/revoke",
@@ -141,7 +145,7 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         """Let the bearer of a token in no more."""
         who.require("operator")
         command = await body(request, RevokeAccess, token_hash=token_hash)
-        return await handlers.revoke(house, command, _meta(house, request, RevokeAccess.wire))
+        return await handlers.revoke(house, command, http_meta(request, RevokeAccess.wire, house.runtime.clock()))
 
     @app.get(f"{PREFIX}/chain", tags=["operation"])
     async def verify_chain(who: Somebody) -> dict[str, Any]:
@@ -206,7 +210,3 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
 def _within(who: Principal, community: str) -> None:
     if not who.covers(community, None):
         raise refusal("community", "forbidden", f"{community} is not within this token's place", status=403)
-
-
-def _meta(house: Ledger, request: Request, wire: str) -> Meta:
-    return Meta("", wire, "http", house.runtime.clock(), "", traceparent=request.headers.get("traceparent", ""))

@@ -13,12 +13,11 @@ from services.notification import handlers
 from services.notification.handlers import Notification
 from services.notification.stream import Live, concerns
 from shared.access import Principal
-from shared.contracts.envelope import Meta
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body, takes
+from shared.web import After, Limit, body, http_meta, takes
 
 PREFIX = "/api/notification"
 SESSION_SECONDS = 3600
@@ -71,7 +70,7 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
             raise refusal("notification_id", "unknown_notification", "there is no notification of this id", status=404)
         given = {"notification_id": notification_id, "worker": who.worker or who.name}
         command = await body(request, AcknowledgeNotification, **given)
-        meta = Meta("", AcknowledgeNotification.wire, "http", house.runtime.clock(), "")
+        meta = http_meta(request, AcknowledgeNotification.wire, house.runtime.clock())
         return await handlers.acknowledge(house, command, meta)
 
 
