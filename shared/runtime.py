@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -34,6 +34,9 @@ from shared.timers import Leases, Periodic
 from shared.web import Guard
 
 log = structlog.get_logger(__name__)
+
+_CLOCKS_APART = timedelta(minutes=1)
+"""How far the clock of another replica of ours may be ahead."""
 
 S = TypeVar("S", bound=BaseModel)
 House = TypeVar("House")
@@ -216,10 +219,11 @@ class Runtime:
             await self.bus.declare()
         return 0
 
-    async def _send_again(self, _: Any, event: QueueRebuilt, meta: Meta) -> None:
-        """Somebody lost what was in a queue; what came later than the news of it is there already."""
+    async def _send_again(self, _: Any, event: QueueRebuilt, __: Meta) -> None:
+        """Somebody lost what was in a queue, and what was published until it was there again."""
         if event.types:
-            sent = await self.outbox.replay(event.since, meta.time, types=event.types, queue=event.queue)
+            until = self.clock() + _CLOCKS_APART
+            sent = await self.outbox.replay(event.since, until, types=event.types, queue=event.queue)
             log.warning("sent again into a queue that was lost", queue=event.queue, events=sent)
 
     async def _granted(self, _: Any, event: AccessGranted, __: Meta) -> None:

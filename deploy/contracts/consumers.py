@@ -6,9 +6,10 @@ from importlib.util import find_spec
 
 from deploy.contracts.catalogue import SERVICES
 from shared.contracts.ledger import AccessGranted, AccessRevoked
+from shared.contracts.queues import QueueRebuilt
 
-EVERYWHERE = frozenset({AccessGranted.wire, AccessRevoked.wire})
-"""What the runtime beneath every service reads: each keeps its own list of who may come in."""
+EVERYWHERE = frozenset({AccessGranted.wire, AccessRevoked.wire, QueueRebuilt.wire})
+"""What the runtime beneath every service reads: who may come in, and who must be sent something again."""
 
 
 def consumers() -> Mapping[str, frozenset[str]]:

@@ -252,7 +252,8 @@ class Bus:
         """Whether the broker confirms a message on that way, in time."""
         properties = Basic.Properties(message_type=PROBE, message_id=new_id(), delivery_mode=2)
         with translated():
-            channel = await self._channel()
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                channel = await self._channel()
             try:
                 async with asyncio.timeout(PUBLISH_TIMEOUT):
                     await channel.basic_publish(

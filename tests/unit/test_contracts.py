@@ -24,7 +24,7 @@ from deploy.contracts.compatibility import Finding, breaks, message_breaks
 from deploy.contracts.examples import example
 from deploy.contracts.schemas import schema_of, schemas
 from deploy.engines.definitions import VHOST
-from shared.contracts import COMMANDS, EVENTS, audit, dispatch, envelope, intake, ledger, notification
+from shared.contracts import COMMANDS, EVENTS, audit, dispatch, envelope, intake, ledger, notification, queues
 from shared.contracts.envelope import Contract, Event
 
 Schema = dict[str, Any]
@@ -70,7 +70,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, dispatch, envelope, intake, ledger, notification)
+    modules = (audit, dispatch, envelope, intake, ledger, notification, queues)
     contracts = {
         thing
         for module in modules
@@ -161,7 +161,7 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
-    events = [one for module in (audit, dispatch, intake, ledger, notification) for one in module.EVENTS]
+    events = [one for module in (audit, dispatch, intake, ledger, notification, queues) for one in module.EVENTS]
     commands = [one for module in (dispatch, intake, ledger, notification) for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
