@@ -142,6 +142,7 @@ PersonUpdated            doorstep.person.updated.v1            person.updated.ti
 AccessGranted            doorstep.access.granted.v1            access.granted.tiebei.g3
 AccessRevoked            doorstep.access.revoked.v1            access.revoked.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
+QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
 
 
