@@ -30,7 +30,9 @@ from tests.running import Engines, Service
 from tests.world import ZHAO, groceries, settle
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
+START_SECONDS = 120.0
+"""Seconds that an engine may take to start."""
+PATIENCE = 180.0
 """Seconds after which a fact that should come is taken not to come. Long: the machine may be slow and busy."""
 QUEUES = tuple(f"doorstep.{service}.{kind}" for service in SERVICES for kind in ("commands", "events", "dead-letters"))
 PAUSES = tuple(f"doorstep.retry.{seconds}s" for seconds in (1, 5, 30))
