@@ -85,7 +85,8 @@ class Queues:
                 await self._silent(name)
             else:
                 self._silent_since.pop(name, None)
-                await self._note(name, state)
+                if name not in _PAUSES:
+                    await self._note(name, state)
                 continue
             well = False
         if well:
@@ -105,6 +106,8 @@ class Queues:
 
     async def _lost(self, name: str, how: str) -> None:
         """Write it down before the queue is made anew; what was in it is asked for when it is there again."""
+        # What waited in a pause would have come back to the queue of events.
+        name = next(iter(self._types), name) if name in _PAUSES else name
         self._noted.pop(name, None)
         mark = await self._marks.get(name)
         if mark is not None and not mark["lost"]:
@@ -127,9 +130,7 @@ class Queues:
 
     async def _ask(self, name: str, since: datetime) -> None:
         """Ask for everything since then. Should we die before the mark says so, it is asked for once more."""
-        # What waited in a pause would have come back to the queue of events.
-        queue = next(iter(self._types), name) if name in _PAUSES else name
-        event = QueueRebuilt(queue=queue, since=since, types=tuple(self._types.get(queue, ())))
+        event = QueueRebuilt(queue=name, since=since, types=tuple(self._types.get(name, ())))
 
         def decide(_: Rebuild | None) -> tuple[Rebuild, Sequence[Event]]:
             return Rebuild(queue=name), [event]

@@ -219,12 +219,17 @@ class Runtime:
             await self.bus.declare()
         return 0
 
-    async def _send_again(self, _: Any, event: QueueRebuilt, __: Meta) -> None:
-        """Somebody lost what was in a queue, and what was published until it was there again."""
-        if event.types:
+    async def _send_again(self, _: Any, event: QueueRebuilt, meta: Meta) -> None:
+        """Somebody lost what was in a queue, and what was published until it was there again.
+
+        What is sent again has such news in it, too, so it is noted which were followed.
+        """
+        followed = self.database.collection("replays")
+        if event.types and await followed.get(meta.id) is None:
             until = self.clock() + _CLOCKS_APART
             sent = await self.outbox.replay(event.since, until, types=event.types, queue=event.queue)
             log.warning("sent again into a queue that was lost", queue=event.queue, events=sent)
+            await followed.put(meta.id, {"queue": event.queue, "events": sent, "at": self.clock()})
 
     async def _granted(self, _: Any, event: AccessGranted, __: Meta) -> None:
         principal = Principal.model_validate({**event.model_dump(), "name": event.name})
