@@ -133,7 +133,9 @@ class Consumer(Generic[House]):
             await receipt.give_back()
             return
         receipt.done()
-        self._tools.telemetry.handled(incoming.type or incoming.key, outcome, time.perf_counter() - started)
+        # A sender may write what he likes as a type; only those that we know become a time series.
+        wire = incoming.type or f"doorstep.{incoming.key}.v1"
+        self._tools.telemetry.handled(wire if wire in self._routes else "other", outcome, time.perf_counter() - started)
 
     async def _patiently(self, incoming: Incoming) -> str:
         """While database or broker is away, the message waits in our hands; that is no fault of its own."""
