@@ -32,3 +32,10 @@ async def town(engines: Engines) -> Town:
     """An empty town: no documents, no queues."""
     await asyncio.gather(asyncio.to_thread(engines.empty_databases), engines.empty_queues())
     return Town(engines)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever needs the engines may take longer: the first of them waits for their start, on whatever machine."""
+    for item in items:
+        if "engines" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
