@@ -30,6 +30,7 @@ class Round:
     """What one round of one program came to."""
 
     program: str
+    number: int
     lives: int
     lives_per_second: float = 0.0
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -49,14 +50,14 @@ class Round:
         return sum(self.milliseconds.values())
 
 
-def one_round(program: Program, load: Load, run: str) -> Round:
+def one_round(program: Program, load: Load, number: int) -> Round:
     """Drive the warm-up and then the measured lives through a running program.
 
     The clock runs from the first submit until the last entry is in the ledger and the last request is marked completed.
     """
-    result = Round(program.name, load.lives)
+    result = Round(program.name, number, load.lives)
     before = program.tally()
-    warm = _drive(program, load.warm_up, load.in_flight, f"{run}-warm")
+    warm = _drive(program, load.warm_up, load.in_flight, f"warm-up-{number}")
     expected = before + Tally.of(load.warm_up)
     result.faults += [f"warm-up: {fault}" for fault in _faults(warm) + _missing(_drained(program, expected), expected)]
     if result.faults:
@@ -64,7 +65,7 @@ def one_round(program: Program, load: Load, run: str) -> Round:
 
     pids = program.pids()
     spent_before = meter.processor_seconds(pids)
-    outcome = _drive(program, load.lives, load.in_flight, run)
+    outcome = _drive(program, load.lives, load.in_flight, f"round-{number}")
     expected += Tally.of(load.lives)
     tally = _drained(program, expected)
     seconds = time.monotonic() - outcome.started

@@ -73,12 +73,12 @@ def main() -> int:
 def _sampled(spy: str, service: str, load: Load, folder: Path) -> tuple[Round, Spent]:
     output = folder / "samples.txt"
     with LocalStack(folder / "stack") as stack, Doorstep(stack) as program:
-        one_round(program, Load(load.warm_up, 1, load.in_flight), "warm-up")
+        one_round(program, Load(load.warm_up, 1, load.in_flight), 0)
         command = [spy, "record", "--pid", str(stack.pid(service)), "--format", "raw", "--output", str(output)]
         command += ["--rate", str(SAMPLES_PER_SECOND), "--gil", "--function"]
         watching = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            result = one_round(program, load, "profile")
+            result = one_round(program, load, 1)
         finally:
             watching.send_signal(signal.SIGINT)
             watching.wait()
@@ -117,7 +117,7 @@ def _traced(service: str, load: Load, folder: Path) -> tuple[Round, Spent]:
     inside = (sys.executable, "-m", "tests.bench.profile", service, "--inside", str(output))
     with LocalStack(folder / "stack", commands={**SERVICE_COMMANDS, service: inside}) as stack:
         with Doorstep(stack) as program:
-            result = one_round(program, load, "profile")
+            result = one_round(program, load, 1)
         return result, _of_trace(output)
 
 

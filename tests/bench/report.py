@@ -27,9 +27,9 @@ class Aim:
 
     def ratios(self, rounds: Sequence[Round]) -> list[float]:
         """Round by round, so that a slow moment of the machine falls on both."""
-        mine = [one for one in rounds if one.program == "doorstep"]
-        theirs = [one for one in rounds if one.program == self.against]
-        return [self.value(one) / self.value(other) for one, other in zip(mine, theirs, strict=False)]
+        theirs = {one.number: one for one in rounds if one.program == self.against}
+        mine = [one for one in rounds if one.program == "doorstep" and one.number in theirs]
+        return [self.value(one) / self.value(theirs[one.number]) for one in mine]
 
     def wanted(self) -> str:
         return f"{'≥' if self.at_least else '≤'} {self.bound:g}"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -39,12 +40,6 @@ def main() -> int:
             programs = [made(name, stack) for name in given.only]
             rounds, heard = _rounds(console, programs, given)
     faults = [f"{one.program}: {fault}" for one in rounds for fault in one.faults]
-    faults += [
-        f"{program}: {len(values)} of {_submits(given)} requests were heard of by {way}"
-        for program, ways in heard.items()
-        for way, values in ways.items()
-        if len(values) != _submits(given)
-    ]
     good = [one for one in rounds if not one.faults]
     if good:
         print_report(console, good, heard)
@@ -60,18 +55,25 @@ def _rounds(
 ) -> tuple[list[Round], dict[str, dict[str, list[float]]]]:
     """Alternating, each round in another order: the rounds, and milliseconds by program and way of listening."""
     load = Load(given.lives, given.warm_up, given.in_flight)
-    submits = _submits(given) // given.rounds
+    submits = int(given.latency_seconds * PER_SECOND / given.rounds)
     rounds: list[Round] = []
     heard: dict[str, dict[str, list[float]]] = {}
-    for number in range(given.rounds):
-        for position in range(len(programs)):
-            program = programs[(number + position) % len(programs)]
+    order = [
+        (number, programs[(number + position) % len(programs)])
+        for number in range(given.rounds)
+        for position in range(len(programs))
+    ]
+    # Ctrl-C ends it early: what was measured until then is told.
+    with suppress(KeyboardInterrupt):
+        for number, program in order:
             with program:
-                result = one_round(program, load, f"round-{number}")
+                result = one_round(program, load, number)
                 if submits and program.name in LATENCY_OF:
                     ways = heard.setdefault(program.name, {})
                     for way, values in _latency(program, submits, f"latency-{number}").items():
                         ways.setdefault(way, []).extend(values)
+                        if len(values) != submits:
+                            result.faults.append(f"{len(values)} of {submits} requests were heard of by {way}")
             said = (
                 "; ".join(result.faults)
                 or f"{result.lives_per_second:.1f} lives/s, {result.total_milliseconds:.1f} ms per life"
@@ -81,12 +83,6 @@ def _rounds(
             console.print(f"round {number + 1} of {given.rounds}, {program.name}: {said}")
             rounds.append(result)
     return rounds, heard
-
-
-def _submits(given: argparse.Namespace) -> int:
-    """Submits of a program while latency is measured, over all rounds."""
-    rounds: int = given.rounds
-    return int(given.latency_seconds * PER_SECOND / rounds) * rounds
 
 
 def _latency(program: Program, count: int, run: str) -> dict[str, list[float]]:
