@@ -6,6 +6,7 @@ The demonstration stands outside, so it speaks to the broker through the plain c
 import asyncio
 import json
 import logging
+import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import islice
 from types import TracebackType
@@ -16,6 +17,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
+from deploy.demo.patience import longer
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command
 
 REPLIES = "amq.rabbitmq.reply-to"
@@ -40,8 +42,8 @@ class BrokerUnreachable(Exception):
 class Broker:
     """One connection for commands, made anew whenever it is lost."""
 
-    def __init__(self, url: str, *, patience: float = 90.0, timeout: float = 5.0) -> None:
-        """`patience` is for a command with all its tries, `timeout` for one try; both in seconds."""
+    def __init__(self, url: str, *, patience: float = 180.0, timeout: float = 5.0) -> None:
+        """`patience` is for a command with all its tries, `timeout` for the first of them; both in seconds."""
         self._url = url
         self._patience = patience
         self._timeout = timeout
@@ -61,7 +63,13 @@ class Broker:
 
     async def ask(self, command: Command) -> tuple[Mapping[str, Any], int]:
         """Send a command until it is answered: the answer, and how many tries it took."""
-        return await self._until_done(command.key, lambda: self._ask_once(command))
+        name = uuid4().hex
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[name] = answer
+        try:
+            return await self._until_done(command.key, lambda: self._ask_once(command, name, answer))
+        finally:
+            del self._waiting[name]
 
     async def tell(self, commands: Iterable[tuple[str, Command]], *, told: Callable[[int], None]) -> None:
         """Publish commands, each under its message id, until the broker has confirmed every one.
@@ -81,7 +89,7 @@ class Broker:
         while loop.time() < deadline:
             tries += 1
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(longer(self._timeout, tries)):
                     return await work(), tries
             except LOST as error:
                 last = error
@@ -94,16 +102,15 @@ class Broker:
             await asyncio.sleep(min(0.2 * tries, 1.5))
         raise BrokerUnreachable(what, self._patience, last)
 
-    async def _ask_once(self, command: Command) -> Mapping[str, Any]:
-        exchange = await self._open()
-        name = uuid4().hex
-        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[name] = answer
-        try:
-            await exchange.publish(_message(command, name, reply_to=REPLIES), command.key, mandatory=True)
-            return await answer
-        finally:
-            self._waiting.pop(name, None)
+    async def _ask_once(
+        self, command: Command, name: str, answer: asyncio.Future[Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """All tries of one command share a correlation id, so that an answer that comes late still counts."""
+        if not answer.done():
+            exchange = await self._open()
+            message = _message(command, uuid4().hex, correlation_id=name)
+            await exchange.publish(message, command.key, mandatory=True)
+        return await asyncio.shield(answer)
 
     async def _publish_all(self, batch: list[tuple[str, Command]]) -> None:
         exchange = await self._open()
@@ -142,14 +149,14 @@ class Broker:
             answer.set_result(json.loads(message.body))
 
 
-def _message(command: Command, message_id: str, *, reply_to: str | None = None) -> aio_pika.Message:
+def _message(command: Command, message_id: str, *, correlation_id: str | None = None) -> aio_pika.Message:
     return aio_pika.Message(
         command.model_dump_json(by_alias=True).encode(),
         content_type="application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=message_id,
-        correlation_id=message_id if reply_to else None,
-        reply_to=reply_to,
+        correlation_id=correlation_id,
+        reply_to=REPLIES if correlation_id else None,
         type=command.wire,
     )
 
@@ -158,3 +165,5 @@ def quiet() -> None:
     """Silence the client library, which logs every lost connection; what matters is raised or tried again."""
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    # A connection that was lost while it was being made says so when it is collected.
+    warnings.filterwarnings("ignore", message="coroutine 'Connection.close' was never awaited")

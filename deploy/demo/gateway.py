@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import httpx
 
+from deploy.demo.patience import longer
+
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that say nothing about the request itself: it is sent again. 502 and 504 are the gateway's, of a service
 that is just being restarted; 500 is a service that was caught in the middle."""
@@ -56,20 +58,20 @@ class Gateway:
         origin: str,
         tokens: Mapping[str, str],
         *,
-        patience: float = 90.0,
+        patience: float = 180.0,
         timeout: float = 5.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`patience` is for a call with all its tries, `timeout` for one try; both in seconds."""
+        """`patience` is for a call with all its tries, `timeout` for the first of them; both in seconds."""
         self._client = httpx.AsyncClient(
             base_url=origin,
-            timeout=timeout,
             transport=transport,
             limits=httpx.Limits(max_connections=AT_ONCE),
             trust_env=False,
         )
         self._tokens = tokens
         self._patience = patience
+        self._timeout = timeout
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Self:
@@ -101,7 +103,9 @@ class Gateway:
             tries += 1
             try:
                 async with self._slots:
-                    reply = await self._client.request(method, path, content=content, headers=sent, params=params)
+                    reply = await self._client.request(
+                        method, path, content=content, headers=sent, params=params, timeout=longer(self._timeout, tries)
+                    )
                 if reply.status_code not in AGAIN:
                     return Answer(reply.status_code, _body(reply), tries)
                 last = f"{reply.status_code} {reply.text[:200]}"

@@ -1,4 +1,14 @@
-"""How long to wait for something that gets less and less."""
+"""How long to wait: for one more try, and for something that gets less and less."""
+
+LONGEST = 30.0
+"""Seconds that one try may take at most."""
+
+
+def longer(first: float, tries: int) -> float:
+    """Seconds for the try of that number, from 1: each may take half as long again, so that a slow system is not
+    asked again and again for what it is just doing.
+    """
+    return min(first * 1.5 ** (tries - 1), LONGEST)
 
 
 class Patience:

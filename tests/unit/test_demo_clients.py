@@ -11,7 +11,7 @@ from deploy.demo.access import NotRunning, operator_amqp, read_access, with_user
 from deploy.demo.day import Lying
 from deploy.demo.evidence import Task
 from deploy.demo.gateway import Gateway, NoAnswer, Refusal
-from deploy.demo.patience import Patience
+from deploy.demo.patience import Patience, longer
 from deploy.demo.record import AT_FIRST, Record, Submission
 from deploy.demo.stream import ServerEvent, server_events
 
@@ -154,3 +154,7 @@ def test_patience_lasts_as_long_as_the_number_goes_down() -> None:
         False,
         True,
     ]
+
+
+def test_each_try_may_take_longer_than_the_one_before() -> None:
+    assert [longer(5, tries) for tries in (1, 2, 3, 9)] == [5, 7.5, 11.25, 30]
