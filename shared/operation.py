@@ -1,19 +1,18 @@
 """What every service tells its operators over HTTP: probes, status, dead letters, replay."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import AwareDatetime
 
-from shared.access import Principal
 from shared.bus import BrokerUnavailable, Unroutable
 from shared.contracts.envelope import Contract
 from shared.contracts.refusal import refusal
 from shared.documents import StorageUnavailable
 from shared.pages import decode_cursor, page
 from shared.runtime import Runtime
-from shared.web import After, JSONResponse, Limit, body
+from shared.web import After, JSONResponse, Limit, Operator, body
 
 
 class ReplaySpan(Contract):
@@ -28,13 +27,6 @@ class ReplaySpan(Contract):
 def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
     """Put the routes that all services have on the application."""
     prefix = f"/api/{runtime.name}"
-
-    async def operator(request: Request) -> Principal:
-        principal = await runtime.guard.somebody(request)
-        principal.require("operator")
-        return principal
-
-    Operator = Annotated[Principal, Depends(operator)]
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:

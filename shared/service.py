@@ -41,7 +41,7 @@ def build_app(runtime: Runtime, *parts: Part) -> FastAPI:
                 await part.stop()
             await runtime.stop()
 
-    app = create_app(runtime.name, runtime.telemetry, lifespan=lifespan)
+    app = create_app(runtime.name, runtime.guard, runtime.telemetry, lifespan=lifespan)
     add_operator_routes(app, runtime)
     return app
 

@@ -24,16 +24,16 @@ class Settings(BaseSettings):
     mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
     """Without user and password: those are the service's name and its secret `mongo-<service>`."""
     http_host: str = "127.0.0.1"
-    http_port: int = Field(8000, ge=0, le=65535)
+    http_port: int = Field(default=8000, ge=0, le=65535)
     data_dir: Path = Path(".doorstep")
     secrets_dir: Path | None = None
     """Where secrets lie as files; default `<data dir>/secrets`."""
     catalogue_dir: Path = Path(__file__).parents[1] / "deploy" / "catalogues"
-    time_scale: float = Field(1.0, gt=0)
+    time_scale: float = Field(default=1.0, gt=0)
     """How much faster than life offers and leases run out; 60 turns minutes into seconds, for demonstrations."""
-    prefetch: int = Field(400, ge=1, le=65535)
+    prefetch: int = Field(default=400, ge=1, le=65535)
     """Messages that one consumer may hold unacknowledged."""
-    queue_limit: int = Field(1_000_000, ge=1)
+    queue_limit: int = Field(default=1_000_000, ge=1)
     """Messages that a queue may hold before the broker refuses more."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go (OTLP over HTTP); None: nowhere."""

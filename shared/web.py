@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 import orjson
 import structlog
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from limits import RateLimitItemPerSecond
@@ -66,7 +66,7 @@ def problem(status: int, code: str, title: str, problems: list[dict[str, Any]] |
     return Response(orjson.dumps(content), status, headers, media_type=PROBLEM)
 
 
-def create_app(service: str, telemetry: Telemetry, **options: Any) -> FastAPI:
+def create_app(service: str, guard: "Guard", telemetry: Telemetry, **options: Any) -> FastAPI:
     """A FastAPI application under `/api/<service>`, with our errors and bounds."""
     prefix = f"/api/{service}"
     app = FastAPIOffline(
@@ -80,6 +80,7 @@ def create_app(service: str, telemetry: Telemetry, **options: Any) -> FastAPI:
         **options,
     )
 
+    app.state.guard = guard
     _describe_bodies(app)
 
     @app.exception_handler(Refusal)
@@ -199,7 +200,7 @@ class Guard:
         self._tokens = tokens
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    async def anybody(self, request: Request) -> Principal | None:
+    async def who(self, request: Request) -> Principal | None:
         """Who asks; None without a token.
 
         Raises:
@@ -216,32 +217,46 @@ class Guard:
         await self._not_too_often(f"name:{principal.name}", _PER_SECOND)
         return principal
 
-    async def somebody(self, request: Request) -> Principal:
-        """Who asks.
-
-        Raises:
-            Refusal: 401 no token or one that does not count, 429 too often.
-        """
-        principal = await self.anybody(request)
-        if principal is None:
-            raise refusal(
-                "authorization", "token_required", "send a token: `Authorization: Bearer <token>`", status=401
-            )
-        return principal
-
-    async def staff(self, request: Request) -> Principal:
-        """Who asks, if he is one of the staff.
-
-        Raises:
-            Refusal: 401 no token or one that does not count, 403 not staff, 429 too often.
-        """
-        principal = await self.somebody(request)
-        principal.require(*STAFF)
-        return principal
-
     async def _not_too_often(self, who: str, per_second: int) -> None:
         if not await self._limiter.hit(RateLimitItemPerSecond(per_second), who):
             raise refusal("", "too_many_requests", f"more than {per_second} requests a second", status=429)
+
+
+async def _anybody(request: Request) -> Principal | None:
+    guard: Guard = request.app.state.guard
+    return await guard.who(request)
+
+
+Anybody = Annotated[Principal | None, Depends(_anybody)]
+"""A route's argument: who asks; None without a token."""
+
+
+async def _somebody(who: Anybody) -> Principal:
+    if who is None:
+        raise refusal("authorization", "token_required", "send a token: `Authorization: Bearer <token>`", status=401)
+    return who
+
+
+Somebody = Annotated[Principal, Depends(_somebody)]
+"""A route's argument: who asks; 401 without a token."""
+
+
+async def _staff(who: Somebody) -> Principal:
+    who.require(*STAFF)
+    return who
+
+
+Staff = Annotated[Principal, Depends(_staff)]
+"""A route's argument: who asks; 403 if he is not one of the staff."""
+
+
+async def _operator(who: Somebody) -> Principal:
+    who.require("operator")
+    return who
+
+
+Operator = Annotated[Principal, Depends(_operator)]
+"""A route's argument: who asks; 403 if he is no operator."""
 
 
 def _plain(value: Any) -> Any:

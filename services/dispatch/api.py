@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request
 
 from services.dispatch import handlers
 from services.dispatch.domain.task import TAKEN, Task
@@ -29,9 +29,10 @@ from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body, http_meta, takes
+from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/dispatch"
+Name = Annotated[str | None, Query(max_length=128)]
 VERBS: dict[str, tuple[type[TaskCommand], Any]] = {
     "claim": (ClaimTask, handlers.accept),
     "accept": (AcceptTask, handlers.accept),
@@ -47,8 +48,6 @@ Verb = Literal["claim", "accept", "decline", "start", "hand-over", "complete", "
 
 def add_routes(app: FastAPI, house: Dispatch) -> None:
     """Put dispatch's routes on the application."""
-    Somebody = Annotated[Principal, Depends(house.runtime.guard.somebody)]
-    Name = Annotated[str | None, Query(max_length=128)]
 
     @app.get(f"{PREFIX}/tasks", tags=["tasks"])
     async def tasks(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi import FastAPI, Header, Query, Request
 
 from services.intake import handlers
 from services.intake.domain import request as rules
@@ -15,17 +15,14 @@ from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.identity import derived_id
 from shared.pages import decode_cursor, page
-from shared.web import After, JSONResponse, Limit, body, http_meta, takes
+from shared.web import After, Anybody, JSONResponse, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/intake"
+Tracking = Annotated[str | None, Header(alias="X-Tracking-Code", max_length=32)]
 
 
 def add_routes(app: FastAPI, house: Intake) -> None:
     """Put intake's routes on the application."""
-    guard = house.runtime.guard
-    Anybody = Annotated[Principal | None, Depends(guard.anybody)]
-    Somebody = Annotated[Principal, Depends(guard.somebody)]
-    Tracking = Annotated[str | None, Header(alias="X-Tracking-Code", max_length=32)]
 
     @app.post(
         f"{PREFIX}/requests",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request
 from pydantic import ValidationError
 
 from services.ledger import handlers
@@ -22,15 +22,14 @@ from shared.contracts.ledger import (
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body, http_meta, takes
+from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
+Name = Annotated[str | None, Query(max_length=128)]
 
 
 def add_routes(app: FastAPI, house: Ledger) -> None:
     """Put the ledger's routes on the application."""
-    Somebody = Annotated[Principal, Depends(house.runtime.guard.somebody)]
-    Name = Annotated[str | None, Query(max_length=128)]
 
     @app.get(f"{PREFIX}/entries", tags=["entries"])
     async def entries(

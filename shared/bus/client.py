@@ -259,11 +259,11 @@ class Bus:
                     await channel.basic_publish(
                         b"", exchange=exchange, routing_key=key, mandatory=mandatory, properties=properties
                     )
-            except (TimeoutError, DeliveryError):
-                return False
             except PublishError:
                 # It vanished just now: the next look will tell.
                 return True
+            except (TimeoutError, DeliveryError):
+                return False
         return True
 
     async def publish(self, message: Outgoing) -> None:
