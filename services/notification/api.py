@@ -6,18 +6,17 @@ from collections.abc import AsyncIterable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import FastAPI, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from services.notification import handlers
 from services.notification.handlers import Notification
 from services.notification.stream import Live, concerns
-from shared.access import Principal
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, body, http_meta, takes
+from shared.web import After, Limit, Staff, body, http_meta, takes
 
 PREFIX = "/api/notification"
 SESSION_SECONDS = 3600
@@ -25,7 +24,6 @@ SESSION_SECONDS = 3600
 
 def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
     """Put notification's routes on the application."""
-    Staff = Annotated[Principal, Depends(house.runtime.guard.staff)]
 
     @app.get(f"{PREFIX}/stream", response_class=EventSourceResponse, tags=["stream"])
     async def stream(
@@ -43,17 +41,17 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
 
     @app.get(f"{PREFIX}/messages", tags=["messages"])
     async def messages(who: Staff, limit: Limit = 50, after: After = None, unread: bool = False) -> dict[str, Any]:
-        """Messages within the token's place, newest first; `unread` for those that nobody has read."""
-        place = decode_cursor(after, (datetime, str))
+        """Messages within the token's place, newest first; `unread`: those that nobody read, most urgent first."""
+        place = decode_cursor(after, (int, datetime, str))
         found = await house.store.page(
             community=who.community,
             grids=who.grids,
             worker=None,
             unread=unread,
             limit=limit + 1,
-            after=(place[0], place[1]) if place else None,
+            after=(place[0], place[1], place[2]) if place else None,
         )
-        return page(found, limit, lambda one: (one["state"]["created_at"], one["_id"]), _show)
+        return page(found, limit, _place_of, _show)
 
     @app.post(
         f"{PREFIX}/messages/{{notification_id}}/acknowledge",
@@ -77,3 +75,8 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
 def _show(document: Document) -> dict[str, Any]:
     state = document["state"]
     return {**state["told"], "unread": state["unread"], "read_by": state["read_by"]}
+
+
+def _place_of(document: Document) -> tuple[int, datetime, str]:
+    state = document["state"]
+    return state["told"]["priority"], state["created_at"], document["_id"]

@@ -8,8 +8,9 @@ from shared.documents import Document, Index
 from shared.runtime import Runtime
 
 _ORDER = (("state.created_at", -1), ("_id", 1))
+_UNREAD_ORDER = (("state.told.priority", -1), *_ORDER)
 LIST = Index(_ORDER)
-UNREAD = Index(_ORDER, where={"state.unread": True})
+UNREAD = Index(_UNREAD_ORDER, where={"state.unread": True})
 
 
 class Store:
@@ -28,9 +29,9 @@ class Store:
         worker: str | None,
         unread: bool,
         limit: int,
-        after: tuple[datetime, str] | None,
+        after: tuple[int, datetime, str] | None,
     ) -> list[Document]:
-        """Messages, newest first."""
+        """Messages, newest first; of those that nobody has read, the most urgent first."""
         query: dict[str, Any] = {"state.unread": True} if unread else {}
         if community is not None:
             query["state.community"] = community
@@ -39,9 +40,12 @@ class Store:
         if worker is not None:
             query["state.worker"] = worker
         if after is not None:
-            at, notification_id = after
+            priority, at, notification_id = after
+            same = {"state.told.priority": priority} if unread else {}
             query["$or"] = [
-                {"state.created_at": {"$lt": at}},
-                {"state.created_at": at, "_id": {"$gt": notification_id}},
+                {**same, "state.created_at": {"$lt": at}},
+                {**same, "state.created_at": at, "_id": {"$gt": notification_id}},
+                *([{"state.told.priority": {"$lt": priority}}] if unread else []),
             ]
-        return await self.messages.collection.find(query, sort=list(_ORDER), limit=limit, fields={"history": 0})
+        order = _UNREAD_ORDER if unread else _ORDER
+        return await self.messages.collection.find(query, sort=list(order), limit=limit, fields={"history": 0})
