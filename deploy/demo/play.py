@@ -6,6 +6,7 @@ exit code 1 when anything is missing or doubled, 2 when the day could not be pla
 
 import asyncio
 import random
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -63,6 +64,7 @@ async def running(folder: Path, console: Console) -> AsyncIterator[tuple[Access,
 
 async def play(orders: int, seconds: float, seed: int, folder: Path, console: Console) -> Closing:
     """Load the community, play the day, close the account."""
+    _end_on_signals()
     label = f"day-{seed}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     async with running(folder, console) as (access, amqp):
         await load_shown(access.http, access.tokens, amqp, console)
@@ -75,6 +77,14 @@ async def play(orders: int, seconds: float, seed: int, folder: Path, console: Co
 
             planned = orders_of(orders, seed, label)
             return await Day(access, demonstration(), planned, seconds=seconds, seed=seed, told=told).play()
+
+
+def _end_on_signals() -> None:
+    """Have Ctrl-C and SIGTERM cancel what runs, so that a system of our own is stopped before we end."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def live_line(pace: Pace, record: Record) -> str:
@@ -102,6 +112,9 @@ def main(
         for reason in _leaves(group):
             console.print(f"[red]The day could not be played.[/] {reason}", soft_wrap=True)
         sys.exit(2)
+    except* asyncio.CancelledError:
+        console.print("The day was ended early.")
+        sys.exit(130)
     if json:
         Console().print_json(data=closing.data())
     else:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -30,5 +30,8 @@ async def own_stack(console: Console) -> AsyncIterator[Path]:
             await asyncio.to_thread(stack.start)
             yield stack.data_dir
         finally:
-            # Shielded: a second Ctrl-C must not leave engines behind.
-            await asyncio.shield(asyncio.to_thread(stack.stop))
+            stopping = asyncio.create_task(asyncio.to_thread(stack.stop))
+            while not stopping.done():
+                # A second Ctrl-C must not leave anything running.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(stopping)
