@@ -30,7 +30,7 @@ from shared.queues import Queues
 from shared.sealing import Lookup, Sealer
 from shared.settings import Settings
 from shared.telemetry import Telemetry
-from shared.timers import Leases, Periodic
+from shared.timers import Leases, Periodic, ended
 from shared.web import Guard
 
 log = structlog.get_logger(__name__)
@@ -165,8 +165,7 @@ class Runtime:
         """Finish what is in hand, give the rest back, send what is due, close."""
         self.ready = False
         if self._coming_up is not None:
-            self._coming_up.cancel()
-            await asyncio.wait([self._coming_up])
+            await ended(self._coming_up)
         for consumer in self._consumers:
             consumer.stop()
         with contextlib.suppress(BrokerUnavailable):

@@ -86,8 +86,7 @@ class Periodic:
         """End, and leave the lease to others."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await ended(self._task)
         if self._leases is None:
             return
         try:
@@ -115,3 +114,14 @@ class Periodic:
             except Exception:
                 log.exception("a round failed", timer=self._name)
             await asyncio.sleep(self._pause)
+
+
+async def ended(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it has ended.
+
+    A client that fails while it closes something turns the cancellation into its own error, and a loop that outlives
+    errors goes on.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1.0)

@@ -14,6 +14,7 @@ import structlog
 
 from shared.access import Principal
 from shared.bus import BrokerUnavailable, Bus
+from shared.timers import ended
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,7 @@ class Live:
     async def stop(self) -> None:
         """Follow no longer."""
         if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
+            await ended(self._following)
 
     async def listen(self, last_seen: int | None) -> AsyncIterator[Entry]:
         """Everything after `last_seen`, and then whatever comes; without it, only what comes.
