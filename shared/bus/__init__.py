@@ -1,8 +1,9 @@
 """RabbitMQ behind one door: the only package that imports a broker client."""
 
 from shared.bus.acknowledgements import Receipt
-from shared.bus.client import PROBE, PUBLISH_TIMEOUT, Bus, QueueState, Receive
+from shared.bus.client import PUBLISH_TIMEOUT, Bus, Receive
 from shared.bus.errors import BrokerUnavailable, NotTaken, Unroutable
+from shared.bus.inspection import PROBE, QueueState
 from shared.bus.topology import DEAD_LETTERS_EXCHANGE, RETRY_PAUSES, QueueBinding, retry_exchange
 
 __all__ = [

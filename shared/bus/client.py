@@ -7,14 +7,13 @@ leaves acknowledgements flowing. Every publish is persistent, mandatory, confirm
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import aio_pika
 import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
+from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
@@ -24,6 +23,7 @@ from yarl import URL
 
 from shared.bus.acknowledgements import Acknowledgements, Receipt
 from shared.bus.errors import BrokerUnavailable, NotTaken, Unroutable, translated
+from shared.bus.inspection import PROBE, QueueState, Way, delete, probed, states
 from shared.bus.topology import (
     DEAD_LETTERS_EXCHANGE,
     RETRY_PAUSES,
@@ -33,29 +33,16 @@ from shared.bus.topology import (
     retry_exchange,
 )
 from shared.contracts.envelope import NOTIFICATIONS_LOG
-from shared.identity import new_id
 from shared.messages import Incoming, Outgoing
 
 log = structlog.get_logger(__name__)
 
 PUBLISH_TIMEOUT = 5.0
 """Seconds that one publish may take, confirm included."""
-PROBE = "doorstep.probe.v1"
-"""Type of the message that shows that a queue takes messages and that its consumer is there."""
 _HEARTBEAT = 10
 
 
 Receive = Callable[[Incoming, Receipt], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class QueueState:
-    """How a queue is."""
-
-    messages: int
-    consumers: int
-    silent: bool = False
-    """It does not confirm what is sent to it, although the broker confirms other messages."""
 
 
 class Bus:
@@ -80,6 +67,8 @@ class Bus:
         self._acknowledgements: dict[int, Acknowledgements] = {}
         self._connection: aio_pika.RobustConnection | None = None
         self._publishing: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+        self._apart = self._url.update_query(name=f"{service} looks after its queues")
         self._consumers = RabbitBroker(
             str(self._url.update_query(name=f"{service} consumes")),
             app_id=service,
@@ -130,8 +119,6 @@ class Bus:
                 )
                 self._connection.reconnect_callbacks.add(self._connected_again)
                 self.connections += 1
-            if self._publishing is None:
-                self._publishing = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
 
     async def consume(self) -> None:
         """Begin to consume; every queue must be there and take messages.
@@ -163,11 +150,10 @@ class Bus:
         Raises:
             BrokerUnavailable: the broker does not answer.
         """
-        if self._connection is None:
-            raise BrokerUnavailable("not connected")
+        connection = self._connected()
         with translated():
             async with asyncio.timeout(30):
-                channel = await aio_pika.Connection.channel(self._connection)
+                channel = await aio_pika.Connection.channel(connection)
                 try:
                     await declare_shared(channel)
                     for binding in self._bindings:
@@ -184,27 +170,12 @@ class Bus:
         Raises:
             BrokerUnavailable: the broker does not answer, or takes no message from us at all, as while an alarm lasts.
         """
-        if self._connection is None or not self._connection.connected.is_set():
-            raise BrokerUnavailable("not connected")
         # What waits in a pause comes back to one of our queues, and so does the probe of it.
-        first = self._bindings[0].name
-        ways = {one.name: ("", one.name) for one in self._bindings}
-        ways |= {retry_exchange(seconds): (retry_exchange(seconds), first) for seconds in RETRY_PAUSES}
-        with translated():
-            async with asyncio.timeout(30):
-                states = {name: await self._state(self._connection, name) for name in ways}
-        if probing:
-            # To nobody, which the broker confirms at once.
-            if not await self._confirms("", f"doorstep.{self.service}.nobody", mandatory=False):
-                raise BrokerUnavailable("it confirms nothing")
-            there = [name for name, state in states.items() if state is not None]
-            answers = await asyncio.gather(*(self._confirms(*ways[name]) for name in there))
-            for name, confirms in zip(there, answers, strict=True):
-                state = states[name]
-                # A full queue says no; so does one whose process is gone, and that is no reason for it.
-                if state is not None and not confirms and state.messages < self._queue_limit:
-                    states[name] = replace(state, silent=True)
-        return states
+        back = self._bindings[0].name
+        ways = [Way(one.name, "", one.name) for one in self._bindings]
+        ways += [Way(name, name, back) for name in map(retry_exchange, RETRY_PAUSES)]
+        found = await states(self._connected(), [way.queue for way in ways])
+        return await probed(self._apart, ways, found, self._queue_limit) if probing else found
 
     async def delete(self, queue: str) -> None:
         """Delete a queue with whatever is in it.
@@ -212,15 +183,7 @@ class Bus:
         Raises:
             BrokerUnavailable: the broker does not answer.
         """
-        if self._connection is None:
-            raise BrokerUnavailable("not connected")
-        with translated():
-            async with asyncio.timeout(30):
-                channel = await aio_pika.Connection.channel(self._connection)
-                try:
-                    await channel.queue_delete(queue)
-                finally:
-                    await channel.close()
+        await delete(self._apart, queue)
 
     async def consumers(self) -> dict[str, tuple[int, int]]:
         """For every queue of ours: messages waiting, and consumers there.
@@ -229,42 +192,11 @@ class Bus:
             BrokerUnavailable: the broker does not answer, or a queue is gone.
         """
         counts = {}
-        states = await self.look(probing=False)
-        for name in (binding.name for binding in self._bindings):
-            state = states[name]
+        for name, state in (await states(self._connected(), [one.name for one in self._bindings])).items():
             if state is None:
                 raise BrokerUnavailable(f"there is no queue {name}")
             counts[name] = (state.messages, state.consumers)
         return counts
-
-    async def _state(self, connection: aio_pika.RobustConnection, name: str) -> QueueState | None:
-        # Asking for what is not there closes the channel, so each question has its own.
-        channel = await aio_pika.Connection.channel(connection)
-        try:
-            declared = (await channel.declare_queue(name, passive=True)).declaration_result
-        except ChannelNotFoundEntity:
-            return None
-        finally:
-            await channel.close()
-        return QueueState(declared.message_count or 0, declared.consumer_count or 0)
-
-    async def _confirms(self, exchange: str, key: str, *, mandatory: bool = True) -> bool:
-        """Whether the broker confirms a message on that way, in time."""
-        properties = Basic.Properties(message_type=PROBE, message_id=new_id(), delivery_mode=2)
-        with translated():
-            async with asyncio.timeout(PUBLISH_TIMEOUT):
-                channel = await self._channel()
-            try:
-                async with asyncio.timeout(PUBLISH_TIMEOUT):
-                    await channel.basic_publish(
-                        b"", exchange=exchange, routing_key=key, mandatory=mandatory, properties=properties
-                    )
-            except PublishError:
-                # It vanished just now: the next look will tell.
-                return True
-            except (TimeoutError, DeliveryError):
-                return False
-        return True
 
     async def publish(self, message: Outgoing) -> None:
         """Send one message and wait for the broker's word; many at a time share the way.
@@ -350,9 +282,22 @@ class Bus:
                 await connection.close()
 
     async def _channel(self) -> Any:
-        if self._publishing is None or self._publishing.is_closed:
+        """The channel for publishing; a new one if the last was closed, as by a message to an exchange that is gone."""
+        channel = self._publishing
+        if channel is None or channel.is_closed:
+            async with self._opening:
+                channel = self._publishing
+                if channel is None or channel.is_closed:
+                    channel = aio_pika.Connection.channel(
+                        self._connected(), publisher_confirms=True, on_return_raises=True
+                    )
+                    self._publishing = await channel
+        return await channel.get_underlay_channel()
+
+    def _connected(self) -> aio_pika.RobustConnection:
+        if self._connection is None or not self._connection.connected.is_set():
             raise BrokerUnavailable("not connected")
-        return await self._publishing.get_underlay_channel()
+        return self._connection
 
     def _connected_again(self, *_: Any) -> None:
         """The broker may be another one, with nothing on it: whoever looks after the queues shall know."""
