@@ -52,7 +52,7 @@ def test_the_community_has_its_size() -> None:
 async def test_a_day_of_400_orders_ends_with_every_one_accounted_for(tmp_path: Path) -> None:
     """Ordered by phone or message, accepted, declined, forgotten, finished; entered once, told once, lost never."""
     closing = await play(ORDERS, 60.0, 7, tmp_path / "nothing-runs-here", Console(quiet=True))
-    assert closing.findings == []
+    assert list(closing.findings) == []
     assert (closing.accounted, closing.orders) == (ORDERS, ORDERS)
     assert closing.events["RequestCreated"] == ORDERS
     assert closing.events["DeliveryCompleted"] + closing.events.get("DeliveryFailed", 0) >= sum(
