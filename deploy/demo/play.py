@@ -64,7 +64,7 @@ async def running(folder: Path, console: Console) -> AsyncIterator[tuple[Access,
 
 async def play(orders: int, seconds: float, seed: int, folder: Path, console: Console) -> Closing:
     """Load the community, play the day, close the account."""
-    _end_on_signals()
+    _end_on_signals(console)
     label = f"day-{seed}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     async with running(folder, console) as (access, amqp):
         await load_shown(access.http, access.tokens, amqp, console)
@@ -79,12 +79,17 @@ async def play(orders: int, seconds: float, seed: int, folder: Path, console: Co
             return await Day(access, demonstration(), planned, seconds=seconds, seed=seed, told=told).play()
 
 
-def _end_on_signals() -> None:
+def _end_on_signals(console: Console) -> None:
     """Have Ctrl-C and SIGTERM cancel what runs, so that a system of our own is stopped before we end."""
     task = asyncio.current_task()
     assert task is not None
+
+    def end(number: signal.Signals) -> None:
+        console.print(f"{number.name}: the day ends early.")
+        task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, end, number)
 
 
 def live_line(pace: Pace, record: Record) -> str:
@@ -113,7 +118,6 @@ def main(
             console.print(f"[red]The day could not be played.[/] {reason}", soft_wrap=True)
         sys.exit(2)
     except* asyncio.CancelledError:
-        console.print("The day was ended early.")
         sys.exit(130)
     if json:
         Console().print_json(data=closing.data())

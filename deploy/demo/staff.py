@@ -124,7 +124,12 @@ class Staff:
     def _begin(self, offer: Offer) -> None:
         if (offer.event_id, offer.worker) not in self._heard and offer.worker in self._workers:
             self._heard.add((offer.event_id, offer.worker))
-            self._group.create_task(self._attend(offer))
+            attending = self._attend(offer)
+            try:
+                self._group.create_task(attending)
+            except RuntimeError:
+                # The day is being ended; nobody begins anything any more.
+                attending.close()
 
     async def _attend(self, offer: Offer) -> None:
         async with self._at_work(offer.task_id):
