@@ -119,7 +119,8 @@ class DeadLetters:
         await self._bus.publish(
             Outgoing("", document["queue"], body, meta, document["correlation_id"], headers, content_type)
         )
-        await self._collection.delete({"_id": dead_id})
+        # It may already have come back and been kept anew: that one stays.
+        await self._collection.delete({"_id": dead_id, "v": document["v"]})
 
     async def drop(self, dead_id: str) -> None:
         """Forget it.
