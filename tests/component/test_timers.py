@@ -148,7 +148,7 @@ async def test_what_came_due_while_nobody_ran_is_dealt_with_at_the_start(town: T
         await world.settle(at.dispatch)
         await offer_many(town, at.dispatch)
     clock.forward(hours=10)
-    async with town.up("dispatch", clock=clock) as at, town.ear() as events:
+    async with town.ear() as events, town.up("dispatch", clock=clock) as at:
         await eventually(lambda: at_step(at.dispatch, 1))
         await eventually(lambda: sum(released(events).values()) >= MANY)
         assert set(released(events).values()) == {1}
