@@ -30,6 +30,7 @@ UNSENT = Index((("unsent.at", 1),), where={"unsent.at": {"$exists": True}})
 CHANGED = Index((("changed", 1),))
 """For a replay: every document whose newest event is not older than the span."""
 _SWEEP_PAGE = 500
+_REPLAYED_TOGETHER = 200
 _RELAY_BOUND = 20_000
 
 
@@ -166,12 +167,18 @@ class Outbox:
         """
         total = 0
         for collection in self._collections:
+            some: list[Outgoing] = []
             async for record in self._span(collection, since, until, types):
                 outgoing = record.outgoing()
                 if queue is not None:
                     outgoing = Outgoing("", queue, outgoing.body, outgoing.meta, outgoing.correlation_id)
-                await self._bus.publish(outgoing)
-                total += 1
+                some.append(outgoing)
+                if len(some) == _REPLAYED_TOGETHER:
+                    await asyncio.gather(*map(self._bus.publish, some))
+                    total += len(some)
+                    some = []
+            await asyncio.gather(*map(self._bus.publish, some))
+            total += len(some)
         return total
 
     async def _span(

@@ -105,7 +105,8 @@ class Runtime:
             self._event_types,
             clock,
         )
-        self.ready = False
+        self.came_up = asyncio.Event()
+        """Set while everything is there and its queues are consumed."""
         self._consumers: list[Consumer[Any]] = []
         self._periodics: list[Periodic] = [
             Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
@@ -113,6 +114,11 @@ class Runtime:
         ]
         self._due: Callable[[], Awaitable[int]] | None = None
         self._coming_up: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has come up and does not stop yet."""
+        return self.came_up.is_set()
 
     def collection(self, name: str, indexes: Sequence[Index] = ()) -> Collection:
         """Plain documents."""
@@ -163,7 +169,7 @@ class Runtime:
 
     async def stop(self) -> None:
         """Finish what is in hand, give the rest back, send what is due, close."""
-        self.ready = False
+        self.came_up.clear()
         if self._coming_up is not None:
             await ended(self._coming_up)
         for consumer in self._consumers:
@@ -210,7 +216,7 @@ class Runtime:
             await asyncio.sleep(1.0)
         for periodic in self._periodics:
             periodic.start()
-        self.ready = True
+        self.came_up.set()
         log.info("ready")
 
     async def _look_after_queues(self) -> int:

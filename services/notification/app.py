@@ -20,7 +20,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     rules = load(settings.catalogue_dir / "notifications.yaml", Rules)
     kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
     house = Notification(runtime, Store(runtime), rules, kinds)
-    live = Live(runtime.bus)
+    live = Live(runtime.bus, runtime.came_up)
     runtime.consume(router, house)
     app = build_app(runtime, live)
     add_routes(app, house, live)

@@ -27,11 +27,13 @@ class Live:
 
     Args:
         bus: where the log is.
+        there: set once it is.
         ring: how many of the newest notifications are held in memory.
     """
 
-    def __init__(self, bus: Bus, *, ring: int = 5_000) -> None:
+    def __init__(self, bus: Bus, there: asyncio.Event, *, ring: int = 5_000) -> None:
         self._bus = bus
+        self._there = there
         self._ring: deque[Entry] = deque(maxlen=ring)
         self._grown = asyncio.Condition()
         self._following: asyncio.Task[None] | None = None
@@ -69,7 +71,8 @@ class Live:
                 while self._end() in (None, place):
                     await self._grown.wait()
             if place is None:
-                place = self._ring[-1][0] - 1
+                # There was nothing yet when he came: all that the ring holds came after him.
+                place = self._ring[0][0] - 1
 
     def _end(self) -> int | None:
         return self._ring[-1][0] if self._ring else None
@@ -87,6 +90,7 @@ class Live:
                 yield place, orjson.loads(body), body.decode()
 
     async def _follow(self) -> None:
+        await self._there.wait()
         while True:
             try:
                 offset: int | str = self._ring[-1][0] + 1 if self._ring else "last"

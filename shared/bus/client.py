@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 PUBLISH_TIMEOUT = 5.0
 """Seconds that one publish may take, confirm included."""
 _HEARTBEAT = 10
+_LOG_PREFETCH = 200
 
 
 Receive = Callable[[Incoming, Receipt], Awaitable[None]]
@@ -266,14 +267,19 @@ class Bus:
             connection = await aio_pika.connect(self._url.update_query(name=f"{self.service} reads the log"))
         try:
             channel = await connection.channel()
-            await channel.set_qos(prefetch_count=200)
+            await channel.set_qos(prefetch_count=_LOG_PREFETCH)
+            unacknowledged = 0
             queue = await channel.declare_queue(NOTIFICATIONS_LOG, passive=True)
             waiting: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
             channel.close_callbacks.add(lambda *_: waiting.put_nowait(None))
             await queue.consume(waiting.put, arguments={"x-stream-offset": offset})
             while (message := await waiting.get()) is not None:
                 yield cast(int, message.headers["x-stream-offset"]), message.body
-                await message.ack()
+                unacknowledged += 1
+                # One acknowledgement speaks for all before it.
+                if waiting.empty() or unacknowledged >= _LOG_PREFETCH // 2:
+                    await message.ack(multiple=True)
+                    unacknowledged = 0
             raise BrokerUnavailable("the notifications log went away")
         except (AMQPError, ConnectionError, aiormq.exceptions.ChannelInvalidStateError) as error:
             raise BrokerUnavailable(str(error)) from error
