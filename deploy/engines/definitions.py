@@ -74,7 +74,7 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, object]:
                 "name": user,
                 "password_hash": password_hash(passwords[user]),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": ["monitoring"] if user == "operator" else [],
+                "tags": ["administrator"] if user == "operator" else [],
                 "limits": {},
             }
             for user in RIGHTS

@@ -11,17 +11,16 @@ from typing import Any
 from urllib.parse import quote
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from deploy.engines.child import Child
 from deploy.engines.definitions import SERVICES
 from deploy.engines.engine import Engine, EngineError
 from deploy.engines.passwords import kept_passwords
 from deploy.engines.ports import LOOPBACK
+from deploy.engines.replica_set import ADMIN, ReplicaSet, database_of
 
-ADMIN = "admin"
 _LOG_LIMIT = 20 * 1024 * 1024
-_UNAUTHORIZED, _AUTHENTICATION_FAILED, _ALREADY_INITIALIZED = 13, 18, 23
 
 
 class MongoNode(Engine):
@@ -110,7 +109,7 @@ class MongoNode(Engine):
 
     def _answers(self) -> bool:
         try:
-            with self._direct(user=None, seconds=0.5) as client:
+            with self._set().member(user=None, seconds=0.5) as client:
                 hello = client.admin.command("hello")
         except PyMongoError:
             return False
@@ -123,62 +122,10 @@ class MongoNode(Engine):
         Raises:
             EngineError: the data belong to another password.
         """
-        try:
-            self._follow_port()
-        except OperationFailure as error:
-            if error.code != _AUTHENTICATION_FAILED:
-                raise
-            self._initiate()
-        with self.client() as client:
-            known = {user["user"] for user in client.admin.command("usersInfo")["users"]}
-            for service in SERVICES:
-                command = "updateUser" if service in known else "createUser"
-                client.admin.command(
-                    command, service, pwd=self.passwords[service], roles=_roles(service), mechanisms=["SCRAM-SHA-256"]
-                )
+        self._set().prepare()
 
-    def _initiate(self) -> None:
-        """A server without users lets a local client do exactly this: initiate, and make the first user."""
-        members = [{"_id": 0, "host": self.address}]
-        try:
-            with self._direct(user=None) as client:
-                try:
-                    client.admin.command("replSetInitiate", {"_id": self.replica_set, "members": members})
-                except OperationFailure as error:
-                    if error.code != _ALREADY_INITIALIZED:
-                        raise
-            with MongoClient[dict[str, Any]](
-                f"mongodb://{self.address}/?replicaSet={self.replica_set}", serverSelectionTimeoutMS=20_000
-            ) as client:
-                client.admin.command("createUser", ADMIN, pwd=self.passwords[ADMIN], roles=["root"])
-        except OperationFailure as error:
-            if error.code != _UNAUTHORIZED:
-                raise
-            raise EngineError(
-                f"MongoDB's data in {self.folder} were made with another administrator password:"
-                " put back the secrets that belong to them, or move that folder away to start empty"
-            ) from error
-
-    def _follow_port(self) -> None:
-        """A replica set knows its members by address: after a start on another port it has to be told."""
-        with self._direct(user=ADMIN) as client:
-            config = client.admin.command("replSetGetConfig")["config"]
-            if len(config["members"]) == 1 and config["members"][0]["host"] != self.address:
-                config["members"][0]["host"] = self.address
-                config["version"] += 1
-                client.admin.command("replSetReconfig", config, force=True)
-
-    def _direct(self, user: str | None, seconds: float = 10.0) -> MongoClient[dict[str, Any]]:
-        """A client of this member whatever its state."""
-        return MongoClient(
-            LOOPBACK,
-            self.port,
-            directConnection=True,
-            serverSelectionTimeoutMS=seconds * 1_000,
-            username=user,
-            password=self.passwords[user] if user else None,
-            authSource=ADMIN,
-        )
+    def _set(self) -> ReplicaSet:
+        return ReplicaSet(LOOPBACK, self.port, self.replica_set, [self.address], self.passwords)
 
     def _made_keyfile(self) -> Path:
         path = self.folder / "keyfile"
@@ -186,15 +133,6 @@ class MongoNode(Engine):
             path.touch(mode=0o600)
             path.write_text(base64.b64encode(secrets.token_bytes(500)).decode())
         return path
-
-
-def database_of(service: str) -> str:
-    """The database that a service owns."""
-    return f"doorstep_{service}"
-
-
-def _roles(service: str) -> list[dict[str, str]]:
-    return [{"role": role, "db": database_of(service)} for role in ("readWrite", "dbAdmin")]
 
 
 def mongod() -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from deploy.engines.definitions import RIGHTS, SERVICES
+from deploy.engines.definitions import RIGHTS, SERVICES, definitions
 
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
@@ -73,6 +73,8 @@ class Secrets:
         self.mongo = {user: self._kept(f"mongo-{user}", _password) for user in ("admin", *SERVICES)}
         self.tokens = {holder: self._kept(f"token-{holder}", _token) for holder in _HOLDERS}
         self._kept("mongo-keyfile", lambda: _random(500))
+        self._kept("rabbit-cookie", _password)
+        self._kept("rabbit-definitions.json", lambda: json.dumps(definitions(self.rabbit)))
         self._kept("sealing-keys.json", lambda: json.dumps({"active": "k1", "keys": {"k1": _random(32)}}))
         self._kept("lookup-key", lambda: _random(32))
         self._keep_hashes()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pymongo.database import Database
 
-from deploy.engines.mongo import database_of
+from deploy.engines.replica_set import database_of
 from deploy.local.stack import LocalStack
 from tests.bench import flow
 from tests.bench.setup import BUILDINGS, register, wait_until

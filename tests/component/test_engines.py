@@ -220,7 +220,7 @@ def test_a_service_reads_and_writes_only_its_own_database(mongo: MongoNode, serv
 
 
 def test_nobody_enters_the_database_without_a_password(mongo: MongoNode) -> None:
-    with mongo._direct(user=None) as client, pytest.raises(OperationFailure, match="requires authentication"):
+    with mongo._set().member(user=None) as client, pytest.raises(OperationFailure, match="requires authentication"):
         client.doorstep_intake.things.find_one()
 
 
