@@ -23,7 +23,7 @@ def main(environment: Mapping[str, str]) -> int:
     first.
     """
     members = environment.get("DOORSTEP_MONGO_MEMBERS", "mongodb:27017").split(",")
-    host, _, port = members[0].partition(":")
+    port = members[0].partition(":")[2]
     try:
         secrets = Settings().secrets
         passwords = {user: secrets.text(f"mongo-{user}") for user in (ADMIN, *SERVICES)}
