@@ -110,7 +110,9 @@ async def _broker_confirms(connection: AbstractConnection) -> None:
 
 async def _confirms(connection: AbstractConnection, way: Way, *, mandatory: bool = True) -> bool:
     """Whether a message on that way is confirmed in time. A channel that sent to a dead queue confirms nothing more."""
-    properties = Basic.Properties(message_type=PROBE, message_id=new_id(), delivery_mode=2)
+    # What goes to a queue for a pause need not wait it out; elsewhere it waits for the consumer.
+    expiration = "1" if way.exchange else None
+    properties = Basic.Properties(message_type=PROBE, message_id=new_id(), delivery_mode=2, expiration=expiration)
     with translated():
         async with asyncio.timeout(_PATIENCE):
             channel = await (await connection.channel(on_return_raises=True)).get_underlay_channel()
