@@ -170,6 +170,7 @@ class Running:
 class Ear:
     """A queue of one's own, and everything that came into it."""
 
+    queue: str
     heard: list[AbstractIncomingMessage] = field(default_factory=list)
 
     def bodies(self, wire: str | None = None) -> list[dict[str, Any]]:
@@ -282,7 +283,7 @@ class Town:
             queue = await channel.declare_queue("", exclusive=True)
             for key in keys or ("#",):
                 await queue.bind(exchange, key)
-            ear = Ear()
+            ear = Ear(queue.name)
 
             async def hear(message: AbstractIncomingMessage) -> None:
                 ear.heard.append(message)

@@ -64,7 +64,7 @@ class Bus:
         self._prefetch = prefetch
         self._queue_limit = queue_limit
         self._bindings: list[QueueBinding] = []
-        self._in_flight: dict[str, asyncio.Future[None]] = {}
+        self._in_flight: dict[str, tuple[tuple[str, str], asyncio.Future[None]]] = {}
         self._acknowledgements: dict[int, Acknowledgements] = {}
         self._connection: aio_pika.RobustConnection | None = None
         self._publishing: AbstractChannel | None = None
@@ -208,12 +208,14 @@ class Bus:
             NotTaken: a queue refused it.
         """
         # Returned messages are matched by message id, so one id is never under way twice.
-        under_way = self._in_flight.get(message.meta.id)
-        if under_way is not None:
-            await asyncio.wait([under_way])
-            return await under_way
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._in_flight[message.meta.id] = future
+        way = (message.exchange, message.key)
+        while (under_way := self._in_flight.get(message.meta.id)) is not None:
+            known, future = under_way
+            await asyncio.wait([future])
+            if known == way:
+                return await future
+        future = asyncio.get_running_loop().create_future()
+        self._in_flight[message.meta.id] = way, future
         try:
             await self._publish(message)
             future.set_result(None)

@@ -17,8 +17,9 @@ from services.intake.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
 from shared.contracts.dispatch import DeliveryCompleted
-from shared.contracts.envelope import Meta
+from shared.contracts.envelope import EVENTS_EXCHANGE, Meta
 from shared.contracts.intake import RequestAnswer, SubmitRequest
+from shared.messages import Outgoing
 from shared.runtime import Runtime, utc_now
 from shared.service import build_app
 from shared.settings import Settings
@@ -246,6 +247,18 @@ async def quiet(at: Running) -> bool:
     """Whether nothing waits anywhere."""
     statuses = [await service.get("/status") for service in at.services.values()]
     return not any(one["unsent"] or sum(queue["messages"] for queue in one["queues"].values()) for one in statuses)
+
+
+async def test_one_event_under_way_to_two_places_at_once_reaches_both(town: Town) -> None:
+    """As when a queue asks for it again while it is still on its first way."""
+    async with town.up("intake") as at, town.ear("twice") as by_exchange, town.ear("never") as by_queue:
+        meta = Meta("one-id", "doorstep.test.v1", "intake", utc_now(), "")
+        first = Outgoing(EVENTS_EXCHANGE, "twice", b"{}", meta, None)
+        again = Outgoing("", by_queue.queue, b"{}", meta, None)
+        bus = at.intake.runtime.bus
+        await asyncio.gather(bus.publish(first), bus.publish(first), bus.publish(again), bus.publish(again))
+        await eventually(lambda: by_queue.heard and by_exchange.heard)
+        assert [len(by_exchange.heard), len(by_queue.heard)] == [1, 1]
 
 
 async def test_a_replay_of_everything_changes_nothing_at_all(town: Town) -> None:
