@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+# Each worker has engines of its own; the files that take longest come first.
+WORKERS ?= 2
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' --python-version 3.11 --python-platform linux
 
@@ -35,7 +37,7 @@ demo: machine setup ## play one day of 400 orders and check that all are account
 	@$(BIN)/python -m deploy.demo.play
 
 test: machine setup ## run every test: unit, component, stories, faults
-	@$(PYTEST) tests/unit tests/component tests/stories tests/faults
+	@$(PYTEST) --numprocesses $(WORKERS) --dist loadfile tests/faults tests/stories tests/component tests/unit
 
 test-unit: setup ## run the tests of the rules, no broker and no database
 	@$(PYTEST) tests/unit

@@ -54,8 +54,13 @@ class Session:
 
 
 Data = Annotated[Path, typer.Option("--data", envvar="DOORSTEP_DATA_DIR", help="option.data", show_default=True)]
-Http = Annotated[str | None, typer.Option("--http", metavar="URL", help="option.http", show_default=False)]
-TokenFile = Annotated[Path | None, typer.Option("--token-file", help="option.token_file", show_default=False)]
+Http = Annotated[
+    str | None, typer.Option("--http", metavar="URL", envvar="DOORSTEP_HTTP", help="option.http", show_default=False)
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", envvar="DOORSTEP_TOKEN_FILE", help="option.token_file", show_default=False),
+]
 Language = Annotated[
     str | None, typer.Option("--language", metavar="zh|en", help="option.language", show_default=False, is_eager=True)
 ]

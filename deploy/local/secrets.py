@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.engines.definitions import RIGHTS, SERVICES, definitions
 
-_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+_PRIVATE_FOLDER, _PRIVATE_FILE, _READABLE = 0o700, 0o600, 0o444
 
 # Who may enter at once, and as whom in the demonstration community.
 _HOLDERS: Mapping[str, Mapping[str, object]] = {
@@ -110,6 +110,12 @@ def write_access(path: Path, *, http: str, tokens: Mapping[str, str], amqp: Mapp
     write_private(path, json.dumps({"http": http, "tokens": dict(tokens), "amqp": dict(amqp)}, indent=2) + "\n")
 
 
+def readable_by_containers(folder: Path) -> None:
+    """A container reads its secrets as a user of its own; the folder keeps everybody else on this machine out."""
+    for path in folder.iterdir():
+        path.chmod(_READABLE)
+
+
 def _password() -> str:
     # Letters and digits only: no program that is handed it, on whatever way, takes it for an option or an escape.
     return secrets.token_hex(24)
@@ -128,6 +134,7 @@ def main() -> None:
     data = Path(os.environ.get("DOORSTEP_DATA_DIR", ".doorstep"))
     data.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
     made = Secrets(data / "secrets")
+    readable_by_containers(made.folder)
     print(f"Secrets are in {made.folder}, each made once and then kept.")
     print(f"Tokens to enter with: {made.folder}/token-*, one for each of {', '.join(made.tokens)}.")
 

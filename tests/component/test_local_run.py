@@ -79,6 +79,8 @@ def test_every_secret_is_a_file_that_only_its_owner_reads(tmp_path: Path) -> Non
         *(f"mongo-{user}" for user in (*SERVICES, "admin")),
         *(f"token-{holder}" for holder in ("operator", "coordinator", "source", "grid_worker", "volunteer")),
         "mongo-keyfile",
+        "rabbit-cookie",
+        "rabbit-definitions.json",
         "sealing-keys.json",
         "lookup-key",
         "access-tokens.json",

@@ -1,4 +1,4 @@
-"""`python -m deploy.setup`: what a deployment in containers needs once, before its services start; safe to repeat.
+"""`python -m deploy.engines.setup`: what a deployment in containers needs before its services start; safe to repeat.
 
 It makes MongoDB's replica set and users. (RabbitMQ loads its users by itself; exchanges, queues and indexes are
 made by the services that own them.)

@@ -1,0 +1,1 @@
+"""The deployment in containers, on a real Docker Engine."""

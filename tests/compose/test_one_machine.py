@@ -1,0 +1,168 @@
+"""One machine: everything comes up in order and by itself again, is closed to the outside, saved and brought back."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.contracts.intake import SubmitRequest
+from tests.compose.conftest import SERVICES, Deployment, deployed
+from tests.compose.engine import Docker
+from tests.running import eventually
+from tests.world import groceries
+
+OURS = {*SERVICES, "gateway", "rabbitmq", "mongodb"}
+
+
+@pytest.fixture(scope="module")
+def town(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A deployment for the tests of this module, which follow each other."""
+    with deployed(docker, tmp_path_factory.mktemp("town")) as town:
+        town.up()
+        yield town
+
+
+def test_one_command_brings_everything_up_and_says_so(town: Deployment) -> None:
+    """Everything is healthy, the set-up job has ended well, and the operators' command line agrees."""
+    states = [json.loads(line) for line in town.compose("ps", "--all", "--format", "json").splitlines()]
+    found = {one["Service"]: one["Health"] or f"ended with {one['ExitCode']}" for one in states}
+    assert found == {**dict.fromkeys(OURS, "healthy"), "setup": "ended with 0"}
+    told = json.loads(town.operator("status", "--json"))
+    assert {one["service"]: one["ready"] for one in told["services"]} == dict.fromkeys(SERVICES, True)
+
+
+def test_every_container_is_bound_and_only_the_gateway_is_open(town: Deployment) -> None:
+    """No root, nothing writable, no capability, no way to more; memory, processor and logs have bounds."""
+    for made in town.docker.inspect(*town.docker.containers("status=running")):
+        host, name = made["HostConfig"], made["Name"]
+        assert made["Config"]["User"].partition(":")[0] not in ("", "0", "root"), name
+        assert host["ReadonlyRootfs"], name
+        assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], None), name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert all((host["Memory"], host["NanoCpus"])), name
+        assert host["LogConfig"]["Config"]["max-size"], name
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+        assert not [one for one in made["Config"]["Env"] if "password" in one.lower() or "token=" in one.lower()], name
+        service = made["Config"]["Labels"]["com.docker.compose.service"]
+        # The broker's port is there because these tests ask for deploy/compose/amqp.yaml.
+        assert {address["HostIp"] for one in (host["PortBindings"] or {}).values() for address in one} == (
+            {"127.0.0.1"} if service in ("gateway", "rabbitmq") else set()
+        ), name
+
+
+def test_nobody_gets_out_but_through_the_gateway(town: Deployment) -> None:
+    """The services' networks lead nowhere else."""
+    for network in json.loads(town.docker.run("network", "inspect", *_networks(town))):
+        assert network["Internal"] == (not network["Name"].endswith("_outside")), network["Name"]
+
+
+def test_a_program_in_a_container_gets_the_signals(town: Deployment) -> None:
+    """The service itself is the first process: what stops a container reaches it, and it ends in time and cleanly."""
+    name = town.containers("ledger")[0]
+    town.docker.run("stop", "--time", "25", name)
+    assert town.docker.inspect(name)[0]["State"]["ExitCode"] == 0
+    town.docker.run("start", name)
+    town.up()
+
+
+async def test_a_request_over_http_and_one_over_amqp_live_to_the_ledger(town: Deployment) -> None:
+    """In through the gateway and through the broker; told to the ledger."""
+    async with town.users() as users:
+        await users.settle()
+        await users.live("by-http")
+        async with users.broker() as broker:
+            command = SubmitRequest.model_validate(groceries("by-amqp"), strict=False)
+            answer, _ = await broker.ask(command)
+        assert answer["status"] == "accepted"
+        await users.deliver(answer["request_id"])
+        await users.completed()
+        entries = await users.get("ledger/entries", request_id=answer["request_id"])
+        assert "DeliveryCompleted" in {entry["type"] for entry in entries["items"]}
+
+
+async def test_docs_and_pages_are_served_through_the_gateway_and_metrics_are_not(town: Deployment) -> None:
+    """What is for people, and not what is for operators' programs."""
+    async with httpx.AsyncClient(base_url=town.http, trust_env=False) as client:
+        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/api/intake/docs")).status_code == 200
+        assert (await client.get("/metrics")).status_code == 404
+        assert (await client.get("/api/intake/metrics")).status_code == 404
+
+
+async def test_replicas_share_the_work_and_dying_containers_cost_nothing(town: Deployment) -> None:
+    """Three dispatchers; containers of every service are killed, the broker and the database restarted, under load."""
+    async with town.users() as users:
+        async with users.load("faults"):
+            await asyncio.to_thread(town.compose, "up", "--detach", "--wait", "--scale", "dispatch=3", "dispatch")
+            status = await users.get("dispatch/status")
+            assert {one["consumers"] for one in status["queues"].values()} == {3}
+            for service in SERVICES:
+                await asyncio.to_thread(kill_one, town, service)
+            await asyncio.to_thread(town.compose, "restart", "rabbitmq")
+            await asyncio.to_thread(town.compose, "restart", "mongodb")
+            await asyncio.to_thread(town.up, "--scale", "dispatch=3")
+        await users.completed()
+    assert len(users.lived) >= 10
+    await verified(town)
+
+
+async def test_an_upgrade_of_one_service_under_load_is_not_an_event(town: Deployment) -> None:
+    """Another image takes over while requests go on."""
+    town.docker.run("build", "--tag", "doorstep:next", "-", text="FROM doorstep:local\nLABEL doorstep.next=yes\n")
+    async with town.users() as users:
+        async with users.load("upgrade"):
+            await asyncio.to_thread(town.up, "--no-deps", "intake", DOORSTEP_IMAGE="doorstep:next")
+        await users.completed()
+    assert town.docker.inspect(town.containers("intake")[0])[0]["Config"]["Labels"]["doorstep.next"] == "yes"
+    await verified(town)
+    town.up()
+
+
+async def test_what_was_saved_under_load_comes_back_whole_after_everything_is_gone(
+    town: Deployment, tmp_path: Path
+) -> None:
+    """Saved while requests go on, destroyed with all data, brought back into empty volumes: the services agree."""
+    saved = tmp_path / "doorstep.backup"
+    async with town.users() as users:
+        async with users.load("before"):
+            await eventually(lambda: len(users.lived) >= 5)
+            before = set(users.lived)
+            with saved.open("wb") as file:
+                await asyncio.to_thread(town.docker.pipe, ["run", "--rm", "--no-TTY", "backup", "save"], output=file)
+        town.down(with_data=True)
+        town.up("mongodb", "setup")
+        with saved.open("rb") as file:
+            town.docker.pipe(["run", "--rm", "--no-TTY", "backup", "restore"], source=file)
+        town.up()
+        await verified(town)
+        states = [(await users.get(f"intake/requests/{one}"))["state"] for one in before]
+        assert states == ["completed"] * len(before)
+        await users.live("after")
+    await verified(town)
+
+
+def kill_one(town: Deployment, service: str) -> None:
+    """Kill a container's process as the kernel would; Docker starts it again."""
+    name = town.containers(service)[0]
+    state = town.docker.inspect(name)[0]
+    os.kill(state["State"]["Pid"], signal.SIGKILL)
+
+
+async def verified(town: Deployment) -> None:
+    """The four services agree, once everything has come to rest."""
+
+    async def agreed() -> bool:
+        found: dict[str, Any] = json.loads(await asyncio.to_thread(town.operator, "verify", "--json"))
+        return bool(found["agrees"])
+
+    await eventually(agreed, 180)
+
+
+def _networks(town: Deployment) -> list[str]:
+    return [f"{town.docker.project}_{name}" for name in ("front", "engines", "outside")]
