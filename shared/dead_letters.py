@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.bus import Bus
@@ -16,6 +16,7 @@ from shared.problems import as_json
 from shared.sealing import CannotOpen, Sealer
 
 BY_TIME = Index((("at", -1), ("_id", 1)))
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,8 @@ class DeadLetters:
 
     async def count(self) -> int:
         """How many there are."""
-        return await self._collection.count({})
+        # A bound that all are within makes the database count in the index, without a look at the bodies.
+        return await self._collection.count({"at": {"$gt": _EPOCH}})
 
     def _body(self, document: Document) -> bytes:
         try:

@@ -232,10 +232,11 @@ class Collection:
             async for document in self.raw.find(query, fields, sort=list(sort) or None, batch_size=1000):
                 yield document
 
-    async def aggregate(self, pipeline: list[Document]) -> list[Document]:
-        """The pipeline's result, which must be small."""
+    async def aggregate(self, pipeline: list[Document], *, seconds: float | None = None) -> list[Document]:
+        """The pipeline's result, which must be small; the database itself gives up after `seconds`."""
+        bound = {} if seconds is None else {"maxTimeMS": round(seconds * 1000)}
         with _translated():
-            return await self.raw.aggregate(pipeline).to_list(None)
+            return await self.raw.aggregate(pipeline, **bound).to_list(None)
 
     async def count(self, query: Document | None = None) -> int:
         """How many match; without a query, how many there are."""

@@ -6,10 +6,9 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from pydantic import AwareDatetime
 
-from shared.bus import BrokerUnavailable, Unroutable
+from shared.bus import Unroutable
 from shared.contracts.envelope import Contract
 from shared.contracts.refusal import refusal
-from shared.documents import StorageUnavailable
 from shared.pages import decode_cursor, page
 from shared.runtime import Runtime
 from shared.web import After, JSONResponse, Limit, Operator, body
@@ -30,7 +29,7 @@ def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(runtime.telemetry.metrics(), media_type="text/plain; version=0.0.4")
+        return Response(await runtime.metrics(), media_type="text/plain; version=0.0.4")
 
     @app.get(f"{prefix}/healthz", tags=["probes"])
     async def healthz() -> dict[str, str]:
@@ -40,7 +39,7 @@ def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
     @app.get(f"{prefix}/readyz", tags=["probes"])
     async def readyz() -> Response:
         """Database and broker answer, and consumers are really there."""
-        reason = await _not_ready(runtime)
+        reason = await runtime.not_ready()
         return JSONResponse({"status": reason or "ready"}, 503 if reason else 200)
 
     @app.get(f"{prefix}/status", tags=["operation"])
@@ -88,18 +87,6 @@ def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
                 raise
             raise refusal("queue", "unknown_queue", str(error)) from None
         return {"sent": sent}
-
-
-async def _not_ready(runtime: Runtime) -> str | None:
-    if not runtime.ready:
-        return "starting or stopping"
-    try:
-        await runtime.database.ping()
-        queues = await runtime.bus.consumers()
-    except (StorageUnavailable, BrokerUnavailable) as error:
-        return str(error)
-    missing = [name for name, (_, there) in queues.items() if there == 0]
-    return f"no consumer on {', '.join(missing)}" if missing else None
 
 
 def _show_dead_letter(document: dict[str, Any]) -> dict[str, Any]:

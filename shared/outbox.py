@@ -128,6 +128,18 @@ class Outbox:
         )
         return sum(counts)
 
+    async def oldest_unsent(self) -> datetime | None:
+        """When the oldest event that the broker has not confirmed was raised."""
+        firsts = await asyncio.gather(
+            *(
+                collection.find(
+                    {"unsent.at": {"$exists": True}}, sort=[("unsent.at", 1)], limit=1, fields={"unsent.at": 1}
+                )
+                for collection in self._collections
+            )
+        )
+        return min((one["at"] for found in firsts for document in found for one in document["unsent"]), default=None)
+
     async def sweep(self) -> int:
         """Send what has rested unconfirmed for too long; how many events."""
         before = self._clock() - SWEEP_AFTER

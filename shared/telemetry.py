@@ -5,6 +5,8 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from math import nan
 
 import orjson
 import structlog
@@ -16,6 +18,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from shared.contracts.envelope import Meta
+
+_WAITED = (0.1, 1, 5, 30, 60, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
+"""Seconds: from the blink in which an offer is made to the day in which somebody was forgotten."""
 
 
 def configure_logs(service: str, level: str) -> None:
@@ -69,10 +74,45 @@ class Telemetry:
             "doorstep_events_sent_total", "Events confirmed by the broker", registry=self.registry
         )
         self.dead_letters = Counter("doorstep_dead_letters_total", "Messages kept aside", registry=self.registry)
-        self.unsent = Gauge("doorstep_unsent_documents", "Documents with unconfirmed events", registry=self.registry)
-        self.due = Gauge("doorstep_timers_due", "Due dates that have passed", registry=self.registry)
         self.requests = Counter(
             "doorstep_http_requests_total", "HTTP requests", ["method", "route", "status"], registry=self.registry
+        )
+        self.accepted = Counter(
+            "doorstep_requests_accepted_total",
+            "Needs put on the books (intake); community is _ where no building of it is known",
+            ["community", "kind"],
+            registry=self.registry,
+        )
+        self._waited = Histogram(
+            "doorstep_request_wait_seconds",
+            "From the need's entry until it was first offered, assigned, completed (intake)",
+            ["until", "urgency"],
+            buckets=_WAITED,
+            registry=self.registry,
+        )
+        # What follows is asked for when somebody looks (`forget`); of several replicas, each tells of all.
+        self.ready = Gauge("doorstep_ready", "Database, broker and consumers are there", registry=self.registry)
+        self.queue_messages = Gauge(
+            "doorstep_queue_messages", "Messages that wait in a queue", ["queue"], registry=self.registry
+        )
+        self.queue_consumers = Gauge(
+            "doorstep_queue_consumers", "Consumers on a queue", ["queue"], registry=self.registry
+        )
+        self.kept = Gauge("doorstep_dead_letters_kept", "Messages kept aside now", registry=self.registry)
+        self.unsent = Gauge("doorstep_unsent_documents", "Documents with unconfirmed events", registry=self.registry)
+        self.unsent_age = Gauge(
+            "doorstep_unsent_oldest_seconds", "Age of the oldest unconfirmed event", registry=self.registry
+        )
+        self.due = Gauge("doorstep_timers_due", "Due dates that have passed", registry=self.registry)
+        self.late = Gauge("doorstep_timers_late_seconds", "How late the longest passed is", registry=self.registry)
+        self.open = Gauge(
+            "doorstep_tasks_open", "Tasks that are not done (dispatch)", ["state", "urgency"], registry=self.registry
+        )
+        self.open_age = Gauge(
+            "doorstep_tasks_oldest_seconds",
+            "Age of the oldest task that is not done (dispatch)",
+            ["state", "urgency"],
+            registry=self.registry,
         )
         self._by_type: dict[tuple[str, str], Counter] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -91,6 +131,18 @@ class Telemetry:
             self._histograms.setdefault(wire, self._seconds.labels(wire))
         counter.inc()
         self._histograms[wire].observe(seconds)
+
+    def waited(self, until: str, urgency: str, time: timedelta) -> None:
+        """Note how long a need waited; clocks of two machines that differ do not make it less than nothing."""
+        self._waited.labels(until, urgency).observe(max(time.total_seconds(), 0.0))
+
+    def forget(self) -> None:
+        """Nothing is known any more of what must be asked for: better no figure than an old one."""
+        self.ready.set(0)
+        for figure in (self.kept, self.unsent, self.unsent_age, self.due, self.late):
+            figure.set(nan)
+        for figures in (self.queue_messages, self.queue_consumers, self.open, self.open_age):
+            figures.clear()
 
     @contextmanager
     def span(self, meta: Meta) -> Iterator[str]:

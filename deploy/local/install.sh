@@ -3,6 +3,7 @@
 #
 #   deploy/local/install.sh            what the local run and the tests need
 #   deploy/local/install.sh --browser  and what the browser tests need
+#   deploy/local/install.sh --promtool and what tests the alerts
 #
 # Nothing that apt brings along is left running: Doorstep starts a broker of its own, on a port of its own.
 set -euo pipefail
@@ -23,9 +24,13 @@ library libssl.so.3 || need libssl3
 if ! "${PYTHON:-python3}" -c 'import ensurepip' 2>/dev/null && [[ ! -x .venv/bin/python ]]; then
     need python3-venv
 fi
-if [[ "${1-}" == --browser ]]; then
+if [[ " $* " == *" --browser "* ]]; then
     found chromium || need chromium
     [[ -d /usr/share/fonts/opentype/noto ]] && compgen -G '/usr/share/fonts/opentype/noto/NotoSansCJK*' >/dev/null || need fonts-noto-cjk
+fi
+if [[ " $* " == *" --promtool "* ]]; then
+    # It comes in the server's package.
+    found promtool || need prometheus
 fi
 
 [[ ${#wanted[@]} -eq 0 ]] && exit 0
@@ -79,7 +84,7 @@ fi
 
 # Not at the next boot either: what was installed just now is for Doorstep's private use.
 if [[ -d /run/systemd/system ]]; then
-    for service in rabbitmq-server caddy; do
+    for service in rabbitmq-server caddy prometheus; do
         if [[ " ${wanted[*]} " == *" $service "* ]]; then
             root systemctl disable --now --quiet "$service" || true
         fi

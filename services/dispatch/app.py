@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from services.dispatch.api import add_routes
-from services.dispatch.handlers import Dispatch, lapse, router
+from services.dispatch.handlers import Dispatch, count_open, lapse, router
 from services.dispatch.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
@@ -19,7 +19,8 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     house = Dispatch(runtime, Store(runtime), kinds)
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)
-    runtime.count_due(lambda: house.store.count_due(runtime.clock()))
+    runtime.count_due(lambda: house.store.overdue(runtime.clock()))
+    runtime.measure(lambda: count_open(house))
     app = build_app(runtime)
     add_routes(app, house)
     return app

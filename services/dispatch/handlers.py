@@ -203,6 +203,14 @@ async def lapse(house: Dispatch) -> int:
     return len(due)
 
 
+async def count_open(house: Dispatch) -> None:
+    """Show whoever watches how many tasks are open, and how old the oldest is."""
+    telemetry, now = house.runtime.telemetry, house.runtime.clock()
+    for state, urgency, count, oldest in await house.store.open_by_state():
+        telemetry.open.labels(state, urgency).set(count)
+        telemetry.open_age.labels(state, urgency).set((now - oldest).total_seconds())
+
+
 def task_id_of(request_id: str) -> str:
     """One request, one task."""
     return derived_id("task", request_id)

@@ -8,7 +8,7 @@ from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
 from services.dispatch.domain.task import OPEN, Roster, Task
 from shared.contracts.intake import RequestFacts
 from shared.documents import Document, Index
-from shared.runtime import Runtime
+from shared.runtime import MEASURING, Runtime
 
 _ORDER = (("state.priority", -1), ("state.created_at", 1), ("_id", 1))
 OF_REQUEST = Index((("state.request_id", 1), ("_id", 1)))
@@ -40,9 +40,28 @@ class Store:
         )
         return [(one["_id"], self.tasks.state(one)) for one in found]
 
-    async def count_due(self, now: datetime) -> int:
-        """How many have run out."""
-        return await self.tasks.collection.count(_due(now))
+    async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
+        """How many have run out, and when the first of them did."""
+        count, first = await asyncio.gather(self.tasks.collection.count(_due(now)), self.due(now, 1))
+        return count, first[0][1].due_at if first else None
+
+    async def open_by_state(self) -> list[tuple[str, str, int, datetime]]:
+        """State, urgency, how many tasks are open there, and since when the oldest of them is."""
+        found = await self.tasks.collection.aggregate(
+            [
+                # What was withdrawn before it was known has no such date, and is nobody's work.
+                {"$match": {"state.open": True, "state.created_at": {"$type": "date"}}},
+                {
+                    "$group": {
+                        "_id": {"state": "$state.state", "urgency": "$state.facts.urgency"},
+                        "count": {"$sum": 1},
+                        "oldest": {"$min": "$state.created_at"},
+                    }
+                },
+            ],
+            seconds=MEASURING,
+        )
+        return [(one["_id"]["state"], one["_id"]["urgency"], one["count"], one["oldest"]) for one in found]
 
     async def held(self, community: str, grid: str, worker: str) -> list[tuple[str, Task]]:
         """Open tasks of a grid that `worker` is asked for or has, first of the list first."""

@@ -8,7 +8,7 @@ from shared.aggregates import Outcome
 from shared.consumer import Router
 from shared.contracts.catalogue import Kinds
 from shared.contracts.dispatch import DeliveryEvent
-from shared.contracts.envelope import Meta
+from shared.contracts.envelope import UNKNOWN, Meta
 from shared.contracts.intake import (
     AmendRequest,
     CancelRequest,
@@ -59,6 +59,8 @@ async def submit(house: Intake, command: SubmitRequest, meta: Meta, by: str = "a
     if outcome.repeated:
         # Another body under a message id that was seen is no repetition: the rule says so.
         rules.submit(outcome.state, submission, now)
+    if outcome.changed:
+        runtime.telemetry.accepted.labels(_community(submission.created), command.kind).inc()
     return answer(outcome)
 
 
@@ -83,9 +85,11 @@ async def cancel(house: Intake, command: CancelRequest, meta: Meta) -> RequestAn
 @router.event(*rules.STATE_AFTER)
 async def observe(house: Intake, event: DeliveryEvent, meta: Meta) -> None:
     """Dispatch tells how it goes."""
-    await house.store.requests.update(
+    outcome = await house.store.requests.update(
         event.request_id, lambda request: rules.observe(request, event, meta.sequence, meta.time), meta
     )
+    if outcome.changed and (waited := rules.waited(outcome.state, event, meta.time)) is not None:
+        house.runtime.telemetry.waited(rules.STATE_AFTER[type(event)], event.urgency, waited)
 
 
 @router.event(BuildingRegistered)
@@ -232,6 +236,11 @@ async def _place(house: Intake, community: str, details: RequestDetails) -> _Pla
         needs=tuple(person["needs"]) if person else (),
         needs_review=needs_review,
     )
+
+
+def _community(facts: RequestFacts) -> str:
+    """For a metric: whoever submits may write any name, and only those that we know may become a time series."""
+    return UNKNOWN if facts.community is None or "unknown_community" in facts.needs_review else facts.community
 
 
 def _cause(command_id: str | None, meta: Meta) -> Meta:

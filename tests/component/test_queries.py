@@ -214,3 +214,20 @@ async def test_what_is_due_and_what_is_unsent_is_found_through_an_index(town: To
         plans = [plan for command, plan in asked.items() if field in command]
         assert plans
         assert not [plan for plan in plans if "COLLSCAN" in plan]
+
+
+async def test_whoever_scrapes_reads_no_whole_collection(town: Town, at: Running) -> None:
+    """The oldest of hundreds of unsent events is found at once; what is done is not read to count what is open."""
+    raised = at.dispatch.runtime.clock() - timedelta(seconds=3)
+    tasks = at.dispatch.runtime.database.collection("tasks").raw
+    await tasks.update_many({"state.open": True}, {"$set": {"unsent": [{"n": 1, "at": raised}]}})
+    async with profiled(town, "dispatch") as queries:
+        text = (await at.dispatch.call("GET", "/metrics", who=None)).text
+    assert f'doorstep_tasks_open{{state="offered",urgency="normal"}} {MANY // 3 + 1}.0' in text
+    assert f"doorstep_unsent_documents {MANY // 3 + 1}.0" in text
+    assert "doorstep_unsent_oldest_seconds 3.0" in text
+    found = wasteful(queries, "tasks") + wasteful(queries, "dead_letters")
+    assert not found, "\n".join(found)
+    examined = [one.get("docsExamined", 0) for one in queries if one["ns"].endswith(".tasks")]
+    assert max(examined) <= MANY // 3 + 1
+    assert [one for one in queries if one["ns"].endswith(".dead_letters")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
@@ -43,6 +43,9 @@ STATE_AFTER: dict[type[DeliveryEvent], RequestState] = {
     DeliveryEscalated: "offered",
 }
 """What each event in the life of its task makes of a request."""
+
+WAITED_FOR = (DeliveryOffered, DeliveryAssigned, DeliveryCompleted)
+"""What a need waits for: that somebody is asked, that somebody says yes, that it is done."""
 
 CLOSED: frozenset[RequestState] = frozenset({"completed", "failed", "cancelled", "merged"})
 
@@ -155,6 +158,14 @@ def observe(
         return None
     note = Observed(sequence=sequence, event=type(event).__name__, at=at, state=STATE_AFTER[type(event)])
     return request.after(observed=sorted([*request.observed, note], key=lambda one: one.sequence)), []
+
+
+def waited(request: Request | None, event: DeliveryEvent, at: datetime) -> timedelta | None:
+    """How long a need waited for what was just heard; None if nobody waits for it, or it was not the first time."""
+    if request is None or request.created_at is None or not isinstance(event, WAITED_FOR):
+        return None
+    times = [one for one in request.observed if one.event == type(event).__name__]
+    return at - request.created_at if len(times) == 1 else None
 
 
 def known(request: Request | None) -> Request:
