@@ -11,7 +11,8 @@ WORKERS ?= 2
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' --python-version 3.11 --python-platform linux
 
-.PHONY: help machine setup run secrets demo test test-unit test-component test-stories test-faults bench lint format \
+.PHONY: help machine setup run secrets demo test test-machine test-unit test-component test-stories test-faults test-compose \
+	up down logs ps backup bench lint format \
 	contracts check-contracts lock clean
 
 help: ## show the targets
@@ -36,7 +37,10 @@ secrets: setup ## make the secrets that docker compose hands to the containers, 
 demo: machine setup ## play one day of 400 orders and check that all are accounted for
 	@$(BIN)/python -m deploy.demo.play
 
-test: machine setup ## run every test: unit, component, stories, faults
+test-machine:
+	@deploy/local/install.sh --tests
+
+test: test-machine setup ## run every test but those in containers: unit, component, stories, faults
 	@$(PYTEST) --numprocesses $(WORKERS) --dist loadfile tests/faults tests/stories tests/component tests/unit
 
 test-unit: setup ## run the tests of the rules, no broker and no database
@@ -50,6 +54,25 @@ test-stories: machine setup ## run the stories through all four services
 
 test-faults: machine setup ## run the tests that kill, cut and corrupt
 	@$(PYTEST) tests/faults
+
+test-compose: setup ## run the deployment in containers on a Docker Engine of its own (as root)
+	@deploy/local/install.sh --docker
+	@$(PYTEST) tests/compose
+
+up: secrets ## start everything in containers and wait until it is healthy
+	@docker compose up --build --detach --wait
+
+down: ## stop the containers; the data stay
+	@docker compose --profile '*' down
+
+logs: ## follow what the containers say
+	@docker compose logs --follow --tail 100
+
+ps: ## show the containers and how they are
+	@docker compose ps --all
+
+backup: ## save all documents, as they are at this moment, into doorstep-<time>.backup
+	@umask 077; file=doorstep-$$(date -u +%Y%m%dT%H%M%SZ).backup; docker compose run --rm --no-TTY backup save >"$$file" && echo "$$file"
 
 bench: machine setup ## measure speed against a bare program and against plain handlers
 	@$(BIN)/python -m tests.bench.run

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Doorstep needs without Docker, where they are missing.
 #
-#   deploy/local/install.sh            what the local run and the tests need
+#   deploy/local/install.sh            what the local run needs
+#   deploy/local/install.sh --tests    and what the tests need
 #   deploy/local/install.sh --browser  and what the browser tests need
-#   deploy/local/install.sh --promtool and what tests the alerts
+#   deploy/local/install.sh --docker   and what the tests of the deployment in containers need
 #
 # Nothing that apt brings along is left running: Doorstep starts a broker of its own, on a port of its own.
 set -euo pipefail
@@ -28,9 +29,15 @@ if [[ " $* " == *" --browser "* ]]; then
     found chromium || need chromium
     [[ -d /usr/share/fonts/opentype/noto ]] && compgen -G '/usr/share/fonts/opentype/noto/NotoSansCJK*' >/dev/null || need fonts-noto-cjk
 fi
-if [[ " $* " == *" --promtool "* ]]; then
-    # It comes in the server's package.
+if [[ " $* " == *" --tests "* ]]; then
+    # What checks the alerts comes in the server's package.
     found promtool || need prometheus
+fi
+if [[ " $* " == *" --docker "* ]]; then
+    found dockerd || need docker.io
+    found docker || need docker.io
+    found debootstrap || need debootstrap
+    found iptables || need iptables
 fi
 
 [[ ${#wanted[@]} -eq 0 ]] && exit 0
@@ -84,8 +91,8 @@ fi
 
 # Not at the next boot either: what was installed just now is for Doorstep's private use.
 if [[ -d /run/systemd/system ]]; then
-    for service in rabbitmq-server caddy prometheus; do
-        if [[ " ${wanted[*]} " == *" $service "* ]]; then
+    for service in rabbitmq-server caddy prometheus docker docker.socket; do
+        if [[ " ${wanted[*]} " == *" ${service%.socket} "* || (" ${wanted[*]} " == *" docker.io "* && $service == docker*) ]]; then
             root systemctl disable --now --quiet "$service" || true
         fi
     done

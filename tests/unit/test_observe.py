@@ -69,8 +69,8 @@ OF_OTHERS = {
 def promtool(*arguments: str | Path) -> str:
     """What promtool says, which must be that all is well."""
     if which("promtool") is None:
-        assert "CI" not in os.environ, "promtool is missing: deploy/local/install.sh --promtool"
-        pytest.skip("promtool is not here: deploy/local/install.sh --promtool installs it")
+        assert "CI" not in os.environ, "promtool is missing: deploy/local/install.sh --tests"
+        pytest.skip("promtool is not here: deploy/local/install.sh --tests installs it")
     done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
