@@ -66,8 +66,7 @@ def run(stack: "LocalStack", load: Sequence[str] | None = LOAD_DEMONSTRATION) ->
 def _say_ready(stack: "LocalStack") -> None:
     print(
         f"\nDoorstep is ready.\n"
-        f"  Resident form   {stack.url}/\n"
-        f"  Staff board     {stack.url}/board\n"
+        f"  Address         {stack.url}/\n"
         f"  Access          {stack.access_file} (tokens, broker addresses)\n"
         f"  Logs            {stack.data_dir / 'logs'}\n"
         f"  Stop            Ctrl-C, or: kill {os.getpid()}\n",
