@@ -29,7 +29,7 @@ def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
-        return Response(await runtime.metrics(), media_type="text/plain; version=0.0.4")
+        return Response(await runtime.condition.metrics(), media_type="text/plain; version=0.0.4")
 
     @app.get(f"{prefix}/healthz", tags=["probes"])
     async def healthz() -> dict[str, str]:
@@ -39,13 +39,13 @@ def add_operator_routes(app: FastAPI, runtime: Runtime) -> None:
     @app.get(f"{prefix}/readyz", tags=["probes"])
     async def readyz() -> Response:
         """Database and broker answer, and consumers are really there."""
-        reason = await runtime.not_ready()
+        reason = await runtime.condition.not_ready()
         return JSONResponse({"status": reason or "ready"}, 503 if reason else 200)
 
     @app.get(f"{prefix}/status", tags=["operation"])
     async def status(_: Operator) -> dict[str, Any]:
         """Queues, dead letters, unsent events, due timers."""
-        return await runtime.status()
+        return await runtime.condition.status()
 
     @app.get(f"{prefix}/dead-letters", tags=["operation"])
     async def dead_letters(_: Operator, limit: Limit = 50, after: After = None) -> dict[str, Any]:

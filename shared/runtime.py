@@ -17,6 +17,7 @@ from shared.access import Principal, TokenRegister
 from shared.aggregates import Aggregates
 from shared.audit import Openings
 from shared.bus import BrokerUnavailable, Bus, Receipt
+from shared.condition import Condition
 from shared.consumer import Consumer, Handler, Router, Tools
 from shared.contracts.envelope import Meta
 from shared.contracts.ledger import AccessGranted, AccessRevoked
@@ -35,8 +36,6 @@ from shared.web import Guard
 
 log = structlog.get_logger(__name__)
 
-MEASURING = 3.0
-"""Seconds that whoever asks for metrics waits for each answer of database and broker."""
 _CLOCKS_APART = timedelta(minutes=1)
 """How far the clock of another replica of ours may be ahead."""
 
@@ -114,14 +113,9 @@ class Runtime:
             Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
             Periodic(None, "queues", self._look_after_queues, pause=2.0),
         ]
-        self._due: Callable[[], Awaitable[tuple[int, datetime | None]]] = _nothing_due
-        self._measuring = asyncio.Lock()
-        self._measures: list[Callable[[], Awaitable[None]]] = [
-            self._measure_readiness,
-            self._measure_queues,
-            self._measure_documents,
-            self._measure_timers,
-        ]
+        self.condition = Condition(
+            self.came_up, self.database, self.bus, self.outbox, self.dead_letters, self.telemetry, clock
+        )
         self._coming_up: asyncio.Task[None] | None = None
 
     @property
@@ -167,14 +161,6 @@ class Runtime:
         """Do `work` every so many seconds, on one replica at a time."""
         self._periodics.append(Periodic(self.leases, name, work, pause=pause))
 
-    def count_due(self, due: Callable[[], Awaitable[tuple[int, datetime | None]]]) -> None:
-        """How the service counts due dates that have passed, and finds the first of them."""
-        self._due = due
-
-    def measure(self, measure: Callable[[], Awaitable[None]]) -> None:
-        """What the service itself asks for when somebody looks at its metrics."""
-        self._measures.append(measure)
-
     async def start(self) -> None:
         """Come up as soon as database and broker are there; until then, be alive but not ready."""
         self._coming_up = asyncio.get_running_loop().create_task(self._come_up())
@@ -197,69 +183,6 @@ class Runtime:
             await self.bus.stop()
         self.database.close()
         self.telemetry.close()
-
-    async def status(self) -> dict[str, Any]:
-        """What an operator wants to know at a glance."""
-        queues = await self.bus.consumers()
-        due, _ = await self._due()
-        return {
-            "service": self.name,
-            "ready": self.ready,
-            "queues": {name: {"messages": count, "consumers": there} for name, (count, there) in queues.items()},
-            "dead_letters": await self.dead_letters.count(),
-            "unsent": await self.outbox.unsent(),
-            "timers_due": due,
-        }
-
-    async def not_ready(self) -> str | None:
-        """Why the service cannot work just now; None: it can."""
-        if not self.ready:
-            return "starting or stopping"
-        try:
-            await self.database.ping()
-            queues = await self.bus.consumers()
-        except (StorageUnavailable, BrokerUnavailable) as error:
-            return str(error)
-        missing = [name for name, (_, there) in queues.items() if there == 0]
-        return f"no consumer on {', '.join(missing)}" if missing else None
-
-    async def metrics(self) -> bytes:
-        """All metrics in Prometheus' format, asked for now; what no answer came to in time is left unknown."""
-        async with self._measuring:
-            self.telemetry.forget()
-            await asyncio.gather(*map(self._measured, self._measures))
-            return self.telemetry.metrics()
-
-    async def _measured(self, measure: Callable[[], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(MEASURING):
-                await measure()
-        except (StorageUnavailable, BrokerUnavailable, TimeoutError) as error:
-            log.info("not measured", reason=str(error) or "no answer in time")
-
-    async def _measure_readiness(self) -> None:
-        self.telemetry.ready.set(await self.not_ready() is None)
-
-    async def _measure_queues(self) -> None:
-        for name, (messages, consumers) in (await self.bus.consumers()).items():
-            self.telemetry.queue_messages.labels(name).set(messages)
-            self.telemetry.queue_consumers.labels(name).set(consumers)
-
-    async def _measure_documents(self) -> None:
-        kept, unsent, oldest = await asyncio.gather(
-            self.dead_letters.count(), self.outbox.unsent(), self.outbox.oldest_unsent()
-        )
-        self.telemetry.kept.set(kept)
-        self.telemetry.unsent.set(unsent)
-        self.telemetry.unsent_age.set(self._age(oldest))
-
-    async def _measure_timers(self) -> None:
-        due, first = await self._due()
-        self.telemetry.due.set(due)
-        self.telemetry.late.set(self._age(first))
-
-    def _age(self, since: datetime | None) -> float:
-        return 0.0 if since is None else max((self.clock() - since).total_seconds(), 0.0)
 
     async def _come_up(self) -> None:
         while True:
@@ -344,10 +267,6 @@ def _both(first: Handler[Any], second: Handler[Any]) -> Handler[Any]:
         await second(house, event, meta)
 
     return both
-
-
-async def _nothing_due() -> tuple[int, datetime | None]:
-    return 0, None
 
 
 def _end_if_failed(coming_up: "asyncio.Task[None]") -> None:

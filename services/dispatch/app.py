@@ -19,8 +19,8 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     house = Dispatch(runtime, Store(runtime), kinds)
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)
-    runtime.count_due(lambda: house.store.overdue(runtime.clock()))
-    runtime.measure(lambda: count_open(house))
+    runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
+    runtime.condition.measure(lambda: count_open(house))
     app = build_app(runtime)
     add_routes(app, house)
     return app

@@ -6,9 +6,10 @@ from typing import Any
 
 from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
 from services.dispatch.domain.task import OPEN, Roster, Task
+from shared.condition import MEASURING
 from shared.contracts.intake import RequestFacts
 from shared.documents import Document, Index
-from shared.runtime import MEASURING, Runtime
+from shared.runtime import Runtime
 
 _ORDER = (("state.priority", -1), ("state.created_at", 1), ("_id", 1))
 OF_REQUEST = Index((("state.request_id", 1), ("_id", 1)))

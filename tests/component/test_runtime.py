@@ -390,7 +390,7 @@ async def test_status_tells_an_operator_what_waits(town: Town) -> None:
 async def test_a_mistake_of_ours_is_a_problem_and_shows_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 with a code, without a word of the cause."""
     async with town.up("dispatch") as at:
-        monkeypatch.setattr(at.dispatch.runtime, "status", None)
+        monkeypatch.setattr(at.dispatch.runtime, "condition", None)
         answer = await at.dispatch.call("GET", "/status")
         assert (answer.status_code, answer.json()["code"]) == (500, "internal")
         assert "NoneType" not in answer.text

@@ -251,7 +251,7 @@ async def test_without_database_and_broker_the_metrics_come_all_the_same_and_cla
     )
     runtime = Runtime("intake", nowhere)
     runtime.telemetry.queue_messages.labels("doorstep.intake.commands").set(7)
-    text = (await runtime.metrics()).decode()
+    text = (await runtime.condition.metrics()).decode()
     runtime.database.close()
     assert "doorstep_ready 0.0" in text
     assert "doorstep_unsent_oldest_seconds NaN" in text
