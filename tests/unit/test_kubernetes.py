@@ -8,6 +8,7 @@ import importlib
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ def test_every_object_is_one_that_kubernetes_takes(render: Render, values: Objec
         group = one["apiVersion"].rpartition("/")[0]
         if "." not in group or group.endswith(".k8s.io"):
             validate(one, version, strict=True)
+
+
+def test_the_chart_is_of_our_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == project["version"]
 
 
 def test_helm_finds_nothing_to_say(helm: Helm) -> None:
@@ -159,6 +165,13 @@ def test_who_selects_finds_pods(render: Render) -> None:
         }
         for constraint in pod(deployment)["topologySpreadConstraints"]:
             assert constraint["labelSelector"] == {"matchLabels": labels}
+    # As the operators name the pods that they make of a RabbitmqCluster and a MongoDBCommunity.
+    engines = {
+        "rabbitmq": {"app.kubernetes.io/name": "rabbitmq", "app.kubernetes.io/component": "rabbitmq"},
+        "mongodb": {"app": "mongodb-svc"},
+    }
+    for name, wanted in engines.items():
+        assert of_kind(objects, "PodDisruptionBudget")[name]["spec"]["selector"] == {"matchLabels": wanted}
     labels = [one["spec"]["template"]["metadata"]["labels"] for one in of_kind(objects, "Deployment").values()]
     assert len({json.dumps(one) for one in labels}) == len(labels)
 

@@ -31,7 +31,15 @@ def variables(secrets: Path) -> dict[str, str]:
 
 def resolved(path: Path, variables: dict[str, str], *options: str) -> Object:
     """The file as Compose understands it: anchors, variables and short forms written out."""
-    command = [Path(sys.executable).with_name("docker-compose"), "--file", path, *options, "config", "--format", "json"]
+    command = [
+        str(Path(sys.executable).with_name("docker-compose")),
+        "--file",
+        str(path),
+        *options,
+        "config",
+        "--format",
+        "json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     assert done.returncode == 0, done.stderr
     document: Object = json.loads(done.stdout)

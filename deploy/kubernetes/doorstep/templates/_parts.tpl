@@ -52,7 +52,7 @@ securityContext:
   capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* At most one replica is away by a drain of machines. */}}
+{{/* At most one pod is away by a drain of machines: (list . "component" labels). */}}
 {{- define "doorstep.disruption" -}}
 apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -62,7 +62,17 @@ metadata:
 spec:
   maxUnavailable: 1
   selector:
-    matchLabels: {{- include "doorstep.selector" . | nindent 6 }}
+    matchLabels: {{- toYaml (index . 2) | nindent 6 }}
+{{- end }}
+
+{{/* Labels that the operators give the engines' pods. */}}
+{{- define "doorstep.rabbitmq-pods" -}}
+app.kubernetes.io/name: rabbitmq
+app.kubernetes.io/component: rabbitmq
+{{- end }}
+
+{{- define "doorstep.mongodb-pods" -}}
+app: mongodb-svc
 {{- end }}
 
 {{/* Where RabbitMQ is, by a name that KEDA in its own namespace can resolve too. */}}
