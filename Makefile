@@ -97,7 +97,8 @@ check-contracts: setup ## fail when the contracts in git differ or break an old 
 
 lock: setup ## pin the newest versions of everything in requirements/*.in
 	@$(COMPILE) requirements/run.in --output-file requirements/run.txt
-	@$(COMPILE) requirements/dev.in --constraint requirements/run.txt --output-file requirements/dev.txt
+	@$(COMPILE) requirements/dev.in --constraint requirements/run.txt --override requirements/overrides.txt \
+		--output-file requirements/dev.txt
 
 clean: ## remove what was built, keep the data in .doorstep
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
