@@ -11,7 +11,8 @@ from typing import Any
 import aio_pika
 import httpx
 import pytest
-from aiormq.exceptions import ChannelAccessRefused, ProbableAuthenticationError
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPError, ChannelAccessRefused, ProbableAuthenticationError
 
 from deploy.demo.broker import Broker
 from shared.contracts.intake import SubmitRequest
@@ -130,7 +131,7 @@ async def test_accounts_for_those_outside_may_what_they_must_and_no_more(town: D
             await aio_pika.connect(at(town, account))
     connection = await aio_pika.connect(at(town, renewed))
     town.operator("source", "remove", "hospital")
-    await eventually(lambda: connection.is_closed)
+    await eventually(lambda: cut_off(connection))
     assert json.loads(town.operator("source", "list", "--json")) == {"names": []}
 
 
@@ -163,6 +164,24 @@ async def test_an_upgrade_of_one_service_under_load_is_not_an_event(town: Deploy
     town.up()
 
 
+async def test_the_services_secrets_are_changed_under_load_without_a_stop(town: Deployment) -> None:
+    """What `make rotate` does: files, broker, database, then one service after the other."""
+    before = {"user": "intake", "password": town.secrets.rabbit["intake"]}
+    async with town.users() as users:
+        async with users.load("rotate"):
+            town.secrets.rotate()
+            definitions = "/run/secrets/rabbit-definitions.json"
+            rabbitmqctl = ["exec", "-T", "rabbitmq", "rabbitmqctl", "--quiet", "import_definitions", definitions]
+            await asyncio.to_thread(town.compose, *rabbitmqctl)
+            await asyncio.to_thread(town.compose, "run", "--rm", "--no-TTY", "setup")
+            for service in SERVICES:
+                await asyncio.to_thread(town.up, "--no-deps", "--force-recreate", service)
+        await users.completed()
+    with pytest.raises(ProbableAuthenticationError):
+        await aio_pika.connect(at(town, before))
+    await verified(town)
+
+
 async def test_what_was_saved_under_load_comes_back_whole_after_everything_is_gone(
     town: Deployment, tmp_path: Path
 ) -> None:
@@ -190,6 +209,15 @@ def at(town: Deployment, account: Mapping[str, str]) -> str:
     """The broker's address for an account."""
     host = town.amqp.rpartition("@")[2]
     return f"amqp://{account['user']}:{account['password']}@{host}"
+
+
+async def cut_off(connection: AbstractConnection) -> bool:
+    """Whether nothing more can be done with a connection."""
+    try:
+        await connection.channel()
+    except (AMQPError, OSError, RuntimeError):
+        return True
+    return False
 
 
 async def publish(url: str, exchange: str, key: str) -> None:
