@@ -20,7 +20,12 @@ ROOT = Path(__file__).parents[1]
 PAGE = Path("docs/configuration.md")
 MEANINGS = Path("deploy/configuration.yaml")
 DOCKERFILE = Path("deploy/images/Dockerfile")
-COMPOSE = (Path("docker-compose.yml"), Path("deploy/compose/amqp.yaml"), Path("deploy/observe/compose.yaml"))
+COMPOSE = (
+    Path("docker-compose.yml"),
+    Path("deploy/compose/amqp.yaml"),
+    Path("deploy/compose/outside-engines.yaml"),
+    Path("deploy/observe/compose.yaml"),
+)
 _PREFIX = "DOORSTEP_"
 _VARIABLE = re.compile(r"\$\{?(DOORSTEP_[A-Z0-9_]+)(?::-((?:[^{}]|\{[^{}]*\})*))?")
 
@@ -55,6 +60,8 @@ def page(root: Path = ROOT) -> str:
         " `docker-compose.yml`. After a change: `make up`; what it concerns is started anew.",
     ]
     for path, found in variables.items():
+        if not found:
+            continue
         told = [(f"`{name}`", _code(default), said[name]) for name, default in sorted(found.items())]
         parts += [f"### {path}", _table(("variable", "default", "meaning"), told)]
     fixed = _fixed(root)
