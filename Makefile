@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annota
 	--no-emit-find-links --custom-compile-command 'make lock' --python-version 3.11 --python-platform linux
 
 .PHONY: help machine setup run secrets demo test test-machine test-unit test-component test-stories test-faults test-compose \
-	up down logs ps backup bench lint format \
+	up down logs ps backup sbom rotate bench lint format \
 	contracts check-contracts configuration lock clean
 
 help: ## show the targets
@@ -74,6 +74,17 @@ ps: ## show the containers and how they are
 backup: ## save all documents, as they are at this moment, into doorstep-<time>.backup
 	@umask 077; file=doorstep-$$(date -u +%Y%m%dT%H%M%SZ).backup; docker compose run --rm --no-TTY backup save >"$$file" && echo "$$file"
 
+sbom: setup ## list what the image's Python consists of (CycloneDX), in build/doorstep.cdx.json
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements requirements/run.txt --output-reproducible --of JSON --output-file build/doorstep.cdx.json
+
+rotate: setup ## other passwords and the next sealing key for all services, one service after the other
+	@$(BIN)/python -m deploy.local.secrets rotate
+	@docker compose exec --no-TTY rabbitmq rabbitmqctl --quiet import_definitions /run/secrets/rabbit-definitions.json
+	@docker compose run --rm --no-TTY setup
+	@for service in intake dispatch notification ledger; do \
+		docker compose up --detach --wait --no-deps --force-recreate "$$service"; done
+
 bench: machine setup ## measure speed against a bare program and against plain handlers
 	@$(BIN)/python -m tests.bench.run
 
@@ -100,7 +111,8 @@ configuration: setup ## write docs/configuration.md again
 
 lock: setup ## pin the newest versions of everything in requirements/*.in
 	@$(COMPILE) requirements/run.in --output-file requirements/run.txt
-	@$(COMPILE) requirements/dev.in --constraint requirements/run.txt --output-file requirements/dev.txt
+	@$(COMPILE) requirements/dev.in --constraint requirements/run.txt --override requirements/overrides.txt \
+		--output-file requirements/dev.txt
 
 clean: ## remove what was built, keep the data in .doorstep
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

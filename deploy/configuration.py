@@ -25,7 +25,10 @@ COMPOSE = (
     Path("deploy/compose/amqp.yaml"),
     Path("deploy/compose/outside-engines.yaml"),
     Path("deploy/observe/compose.yaml"),
+    Path("deploy/compose/swarm.yaml"),
+    Path("deploy/compose/swarm-encrypted.yaml"),
 )
+"""Each file's table leaves out what the first one has with the same default."""
 _PREFIX = "DOORSTEP_"
 _VARIABLE = re.compile(r"\$\{?(DOORSTEP_[A-Z0-9_]+)(?::-((?:[^{}]|\{[^{}]*\})*))?")
 
@@ -57,16 +60,21 @@ def page(root: Path = ROOT) -> str:
         " set.",
         "## Containers",
         "For `docker compose` and `make up`: in the environment, or as lines `NAME=value` of a file `.env` beside"
-        " `docker-compose.yml`. After a change: `make up`; what it concerns is started anew.",
+        " `docker-compose.yml`. After a change: `make up`; what it concerns is started anew. For `docker stack deploy`:"
+        " in the environment. A table leaves out what the first one says already.",
     ]
+    first = variables[COMPOSE[0]]
     for path, found in variables.items():
-        if not found:
-            continue
-        told = [(f"`{name}`", _code(default), said[name]) for name, default in sorted(found.items())]
-        parts += [f"### {path}", _table(("variable", "default", "meaning"), told)]
+        told = [
+            (f"`{name}`", _code(default), said[name])
+            for name, default in sorted(found.items())
+            if path == COMPOSE[0] or first.get(name) != default
+        ]
+        if told:
+            parts += [f"### {path}", _table(("variable", "default", "meaning"), told)]
     fixed = _fixed(root)
     rows = [
-        (f"`{name}`", kind, _code(default), _in_containers(name, variables[COMPOSE[0]], fixed), meaning)
+        (f"`{name}`", kind, _code(default), _in_containers(name, first, fixed), meaning)
         for name, (kind, default, meaning) in settings.items()
     ]
     parts += [

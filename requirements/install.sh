@@ -35,7 +35,7 @@ awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements/dev.txt >"$bootstrap"
 if ! .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt; then
     # pip's own configuration (a mirror, a proxy) is unknown to uv.
     echo "uv could not install the packages; trying pip." >&2
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
 fi
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation --editable .
 echo "Python packages are in place: .venv"

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from bson.codec_options import CodecOptions
@@ -99,6 +99,14 @@ class _Update:
     tries: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the database says of itself."""
+
+    replica_set: str | None
+    time: datetime
+
+
 class Database:
     """One service's own database."""
 
@@ -146,6 +154,16 @@ class Database:
         """
         with _translated():
             await self._database.command("ping")
+
+    async def server(self) -> Server:
+        """What it is.
+
+        Raises:
+            StorageUnavailable: it does not answer.
+        """
+        with _translated():
+            hello = await self._database.command("hello", codec_options=self._database.codec_options)
+        return Server(hello.get("setName"), hello["localTime"])
 
     async def drain(self) -> None:
         """Wait until every write that was asked for is done."""

@@ -14,9 +14,10 @@ import structlog
 from pydantic import BaseModel
 
 from shared.access import Principal, TokenRegister
+from shared.admission import CannotStart, admit
 from shared.aggregates import Aggregates
 from shared.audit import Openings
-from shared.bus import BrokerUnavailable, Bus, Receipt
+from shared.bus import BrokerUnavailable, Bus, ForeignTopology, Receipt
 from shared.condition import Condition
 from shared.consumer import Consumer, Handler, Router, Tools
 from shared.contracts.envelope import Meta
@@ -79,12 +80,12 @@ class Runtime:
         self.sealer = Sealer.from_secrets(secrets)
         self.lookup = Lookup.from_secrets(secrets)
         self.database = Database(
-            settings.mongo_url, f"doorstep_{name}", user=name, password=secrets.text(f"mongo-{name}")
+            settings.mongo_url, f"doorstep_{name}", user=name, password=secrets.password(f"mongo-{name}")
         )
         self.bus = Bus(
             settings.rabbit_url,
             name,
-            secrets.text(f"rabbit-{name}"),
+            secrets.password(f"rabbit-{name}"),
             prefetch=settings.prefetch,
             queue_limit=settings.queue_limit,
         )
@@ -187,8 +188,9 @@ class Runtime:
     async def _come_up(self) -> None:
         while True:
             try:
-                await self.database.prepare()
                 await self.bus.connect()
+                await admit(self.database, self.bus, self.database.collection("schema"))
+                await self.database.prepare()
                 # What should be there and is not must be noticed before it is declared.
                 await self._look_after_queues()
                 if await self.queues.look():
@@ -272,5 +274,6 @@ def _both(first: Handler[Any], second: Handler[Any]) -> Handler[Any]:
 def _end_if_failed(coming_up: "asyncio.Task[None]") -> None:
     """What waiting cannot mend, such as missing rights, is for whoever watches the process."""
     if not coming_up.cancelled() and (error := coming_up.exception()) is not None:
-        log.critical("cannot come up", exc_info=error)
+        expected = isinstance(error, (CannotStart, ForeignTopology))
+        log.critical("cannot start", reason=str(error), exc_info=None if expected else error)
         signal.raise_signal(signal.SIGTERM)

@@ -49,7 +49,7 @@ def build_app(runtime: Runtime, *parts: Part) -> FastAPI:
 def run(build: Callable[[Settings], FastAPI], name: str) -> None:
     """Run one service until it is told to stop."""
     try:
-        settings = Settings()
+        settings = Settings.read()
         configure_logs(name, settings.log_level)
         app = build(settings)
     except (SettingsError, CatalogueError) as error:

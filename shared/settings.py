@@ -6,8 +6,25 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+OF_OTHER_PROGRAMS = {
+    f"DOORSTEP_{name}"
+    for name in (
+        "DOCKER_DATA",
+        "HTTP",
+        "MONGOD",
+        "MONGO_MEMBERS",
+        "PY_SPY",
+        "RABBITMQ_BIN",
+        "RABBIT_ADMIN",
+        "SECRETS",
+        "TOKEN_FILE",
+    )
+}
+"""Variables that an operator may have set for other programs of ours."""
+SHORTEST_PASSWORD = 16
 
 
 class SettingsError(Exception):
@@ -46,6 +63,24 @@ class Settings(BaseSettings):
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
 
+    @classmethod
+    def read(cls) -> "Settings":
+        """The settings of the environment.
+
+        Raises:
+            SettingsError: one of them is unknown, or has no value of its kind.
+        """
+        known = {f"DOORSTEP_{name.upper()}" for name in cls.model_fields} | OF_OTHER_PROGRAMS
+        unknown = sorted(name for name in os.environ if name.startswith("DOORSTEP_") and name not in known)
+        if unknown:
+            raise SettingsError(f"{', '.join(unknown)}: there is no such setting; there are {', '.join(sorted(known))}")
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "_".join(str(part) for part in first["loc"]).upper()
+            raise SettingsError(f"DOORSTEP_{name} is {first['input']!r}: {first['msg']}") from None
+
     @property
     def secrets(self) -> "Secrets":
         """The secrets folder, opened by name."""
@@ -73,6 +108,20 @@ class Secrets:
             raise SettingsError(f"secret {path} cannot be read by user {os.getuid()}: change its owner") from None
         if not text:
             raise SettingsError(f"secret {path} is empty: delete it and create it again")
+        return text
+
+    def password(self, name: str) -> str:
+        """The secret, which must not be short.
+
+        Raises:
+            SettingsError: it is missing, or shorter than 16 characters.
+        """
+        text = self.text(name)
+        if len(text) < SHORTEST_PASSWORD:
+            raise SettingsError(
+                f"secret {self._folder / name} has {len(text)} characters, a password at least {SHORTEST_PASSWORD}:"
+                " delete it and create it again"
+            )
         return text
 
     def json(self, name: str) -> Any:

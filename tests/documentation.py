@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import run
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 CHINESE = re.compile(r"[一-鿿]")
 _INNER = re.compile(r"\$\(([^)]*)\)")
 _SHELL_WORDS = {"&&", "||", "|", ";"}
-_OTHERS = {"cat", "curl", "df", "git", "java", "npm", "tar", "umask"}
+_OTHERS = {"cat", "curl", "df", "git", "helm", "kubectl", "tar", "umask"}
 """Programs that are not ours; what they are told is not looked into."""
 
 
@@ -103,6 +104,7 @@ def exists(line: str, folder: Path) -> bool:
 
 
 def _simple_commands(line: str) -> Iterator[list[str]]:
+    line = line.replace("\\\n", " ")
     for inner in re.findall(_INNER, line):
         yield from _simple_commands(inner)
     words: list[str] = []
@@ -135,7 +137,9 @@ def _simple(words: list[str], folder: Path) -> bool:
         return arguments[:1] != ["compose"] or _docker_compose(arguments[1:], folder)
     if program == "export":
         return all(_variable(word) for word in arguments)
-    return program in _OTHERS
+    if program == ".venv/bin/python":
+        return arguments[0] == "-m" and find_spec(arguments[1]) is not None
+    return program in _OTHERS or ("/" in program and (ROOT / program).is_file())
 
 
 def _variable(assignment: str) -> bool:
@@ -186,8 +190,11 @@ def _services(files: list[str]) -> tuple[set[str], set[str]]:
     """Names of services and of profiles in compose files."""
     services: dict[str, dict[str, list[str]]] = {}
     for file in files:
-        services |= yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["services"]
-    return set(services), {profile for one in services.values() for profile in one.get("profiles", ())}
+        content = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
+        included = [yaml.safe_load((ROOT / one["path"]).read_text("utf-8")) for one in content.get("include", ())]
+        for one in (*included, content):
+            services |= one["services"]
+    return set(services), {profile for made in services.values() for profile in made.get("profiles", ())}
 
 
 def _docker_compose(words: list[str], folder: Path) -> bool:

@@ -2,13 +2,16 @@
 
 import typer
 
-from deploy.cli import dead_letters, replay, status, submit, tail, token, verify
+from deploy.cli import accounts, dead_letters, replay, status, submit, tail, token, verify
 from deploy.cli.help import Group
 from deploy.cli.session import Language, command
 
 app = typer.Typer(cls=Group, help="help.doorstep", add_completion=False, no_args_is_help=True)
 tokens = typer.Typer(name="token", cls=Group, help="help.token", no_args_is_help=True)
 letters = typer.Typer(name="dead-letters", cls=Group, help="help.dead-letters", no_args_is_help=True)
+
+sources = typer.Typer(name="source", cls=Group, help="help.source", no_args_is_help=True)
+staff = typer.Typer(name="staff", cls=Group, help="help.staff", no_args_is_help=True)
 
 
 @app.callback()
@@ -22,6 +25,14 @@ command(app, "tail")(tail.tail)
 app.add_typer(tokens)
 command(tokens, "new", "token.")(token.new)
 command(tokens, "revoke", "token.")(token.revoke)
+app.add_typer(sources)
+command(sources, "add", "source.")(accounts.add_source)
+command(sources, "list", "source.")(accounts.list_sources)
+command(sources, "remove", "source.")(accounts.remove_source)
+app.add_typer(staff)
+command(staff, "add", "staff.")(accounts.add_staff)
+command(staff, "list", "staff.")(accounts.list_staff)
+command(staff, "remove", "staff.")(accounts.remove_staff)
 app.add_typer(letters)
 command(letters, "list", "dead-letters.")(dead_letters.list_all)
 command(letters, "show", "dead-letters.")(dead_letters.show)

@@ -7,12 +7,12 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 VHOST = "doorstep"
 SERVICES = ("intake", "dispatch", "notification", "ledger")
 
-_NOTHING = "^$"
+NOTHING = "^$"
 # Names that the broker (amq.gen-), aio-pika (amq_) and our documentation (reply., staff.) give to private queues.
 _REPLY_QUEUES = r"^(amq\.gen.*|amq_.*|reply\..*)$"
 _STAFF_QUEUES = r"amq\.gen.*|amq_.*|staff\..*"
@@ -34,18 +34,22 @@ _SERVICE = Rights(
     read=r"^doorstep\..*$",
 )
 
+_STAFF = Rights(
+    # Writing to its own queues is what binding them takes; reading the exchange is the other half of it.
+    configure=f"^({_STAFF_QUEUES})$",
+    write=f"^({_STAFF_QUEUES})$",
+    read=rf"^({_STAFF_QUEUES}|doorstep\.notifications|doorstep\.notifications\.log)$",
+)
+STAFF_OF_A_PLACE = replace(_STAFF, read=rf"^({_STAFF_QUEUES}|doorstep\.notifications)$")
+"""The log holds every place's notifications, so whoever is bound to one reads the exchange only."""
+
 RIGHTS: Mapping[str, Rights] = {
     **dict.fromkeys(SERVICES, _SERVICE),
     "operator": Rights(configure=".*", write=".*", read=".*"),
     # No writing to its own queues: answers reach them without it, and an exchange made under such a name, bound to
     # doorstep.commands and then published to, would carry any routing key past the topic permission below.
     "source": Rights(configure=_REPLY_QUEUES, write=r"^doorstep\.commands$", read=_REPLY_QUEUES),
-    # Writing to its own queues is what binding them takes; reading the exchange is the other half of it.
-    "staff": Rights(
-        configure=f"^({_STAFF_QUEUES})$",
-        write=f"^({_STAFF_QUEUES})$",
-        read=rf"^({_STAFF_QUEUES}|doorstep\.notifications|doorstep\.notifications\.log)$",
-    ),
+    "staff": _STAFF,
 }
 
 SOURCE_ROUTING_KEYS = r"^(request|person|follow-up)\..*$"
@@ -89,7 +93,7 @@ def definitions(passwords: Mapping[str, str]) -> dict[str, object]:
                 "vhost": VHOST,
                 "exchange": "doorstep.commands",
                 "write": SOURCE_ROUTING_KEYS,
-                "read": _NOTHING,
+                "read": NOTHING,
             }
         ],
     }

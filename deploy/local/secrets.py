@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -75,7 +76,7 @@ class Secrets:
         self._kept("mongo-keyfile", lambda: _random(500))
         self._kept("rabbit-cookie", _password)
         self._kept("rabbit-definitions.json", lambda: json.dumps(definitions(self.rabbit)))
-        self._kept("sealing-keys.json", lambda: json.dumps({"active": "k1", "keys": {"k1": _random(32)}}))
+        self._kept("sealing-keys.json", _sealing_keys)
         self._kept("lookup-key", lambda: _random(32))
         self._keep_hashes()
 
@@ -83,6 +84,34 @@ class Secrets:
     def mongo_keyfile(self) -> Path:
         """What the members of the replica set know each other by."""
         return self.folder / "mongo-keyfile"
+
+    def rotate(self) -> None:
+        """Give the services and the operator other passwords at broker and database, and seal with the next key.
+
+        The key after that is made at the same time: every service knows it before the first one uses it. Keys before
+        stay, to open what was sealed with them. Files are written where they are: a container that has one mounted
+        sees the new content. Those of others (`rabbit-source`, `rabbit-staff`, tokens) are renewed one by one; what
+        the engines themselves start with (`mongo-admin`, `mongo-keyfile`, `rabbit-cookie`) takes a stop.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        for user in (*SERVICES, "operator"):
+            self.rabbit[user] = self._write(f"rabbit-{user}", _password())
+        self._write("rabbit-definitions.json", json.dumps(definitions(self.rabbit)))
+        for service in SERVICES:
+            self.mongo[service] = self._write(f"mongo-{service}", _password())
+        keys = json.loads((self.folder / "sealing-keys.json").read_text())["keys"]
+        active = list(keys)[-1]
+        self._write("sealing-keys.json", json.dumps({"active": active, "keys": {**keys, **_next_key(keys)}}))
+
+    def _write(self, name: str, text: str) -> str:
+        path = self.folder / name
+        mode = path.stat().st_mode
+        path.chmod(_PRIVATE_FILE)
+        path.write_text(text)
+        path.chmod(mode)
+        return text
 
     def _keep_hashes(self) -> None:
         """Our holders' entries follow their tokens; what an operator added stays."""
@@ -125,15 +154,26 @@ def _token() -> str:
     return f"ds_{secrets.token_urlsafe(32)}"
 
 
+def _sealing_keys() -> str:
+    first = _next_key({})
+    return json.dumps({"active": next(iter(first)), "keys": {**first, **_next_key(first)}})
+
+
+def _next_key(keys: Mapping[str, str]) -> dict[str, str]:
+    return {f"k{len(keys) + 1}": _random(32)}
+
+
 def _random(size: int) -> str:
     return base64.b64encode(secrets.token_bytes(size)).decode()
 
 
 def main() -> None:
-    """`make secrets`: for docker compose, which hands the files to the containers."""
+    """`make secrets`: for docker compose, which hands the files to the containers; `rotate` changes them first."""
     data = Path(os.environ.get("DOORSTEP_DATA_DIR", ".doorstep"))
     data.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
     made = Secrets(data / "secrets")
+    if sys.argv[1:] == ["rotate"]:
+        made.rotate()
     readable_by_containers(made.folder)
     print(f"Secrets are in {made.folder}, each made once and then kept.")
     print(f"Tokens to enter with: {made.folder}/token-*, one for each of {', '.join(made.tokens)}.")

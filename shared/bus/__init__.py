@@ -2,7 +2,7 @@
 
 from shared.bus.acknowledgements import Receipt
 from shared.bus.client import PUBLISH_TIMEOUT, Bus, Receive
-from shared.bus.errors import BrokerUnavailable, NotTaken, Unroutable
+from shared.bus.errors import BrokerUnavailable, ForeignTopology, NotTaken, Unroutable
 from shared.bus.inspection import PROBE, QueueState
 from shared.bus.topology import DEAD_LETTERS_EXCHANGE, RETRY_PAUSES, QueueBinding, retry_exchange
 
@@ -13,6 +13,7 @@ __all__ = [
     "RETRY_PAUSES",
     "BrokerUnavailable",
     "Bus",
+    "ForeignTopology",
     "NotTaken",
     "QueueBinding",
     "QueueState",

@@ -13,7 +13,7 @@ import aio_pika
 import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, DeliveryError, PublishError
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
@@ -22,7 +22,7 @@ from pamqp.commands import Basic
 from yarl import URL
 
 from shared.bus.acknowledgements import Acknowledgements, Receipt
-from shared.bus.errors import BrokerUnavailable, NotTaken, Unroutable, translated
+from shared.bus.errors import BrokerUnavailable, ForeignTopology, NotTaken, Unroutable, translated
 from shared.bus.inspection import PROBE, QueueState, Way, delete, probed, states
 from shared.bus.topology import (
     DEAD_LETTERS_EXCHANGE,
@@ -121,6 +121,18 @@ class Bus:
                 self._connection.reconnect_callbacks.add(self._connected_again)
                 self.connections += 1
 
+    def broker_version(self) -> tuple[int, ...]:
+        """The broker's version: major, minor, and what follows as far as it is a number.
+
+        Raises:
+            BrokerUnavailable: the connection is gone.
+        """
+        transport = self._connected().transport
+        if transport is None:
+            raise BrokerUnavailable("not connected")
+        version = str(cast(Any, transport.connection).server_properties["version"])
+        return tuple(int(part) for part in version.split(".") if part.isdigit())
+
     async def consume(self) -> None:
         """Begin to consume; every queue must be there and take messages.
 
@@ -150,6 +162,7 @@ class Bus:
 
         Raises:
             BrokerUnavailable: the broker does not answer.
+            ForeignTopology: one of them is there, and is of another kind.
         """
         connection = self._connected()
         with translated():
@@ -159,6 +172,8 @@ class Bus:
                     await declare_shared(channel)
                     for binding in self._bindings:
                         await declare_queue(channel, binding, self.service, self._queue_limit)
+                except ChannelPreconditionFailed as error:
+                    raise ForeignTopology(str(error)) from None
                 finally:
                     await channel.close()
 

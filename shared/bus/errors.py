@@ -12,6 +12,15 @@ class BrokerUnavailable(Exception):
     """The broker cannot be reached, or did not confirm in time; whether it has the message is not known."""
 
 
+class ForeignTopology(Exception):
+    """The broker holds something under one of our names that is of another kind than ours."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            f"RabbitMQ holds something of our name in another shape ({said}): use a virtual host of its own"
+        )
+
+
 class Unroutable(Exception):
     """The message reached no queue, and the broker no longer has it."""
 

@@ -26,6 +26,8 @@ from deploy.local.missing import missing_modules
 from deploy.local.secrets import Secrets
 from deploy.local.stack import LocalStack, StackError
 from deploy.local.supervision import Supervisor
+from shared.sealing import Sealer
+from shared.settings import Settings
 
 SERVICES = ("intake", "dispatch", "notification", "ledger")
 STANDIN = Path(__file__).parent / "standin_service.py"
@@ -87,6 +89,25 @@ def test_every_secret_is_a_file_that_only_its_owner_reads(tmp_path: Path) -> Non
     }
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
+
+
+def test_rotation_changes_what_the_services_use_and_keeps_what_others_and_old_seals_need(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path / "secrets")
+    before = {file.name: file.read_text() for file in secrets.folder.iterdir()}
+    first = Sealer.from_secrets(Settings(data_dir=tmp_path).secrets).seal("李奶奶", "person:1")
+    secrets.rotate()
+    after = {file.name: file.read_text() for file in secrets.folder.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {
+        *(f"rabbit-{user}" for user in (*SERVICES, "operator")),
+        *(f"mongo-{user}" for user in SERVICES),
+        "rabbit-definitions.json",
+        "sealing-keys.json",
+    }
+    sealer = Sealer.from_secrets(Settings(data_dir=tmp_path).secrets)
+    assert sealer.open(first, "person:1") == "李奶奶"
+    old, new = json.loads(before["sealing-keys.json"]), json.loads(after["sealing-keys.json"])
+    assert new["active"] in old["keys"]
+    assert new["active"] != old["active"]
 
 
 def test_secrets_are_kept_and_differ_between_installations(tmp_path: Path) -> None:

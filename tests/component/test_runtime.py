@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from services.intake import handlers
 from services.intake.api import add_routes
 from services.intake.store import Store
+from shared.admission import DOCUMENTS, CannotStart, admit
+from shared.bus import ForeignTopology
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
 from shared.contracts.dispatch import DeliveryCompleted
@@ -404,3 +406,32 @@ async def test_the_trace_of_a_request_goes_through_to_its_events(town: Town) -> 
         await at.intake.post("/requests", world.groceries("2"), headers={"traceparent": trace})
         await eventually(lambda: len(events.heard) == 2)
         assert {str(one.headers["traceparent"])[:35] for one in events.heard} == {trace[:35]}
+
+
+# Starting
+
+
+async def test_a_service_does_not_start_on_what_a_newer_one_wrote(town: Town) -> None:
+    """Whatever the newer one changed, this one would misread."""
+    async with town.up("intake") as at:
+        assert (await at.intake.stored("schema"))[0]["version"] == DOCUMENTS
+    newer = Runtime("intake", town.engines.settings())
+    await newer.bus.connect()
+    schema = newer.database.collection("schema")
+    await schema.put("documents", {"version": DOCUMENTS + 1, "oldest_reader": DOCUMENTS + 1})
+    with pytest.raises(CannotStart, match="written by a newer Doorstep"):
+        await admit(newer.database, newer.bus, schema)
+    await newer.stop()
+
+
+async def test_a_queue_of_our_name_in_another_shape_is_told_and_left_alone(town: Town) -> None:
+    """As when another program shares the virtual host."""
+    async with town.amqp("operator") as operator:
+        await operator.channel.declare_queue("doorstep.intake.commands", durable=True)
+        runtime = Runtime("intake", town.engines.settings())
+        runtime.consume(handlers.router, None)  # type: ignore[arg-type]  # no handler is called
+        await runtime.bus.connect()
+        with pytest.raises(ForeignTopology, match=r"doorstep\.intake\.commands.*use another virtual host"):
+            await runtime.bus.declare()
+        await runtime.stop()
+        await operator.channel.queue_delete("doorstep.intake.commands")

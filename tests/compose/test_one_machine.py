@@ -4,16 +4,20 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import aio_pika
 import httpx
 import pytest
+from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import AMQPError, ChannelAccessRefused, ProbableAuthenticationError
 
+from deploy.demo.broker import Broker
 from shared.contracts.intake import SubmitRequest
 from tests.compose.conftest import SERVICES, Deployment, deployed
-from tests.compose.engine import Docker
+from tests.compose.engine import Docker, DockerError
 from tests.running import eventually
 from tests.world import groceries
 
@@ -95,6 +99,42 @@ async def test_docs_and_pages_are_served_through_the_gateway_and_metrics_are_not
         assert (await client.get("/api/intake/metrics")).status_code == 404
 
 
+async def test_accounts_for_those_outside_may_what_they_must_and_no_more(town: Deployment) -> None:
+    """A source submits and does not finish tasks; staff of a grid hear that grid alone; a removed one is cut off."""
+    hospital = json.loads(town.operator("source", "add", "hospital", "--json"))
+    command = SubmitRequest.model_validate(groceries("by-hospital"), strict=False)
+    async with Broker(at(town, hospital), patience=20, timeout=10) as broker:
+        answer, _ = await broker.ask(command)
+        assert answer["status"] == "accepted"
+    kitchen = json.loads(town.operator("staff", "add", "kitchen", "--community", "tiebei", "--grid", "g1", "--json"))
+    for account, exchange, key in (
+        (hospital, "doorstep.commands", "task.claim"),
+        (hospital, "doorstep.events", "request.created.tiebei.g1"),
+        (kitchen, "doorstep.notifications", "grid_worker.tiebei.g1.x"),
+    ):
+        with pytest.raises(ChannelAccessRefused):
+            await publish(at(town, account), exchange, key)
+    await bind(at(town, kitchen), "doorstep.notifications", "*.tiebei.g1.#")
+    for exchange, key in (
+        ("doorstep.notifications", "#"),
+        ("doorstep.notifications", "*.tiebei.g2.#"),
+        ("doorstep.notifications", "#.tiebei.g1.x"),
+        ("doorstep.events", "#"),
+    ):
+        with pytest.raises(ChannelAccessRefused):
+            await bind(at(town, kitchen), exchange, key)
+    with pytest.raises(DockerError, match="There is a source hospital already"):
+        town.operator("source", "add", "hospital")
+    renewed = json.loads(town.operator("source", "add", "hospital", "--renew", "--json"))
+    for account in (hospital, {**renewed, "user": "source.nobody"}):
+        with pytest.raises(ProbableAuthenticationError):
+            await aio_pika.connect(at(town, account))
+    connection = await aio_pika.connect(at(town, renewed))
+    town.operator("source", "remove", "hospital")
+    await eventually(lambda: cut_off(connection))
+    assert json.loads(town.operator("source", "list", "--json")) == {"names": []}
+
+
 async def test_replicas_share_the_work_and_dying_containers_cost_nothing(town: Deployment) -> None:
     """Three dispatchers; containers of every service are killed, the broker and the database restarted, under load."""
     async with town.users() as users:
@@ -124,6 +164,24 @@ async def test_an_upgrade_of_one_service_under_load_is_not_an_event(town: Deploy
     town.up()
 
 
+async def test_the_services_secrets_are_changed_under_load_without_a_stop(town: Deployment) -> None:
+    """What `make rotate` does: files, broker, database, then one service after the other."""
+    before = {"user": "intake", "password": town.secrets.rabbit["intake"]}
+    async with town.users() as users:
+        async with users.load("rotate"):
+            town.secrets.rotate()
+            definitions = "/run/secrets/rabbit-definitions.json"
+            rabbitmqctl = ["exec", "-T", "rabbitmq", "rabbitmqctl", "--quiet", "import_definitions", definitions]
+            await asyncio.to_thread(town.compose, *rabbitmqctl)
+            await asyncio.to_thread(town.compose, "run", "--rm", "--no-TTY", "setup")
+            for service in SERVICES:
+                await asyncio.to_thread(town.up, "--no-deps", "--force-recreate", service)
+        await users.completed()
+    with pytest.raises(ProbableAuthenticationError):
+        await aio_pika.connect(at(town, before))
+    await verified(town)
+
+
 async def test_what_was_saved_under_load_comes_back_whole_after_everything_is_gone(
     town: Deployment, tmp_path: Path
 ) -> None:
@@ -145,6 +203,36 @@ async def test_what_was_saved_under_load_comes_back_whole_after_everything_is_go
         assert states == ["completed"] * len(before)
         await users.live("after")
     await verified(town)
+
+
+def at(town: Deployment, account: Mapping[str, str]) -> str:
+    """The broker's address for an account."""
+    host = town.amqp.rpartition("@")[2]
+    return f"amqp://{account['user']}:{account['password']}@{host}"
+
+
+async def cut_off(connection: AbstractConnection) -> bool:
+    """Whether nothing more can be done with a connection."""
+    try:
+        await connection.channel()
+    except (AMQPError, OSError, RuntimeError):
+        return True
+    return False
+
+
+async def publish(url: str, exchange: str, key: str) -> None:
+    """Publish something as that user, and wait for the broker's word."""
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        target = await channel.get_exchange(exchange, ensure=False)
+        await target.publish(aio_pika.Message(b"{}"), key, mandatory=False)
+
+
+async def bind(url: str, exchange: str, key: str) -> None:
+    """Bind a private queue as that user."""
+    async with await aio_pika.connect(url) as connection:
+        queue = await (await connection.channel()).declare_queue("", exclusive=True)
+        await queue.bind(exchange, key)
 
 
 def kill_one(town: Deployment, service: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from deploy import configuration
 from deploy.configuration import NotDescribed, page, variables_of
+from shared.settings import OF_OTHER_PROGRAMS, Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +27,13 @@ def test_every_variable_that_a_program_reads_is_on_the_page() -> None:
     sources = [path for folder in ("deploy", "services", "shared") for path in (ROOT / folder).rglob("*.py")]
     named = {name for path in sources for name in re.findall(r'"(DOORSTEP_[A-Z_]+)"', path.read_text(encoding="utf-8"))}
     assert not named - set(re.findall(r"`(DOORSTEP_[A-Z_]+)`", page()))
+
+
+def test_what_other_programs_read_keeps_no_service_from_starting() -> None:
+    """`make run` hands its environment on, and a service refuses a setting that it does not know."""
+    told = page().split("## Programs")[1]
+    services = {f"DOORSTEP_{name.upper()}" for name in Settings.model_fields}
+    assert not set(re.findall(r"^\| `(DOORSTEP_\w+)`", told, re.MULTILINE)) - services - OF_OTHER_PROGRAMS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,41 @@
+"""What the images are made of."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from tests.compose.engine import ROOT, Docker
+
+PINNED = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
+
+
+def test_an_image_holds_exactly_the_pinned_packages_and_nothing_of_the_tests(docker: Docker) -> None:
+    """Nothing that is not in requirements/run.txt, no test, no secret, no git."""
+    listed = docker.run(
+        "run", "--rm", "--entrypoint", "python", "doorstep:local", "-m", "pip", "list", "--format", "json"
+    )
+    installed = {one["name"].lower().replace("_", "-"): one["version"] for one in json.loads(listed)}
+    pinned = dict(PINNED.findall((ROOT / "requirements/run.txt").read_text()))
+    assert {name: version for name, version in installed.items() if name not in ("pip", "setuptools")} == pinned
+    files = docker.run("run", "--rm", "--entrypoint", "ls", "doorstep:local", "-A", "/srv/doorstep").split()
+    assert sorted(files) == ["deploy", "services", "shared"]
+
+
+def test_images_say_what_they_are_and_start_without_rights(docker: Docker) -> None:
+    """Labels for registries; a number as user, which an orchestrator can check."""
+    for image in ("doorstep:local", "doorstep-gateway:local"):
+        (made,) = docker.inspect(image)
+        assert made["Config"]["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+        assert made["Config"]["User"] == "10001:10001"
+
+
+def test_the_bill_of_materials_names_every_package_with_its_hashes(tmp_path: Path) -> None:
+    """As `make sbom` writes it."""
+    bill = tmp_path / "doorstep.cdx.json"
+    command = [".venv/bin/cyclonedx-py", "requirements", "requirements/run.txt", "--output-reproducible"]
+    subprocess.run([*command, "--of", "JSON", "--output-file", str(bill)], cwd=ROOT, check=True, capture_output=True)
+    content = json.loads(bill.read_text())
+    named = {one["name"]: one["version"] for one in content["components"]}
+    assert named == dict(PINNED.findall((ROOT / "requirements/run.txt").read_text()))
+    assert all(one["externalReferences"][0]["hashes"] for one in content["components"])
