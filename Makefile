@@ -13,7 +13,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annota
 
 .PHONY: help machine setup run secrets demo test test-machine test-unit test-component test-stories test-faults test-compose \
 	up down logs ps backup sbom rotate bench lint format \
-	contracts check-contracts lock clean
+	contracts check-contracts configuration lock clean
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-16s %s\n' "$$name" "$$text"; done
@@ -105,6 +105,9 @@ contracts: setup ## write the schemas and the AsyncAPI document again
 
 check-contracts: setup ## fail when the contracts in git differ or break an old reader
 	@$(BIN)/python -m deploy.contracts.generate --check
+
+configuration: setup ## write docs/configuration.md again
+	@$(BIN)/python -m deploy.configuration
 
 lock: setup ## pin the newest versions of everything in requirements/*.in
 	@$(COMPILE) requirements/run.in --output-file requirements/run.txt

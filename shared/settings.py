@@ -17,6 +17,7 @@ OF_OTHER_PROGRAMS = {
         "MONGOD",
         "MONGO_MEMBERS",
         "PY_SPY",
+        "RABBITMQ_BIN",
         "RABBIT_ADMIN",
         "SECRETS",
         "TOKEN_FILE",
@@ -31,20 +32,26 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """One service's settings, read from `DOORSTEP_*`."""
+    """One service's settings, read from `DOORSTEP_*`; what is said of each is what docs/configuration.md says."""
 
-    model_config = SettingsConfigDict(env_prefix="DOORSTEP_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="DOORSTEP_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     rabbit_url: str = "amqp://127.0.0.1:5672/doorstep"
-    """Without user and password: those are the service's name and its secret `rabbit-<service>`."""
+    """RabbitMQ, without user and password: those are the service's name and its secret `rabbit-<service>`."""
     mongo_url: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
-    """Without user and password: those are the service's name and its secret `mongo-<service>`."""
+    """MongoDB, without user and password: those are the service's name and its secret `mongo-<service>`."""
     http_host: str = "127.0.0.1"
+    """The address that the service listens at."""
     http_port: int = Field(default=8000, ge=0, le=65535)
+    """The port that the service listens at, for the gateway and for whoever asks for `/metrics`."""
     data_dir: Path = Path(".doorstep")
+    """The folder of this installation."""
     secrets_dir: Path | None = None
     """Where secrets lie as files; default `<data dir>/secrets`."""
     catalogue_dir: Path = Path(__file__).parents[1] / "deploy" / "catalogues"
+    """The folder of `kinds.yaml` (kinds of help, who is asked, due times) and `notifications.yaml` (who hears what)."""
     time_scale: float = Field(default=1.0, gt=0)
     """How much faster than life offers and leases run out; 60 turns minutes into seconds, for demonstrations."""
     prefetch: int = Field(default=400, ge=1, le=65535)
@@ -52,8 +59,9 @@ class Settings(BaseSettings):
     queue_limit: int = Field(default=1_000_000, ge=1)
     """Messages that a queue may hold before the broker refuses more."""
     otlp_endpoint: str | None = None
-    """Where OpenTelemetry traces go (OTLP over HTTP); None: nowhere."""
+    """Where OpenTelemetry traces go (OTLP over HTTP); without it: nowhere."""
     log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
 
     @classmethod
     def read(cls) -> "Settings":

@@ -23,12 +23,13 @@ from deploy.cli.main import app
 from deploy.demo.broker import Broker
 from deploy.local.stack import LocalStack
 from shared.contracts.intake import Address, SubmitRequest
+from tests.documentation import ROOT, Page
 
 # On a busy machine the stack alone may take a minute to come up.
 pytestmark = pytest.mark.timeout(400)
 
 SECONDS = 60.0
-OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
+OPERATING = ROOT / "docs" / "operating.md"
 REQUEST = {"source": "test", "kind": "groceries", "community": "tiebei", "address": {"building": "1", "room": "502"}}
 
 
@@ -394,8 +395,7 @@ WITH_MANAGEMENT = {"source", "staff"}
 
 def documented() -> list[str]:
     """The lines in the operators' manual that are commands of ours."""
-    blocks = re.findall(r"```sh\n(.*?)```", OPERATING.read_text(encoding="utf-8"), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("doorstep ")]
+    return [line for line in Page(OPERATING).commands() if line.startswith("doorstep ")]
 
 
 def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
