@@ -79,13 +79,12 @@ def page(root: Path = ROOT) -> str:
     ]
     parts += [
         "## Services",
-        "What each of the four services reads from its environment. `make run` hands its own environment to them and"
-        " sets addresses, ports and folders itself; in containers some are set by the image.",
+        "What each of the four services reads from its environment; one that is not listed keeps it from starting."
+        " `make run` hands on what is listed here, and sets addresses, ports and folders itself; in containers some are"
+        " set by the image.",
         _table(("variable", "type", "default", "in containers", "meaning"), rows),
         "## Programs",
-        "`DOORSTEP_HTTP` means something else to `docker compose` than to `doorstep`: for the first write it into"
-        " `.env` and do not export it. Who sets `DOORSTEP_DATA_DIR` for `make secrets` sets `DOORSTEP_SECRETS` for"
-        " `docker compose`, too.",
+        "Who sets `DOORSTEP_DATA_DIR` for `make secrets` sets `DOORSTEP_SECRETS` for `docker compose`, too.",
         _table(("variable", "read by", "default", "meaning"), [*_programs(meanings["programs"]), *_command_line()]),
     ]
     return "\n\n".join(parts) + "\n"

@@ -9,21 +9,6 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-OF_OTHER_PROGRAMS = {
-    f"DOORSTEP_{name}"
-    for name in (
-        "DOCKER_DATA",
-        "HTTP",
-        "MONGOD",
-        "MONGO_MEMBERS",
-        "PY_SPY",
-        "RABBITMQ_BIN",
-        "RABBIT_ADMIN",
-        "SECRETS",
-        "TOKEN_FILE",
-    )
-}
-"""Variables that an operator may have set for other programs of ours."""
 SHORTEST_PASSWORD = 16
 
 
@@ -64,13 +49,18 @@ class Settings(BaseSettings):
     """`debug`, `info`, `warning` or `error`."""
 
     @classmethod
+    def variables(cls) -> set[str]:
+        """The names of all settings in the environment."""
+        return {f"DOORSTEP_{name.upper()}" for name in cls.model_fields}
+
+    @classmethod
     def read(cls) -> "Settings":
         """The settings of the environment.
 
         Raises:
             SettingsError: one of them is unknown, or has no value of its kind.
         """
-        known = {f"DOORSTEP_{name.upper()}" for name in cls.model_fields} | OF_OTHER_PROGRAMS
+        known = cls.variables()
         unknown = sorted(name for name in os.environ if name.startswith("DOORSTEP_") and name not in known)
         if unknown:
             raise SettingsError(f"{', '.join(unknown)}: there is no such setting; there are {', '.join(sorted(known))}")

@@ -22,6 +22,7 @@ from deploy.local.parts import ROOT, addresses, gateway, log_of, service
 from deploy.local.program import Program
 from deploy.local.secrets import Secrets, write_access
 from deploy.local.supervision import Supervisor
+from shared.settings import Settings
 
 SERVICE_COMMANDS: Mapping[str, Sequence[str]] = {
     name: (sys.executable, "-m", f"services.{name}.app") for name in SERVICES
@@ -65,7 +66,13 @@ class LocalStack:
         self.data_dir = data_dir.resolve()
         self.http_port = http_port
         self._commands = commands
-        self._environment = dict(os.environ if environment is None else environment)
+        given = os.environ if environment is None else environment
+        # What is meant for docker compose is no setting of a service.
+        self._environment = {
+            name: value
+            for name, value in given.items()
+            if not name.startswith("DOORSTEP_") or name in Settings.variables()
+        }
         self._report = report
         self.rabbit: RabbitNode
         self.mongo: MongoNode

@@ -85,9 +85,9 @@ def deployed(docker: Docker, folder: Path, *profiles: str) -> Iterator[Deploymen
     http, https, amqp = free_port(), free_port(), free_port()
     docker.environment |= {
         "DOORSTEP_SECRETS": str(secrets.folder),
-        "DOORSTEP_HTTP": f"127.0.0.1:{http}",
-        "DOORSTEP_HTTPS": f"127.0.0.1:{https}",
-        "DOORSTEP_AMQP": f"127.0.0.1:{amqp}",
+        "DOORSTEP_PUBLISH_HTTP": f"127.0.0.1:{http}",
+        "DOORSTEP_PUBLISH_HTTPS": f"127.0.0.1:{https}",
+        "DOORSTEP_PUBLISH_AMQP": f"127.0.0.1:{amqp}",
     }
     source = f"amqp://source:{secrets.rabbit['source']}@127.0.0.1:{amqp}/doorstep"
     made = Deployment(docker, secrets, f"http://127.0.0.1:{http}", source, profiles)
