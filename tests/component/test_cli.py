@@ -243,7 +243,8 @@ def until(fact: Callable[[], bool]) -> None:
 def test_a_token_of_another_role_may_not_operate(system: System) -> None:
     file = str(system.stack.data_dir / "secrets" / "token-volunteer")
     for arguments in (["status"], ["verify"], ["replay", "--since", "1h"], ["dead-letters", "list"]):
-        assert "may not" in system.run(*arguments, "--token-file", file, code=1).stderr
+        told = system.run(*arguments, "--token-file", file, code=1).stderr
+        assert "may not" in told, told
 
 
 def test_a_token_that_was_never_granted_cannot_be_revoked(system: System) -> None:
