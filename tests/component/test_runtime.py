@@ -431,7 +431,7 @@ async def test_a_queue_of_our_name_in_another_shape_is_told_and_left_alone(town:
         runtime = Runtime("intake", town.engines.settings())
         runtime.consume(handlers.router, None)  # type: ignore[arg-type]  # no handler is called
         await runtime.bus.connect()
-        with pytest.raises(ForeignTopology, match=r"doorstep\.intake\.commands.*use another virtual host"):
+        with pytest.raises(ForeignTopology, match=r"doorstep\.intake\.commands.*use a virtual host of its own"):
             await runtime.bus.declare()
         await runtime.stop()
         await operator.channel.queue_delete("doorstep.intake.commands")
