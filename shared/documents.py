@@ -28,8 +28,9 @@ PATCH_LINGER = 0.3
 REMEMBERED = 500
 """Documents just written that a collection keeps in memory."""
 _TRIES = 50
-# Not primary, stepping down, shutting down, interrupted, no such primary yet: all pass.
-_NOT_NOW = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
+# Not primary, stepping down, shutting down, interrupted, no such primary yet, and a password that was changed a moment
+# ago, until the service is started with the new one: all pass.
+_NOT_NOW = {18, 91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
 
 
 class StorageUnavailable(Exception):
