@@ -22,6 +22,7 @@ from pamqp.commands import Basic
 from yarl import URL
 
 from shared.bus.acknowledgements import Acknowledgements, Receipt
+from shared.bus.connecting import opened
 from shared.bus.errors import BrokerUnavailable, ForeignTopology, NotTaken, Unroutable, translated
 from shared.bus.inspection import PROBE, QueueState, Way, delete, probed, states
 from shared.bus.topology import (
@@ -115,8 +116,10 @@ class Bus:
         """
         with translated():
             if self._connection is None:
-                self._connection = await aio_pika.connect_robust(
-                    self._url.update_query(name=f"{self.service} publishes"), reconnect_interval=1.0
+                self._connection = await opened(
+                    aio_pika.RobustConnection(
+                        self._url.update_query(name=f"{self.service} publishes"), reconnect_interval=1.0
+                    )
                 )
                 self._connection.reconnect_callbacks.add(self._connected_again)
                 self.connections += 1
@@ -281,7 +284,7 @@ class Bus:
             BrokerUnavailable: the broker does not answer, or went away.
         """
         with translated():
-            connection = await aio_pika.connect(self._url.update_query(name=f"{self.service} reads the log"))
+            connection = await opened(aio_pika.Connection(self._url.update_query(name=f"{self.service} reads the log")))
         try:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=_LOG_PREFETCH)

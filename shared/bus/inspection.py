@@ -11,6 +11,7 @@ from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError,
 from pamqp.commands import Basic
 from yarl import URL
 
+from shared.bus.connecting import opened
 from shared.bus.errors import BrokerUnavailable, translated
 from shared.identity import new_id
 
@@ -132,7 +133,7 @@ async def _confirms(connection: AbstractConnection, way: Way, *, mandatory: bool
 @asynccontextmanager
 async def _apart(url: URL) -> AsyncIterator[AbstractConnection]:
     with translated():
-        connection = await aio_pika.connect(url, timeout=_PATIENCE)
+        connection = await opened(aio_pika.Connection(url), _PATIENCE)
     try:
         yield connection
     finally:

@@ -19,6 +19,7 @@ from aiormq.exceptions import ChannelAccessRefused
 from pymongo.errors import OperationFailure
 
 from deploy.engines import EngineError, MongoNode, RabbitNode
+from shared.bus.connecting import opened
 
 ENDED_SECONDS = 20.0
 
@@ -137,7 +138,7 @@ async def test_a_paused_broker_answers_nobody_until_it_is_resumed(rabbit: Rabbit
     rabbit.pause()
     try:
         with pytest.raises((TimeoutError, AMQPConnectionError)):
-            await aio_pika.connect(rabbit.url("intake"), timeout=1)
+            await opened(aio_pika.Connection(rabbit.url("intake")), 1)
     finally:
         rabbit.resume()
     async with channel_of(rabbit, "intake"):
@@ -229,7 +230,7 @@ def test_nobody_enters_the_database_without_a_password(mongo: MongoNode) -> None
 
 async def test_guest_is_unknown(rabbit: RabbitNode) -> None:
     with pytest.raises(ProbableAuthenticationError):
-        await aio_pika.connect(rabbit.url("guest", "guest"))
+        await opened(aio_pika.Connection(rabbit.url("guest", "guest")))
 
 
 @pytest.mark.usefixtures("exchanges")

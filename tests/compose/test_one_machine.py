@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelAccessRefused, ProbableAuthenticationError
 
 from deploy.demo.broker import Broker
+from shared.bus.connecting import opened
 from shared.contracts.intake import SubmitRequest
 from tests.compose.conftest import SERVICES, Deployment, deployed
 from tests.compose.engine import Docker, DockerError
@@ -128,7 +129,7 @@ async def test_accounts_for_those_outside_may_what_they_must_and_no_more(town: D
     renewed = json.loads(town.operator("source", "add", "hospital", "--renew", "--json"))
     for account in (hospital, {**renewed, "user": "source.nobody"}):
         with pytest.raises(ProbableAuthenticationError):
-            await aio_pika.connect(at(town, account))
+            await opened(aio_pika.Connection(at(town, account)))
     connection = await aio_pika.connect(at(town, renewed))
     town.operator("source", "remove", "hospital")
     await eventually(lambda: cut_off(connection))
@@ -179,7 +180,7 @@ async def test_the_services_secrets_are_changed_under_load_without_a_stop(town: 
                 await asyncio.to_thread(town.up, "--no-deps", "--force-recreate", service)
         await users.completed()
     with pytest.raises(ProbableAuthenticationError):
-        await aio_pika.connect(at(town, before))
+        await opened(aio_pika.Connection(at(town, before)))
     await verified(town)
 
 
