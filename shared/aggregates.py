@@ -1,5 +1,6 @@
 """One aggregate, one document, one write: state, version, and the history of events that it raised."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from shared.contracts.envelope import Event, Meta
-from shared.documents import Collection, Document, Write
+from shared.documents import Collection, Document, Index, Write
 from shared.outbox import Outbox, Record
 
 S = TypeVar("S", bound=BaseModel)
@@ -16,6 +17,21 @@ S = TypeVar("S", bound=BaseModel)
 Decide = Callable[[S | None], "tuple[S, Sequence[Event]] | None"]
 """A pure rule: the state as it is (None: there is none yet) to the state as it shall be and what happened, or None to
 leave all as it is. It raises `Refusal` when the move is not allowed."""
+
+
+SHAPE = Index((("state.shape", 1),))
+"""For `rewrite_older`."""
+_PAGE = 500
+
+
+def shape_of(model: type[BaseModel]) -> int:
+    """The shape in which a model is written: the default of its field `shape`; 1 where it has none yet.
+
+    A model whose documents are to look different raises it, reads the shapes before in a validator, and may only add to
+    what they had: replicas of the version before go on reading and writing until they are gone.
+    """
+    field = model.model_fields.get("shape")
+    return 1 if field is None else int(field.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +124,25 @@ class Aggregates(Generic[S]):
         if raised:
             self._outbox.send(self.collection, document_id, raised)
         return outcome
+
+    async def rewrite_older(self) -> int:
+        """Write a page of those that rest in an older shape as the model writes them now; how many these were.
+
+        What a replica of the version before writes again in its own shape is found the next time.
+
+        Raises:
+            StorageUnavailable: the database did not answer.
+        """
+        older = (None, *range(1, shape_of(self._model)))
+        found = await self.collection.find({"state.shape": {"$in": list(older)}}, fields={"_id": 1}, limit=_PAGE)
+
+        def rewrite(document: Document | None) -> tuple[Write | None, None]:
+            if document is None or document["state"].get("shape") not in older:
+                return None, None
+            return Write(set={"state": self.state(document).model_dump()}), None
+
+        await asyncio.gather(*(self.collection.update(one["_id"], rewrite) for one in found))
+        return len(found)
 
     def _records(self, state: S, events: Sequence[Event], before: int, cause: Meta, now: datetime) -> list[Record]:
         return [

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from shared.access import Principal, TokenRegister
 from shared.admission import CannotStart, admit
-from shared.aggregates import Aggregates
+from shared.aggregates import SHAPE, Aggregates, shape_of
 from shared.audit import Openings
 from shared.bus import BrokerUnavailable, Bus, ForeignTopology, Receipt
 from shared.condition import Condition
@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 _CLOCKS_APART = timedelta(minutes=1)
 """How far the clock of another replica of ours may be ahead."""
+_LOOK_FOR_OLDER = 5.0
+"""Seconds between looks for documents in an older shape: those that replicas of the version before still write."""
 
 S = TypeVar("S", bound=BaseModel)
 House = TypeVar("House")
@@ -97,6 +99,10 @@ class Runtime:
         )
         holder = f"{socket.gethostname()}:{os.getpid()}:{identity()}"
         self.leases = Leases(self.database.collection("leases"), holder, clock)
+        self._periodics: list[Periodic] = [
+            Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
+            Periodic(None, "queues", self._look_after_queues, pause=2.0),
+        ]
         self.openings = Openings(self.aggregates("openings", Openings.model, lambda one: one.subject), identity, clock)
         self._event_types: dict[str, Sequence[str]] = {}
         self.queues = Queues(
@@ -110,10 +116,6 @@ class Runtime:
         self.came_up = asyncio.Event()
         """Set while everything is there and its queues are consumed."""
         self._consumers: list[Consumer[Any]] = []
-        self._periodics: list[Periodic] = [
-            Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
-            Periodic(None, "queues", self._look_after_queues, pause=2.0),
-        ]
         self.condition = Condition(
             self.came_up, self.database, self.bus, self.outbox, self.dead_letters, self.telemetry, clock
         )
@@ -131,10 +133,14 @@ class Runtime:
     def aggregates(
         self, name: str, model: type[S], subject: Callable[[S], str], indexes: Sequence[Index] = ()
     ) -> Aggregates[S]:
-        """Aggregates whose events are swept and can be replayed."""
-        collection = self.database.collection(name, [*indexes, UNSENT, CHANGED])
+        """Aggregates whose events are swept and can be replayed; those in an older shape are rewritten at leisure."""
+        reshaped = shape_of(model) > 1
+        collection = self.database.collection(name, [*indexes, UNSENT, CHANGED, *([SHAPE] if reshaped else [])])
         self.outbox.watch(collection)
-        return Aggregates(collection, model, self.outbox, self.clock, self.new_id, subject)
+        made = Aggregates(collection, model, self.outbox, self.clock, self.new_id, subject)
+        if reshaped:
+            self.every(f"shape of {name}", made.rewrite_older, pause=_LOOK_FOR_OLDER)
+        return made
 
     def consume(self, router: Router[House], house: House) -> None:
         """Hand what comes into the service's queues to the router's handlers."""

@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import AMQPConnectionError, ChannelPreconditionFailed, ProbableAuthenticationError
 from aiormq.exceptions import ChannelAccessRefused
 from pymongo.errors import OperationFailure
+from yarl import URL
 
 from deploy.engines import EngineError, MongoNode, RabbitNode
 from shared.bus.connecting import opened
@@ -138,7 +139,7 @@ async def test_a_paused_broker_answers_nobody_until_it_is_resumed(rabbit: Rabbit
     rabbit.pause()
     try:
         with pytest.raises((TimeoutError, AMQPConnectionError)):
-            await opened(aio_pika.Connection(rabbit.url("intake")), 1)
+            await opened(aio_pika.Connection(URL(rabbit.url("intake"))), 1)
     finally:
         rabbit.resume()
     async with channel_of(rabbit, "intake"):
@@ -230,7 +231,7 @@ def test_nobody_enters_the_database_without_a_password(mongo: MongoNode) -> None
 
 async def test_guest_is_unknown(rabbit: RabbitNode) -> None:
     with pytest.raises(ProbableAuthenticationError):
-        await opened(aio_pika.Connection(rabbit.url("guest", "guest")))
+        await opened(aio_pika.Connection(URL(rabbit.url("guest", "guest"))))
 
 
 @pytest.mark.usefixtures("exchanges")

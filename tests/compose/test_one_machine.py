@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ import httpx
 import pytest
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelAccessRefused, ProbableAuthenticationError
+from yarl import URL
 
 from deploy.demo.broker import Broker
 from shared.bus.connecting import opened
 from shared.contracts.intake import SubmitRequest
 from tests.compose.conftest import SERVICES, Deployment, deployed
-from tests.compose.engine import Docker, DockerError
+from tests.compose.engine import ROOT, Docker, DockerError
 from tests.running import eventually
 from tests.world import groceries
 
+DOCKERFILE = "deploy/images/Dockerfile"
 OURS = {*SERVICES, "gateway", "rabbitmq", "mongodb"}
 
 
@@ -129,7 +132,7 @@ async def test_accounts_for_those_outside_may_what_they_must_and_no_more(town: D
     renewed = json.loads(town.operator("source", "add", "hospital", "--renew", "--json"))
     for account in (hospital, {**renewed, "user": "source.nobody"}):
         with pytest.raises(ProbableAuthenticationError):
-            await opened(aio_pika.Connection(at(town, account)))
+            await opened(aio_pika.Connection(URL(at(town, account))))
     connection = await aio_pika.connect(at(town, renewed))
     town.operator("source", "remove", "hospital")
     await eventually(lambda: cut_off(connection))
@@ -154,16 +157,22 @@ async def test_replicas_share_the_work_and_dying_containers_cost_nothing(town: D
     await verified(town)
 
 
-async def test_an_upgrade_of_one_service_under_load_is_not_an_event(town: Deployment) -> None:
-    """Another image takes over while requests go on."""
-    town.docker.run("build", "--tag", "doorstep:next", "-", text="FROM doorstep:local\nLABEL doorstep.next=yes\n")
+async def test_back_to_the_release_before_and_on_again_under_load_is_not_an_event(
+    town: Deployment, tmp_path: Path
+) -> None:
+    """One service after the other runs the image of the release before, and then today's, while requests go on."""
+    before = release_before()
+    build(town.docker, before, tmp_path)
     async with town.users() as users:
-        async with users.load("upgrade"):
-            await asyncio.to_thread(town.up, "--no-deps", "intake", DOORSTEP_IMAGE="doorstep:next")
+        async with users.load("releases"):
+            for image in (f"doorstep:{before}", "doorstep:local"):
+                for service in SERVICES:
+                    lived = len(users.lived)
+                    await asyncio.to_thread(town.up, "--no-deps", service, DOORSTEP_IMAGE=image)
+                    assert town.docker.inspect(town.containers(service)[0])[0]["Config"]["Image"] == image
+                    await eventually(lambda lived=lived: len(users.lived) > lived, 60)  # type: ignore[misc]
         await users.completed()
-    assert town.docker.inspect(town.containers("intake")[0])[0]["Config"]["Labels"]["doorstep.next"] == "yes"
     await verified(town)
-    town.up()
 
 
 async def test_the_services_secrets_are_changed_under_load_without_a_stop(town: Deployment) -> None:
@@ -180,7 +189,7 @@ async def test_the_services_secrets_are_changed_under_load_without_a_stop(town: 
                 await asyncio.to_thread(town.up, "--no-deps", "--force-recreate", service)
         await users.completed()
     with pytest.raises(ProbableAuthenticationError):
-        await opened(aio_pika.Connection(at(town, before)))
+        await opened(aio_pika.Connection(URL(at(town, before))))
     await verified(town)
 
 
@@ -241,6 +250,27 @@ async def bind(url: str, exchange: str, key: str) -> None:
     async with await aio_pika.connect(url) as connection:
         queue = await (await connection.channel()).declare_queue("", exclusive=True)
         await queue.bind(exchange, key)
+
+
+def release_before() -> str:
+    """The newest tag before this commit; while there is none, the commit before."""
+    before = git("rev-parse", "--short", "HEAD~1")
+    return git("tag", "--merged", before, "--sort=-creatordate").partition("\n")[0] or before
+
+
+def build(docker: Docker, release: str, folder: Path) -> None:
+    """Make the image of a release, from what was in git then."""
+    archive = folder / "release.tar"
+    git("archive", "--output", str(archive), release)
+    source = folder / "release"
+    source.mkdir()
+    subprocess.run(["tar", "--extract", "--file", archive, "--directory", source], check=True)
+    docker.run("build", "--quiet", "--tag", f"doorstep:{release}", "--file", f"{source}/{DOCKERFILE}", str(source))
+
+
+def git(*arguments: str) -> str:
+    """What git answers."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def kill_one(town: Deployment, service: str) -> None:
