@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import httpx
 from pymongo.database import Database
 
+from deploy.engines.ports import LOOPBACK, free_port
 from deploy.engines.replica_set import database_of
-from deploy.local.stack import LocalStack
+from deploy.local.parts import addresses, log_of
+from deploy.local.program import Program as Service
+from deploy.local.stack import SERVICE_COMMANDS, LocalStack
 from tests.bench import flow
 from tests.bench.setup import BUILDINGS, register, wait_until
 
@@ -137,14 +141,44 @@ class Comparison(Program):
         )
 
 
+class Replica(Service):
+    """One more process of a service, on a port of its own."""
+
+    def __init__(self, stack: LocalStack, service: str, number: int) -> None:
+        port = free_port()
+        super().__init__(
+            f"{service}/{number}",
+            SERVICE_COMMANDS[service],
+            environment={
+                "PATH": os.environ["PATH"],
+                **addresses(stack.data_dir, stack.rabbit, stack.mongo),
+                "DOORSTEP_HTTP_PORT": str(port),
+            },
+            folder=ROOT,
+            log=log_of(stack.data_dir, f"{service}-{number}"),
+            stop_patience=30,
+        )
+        self._readyz = f"http://{LOOPBACK}:{port}/api/{service}/readyz"
+
+    def ready(self) -> bool:
+        """Whether it says so."""
+        try:
+            return httpx.get(self._readyz, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
 class Doorstep(Program):
     """The four services, as the local run starts them; they run when this is made, and are stopped afterwards."""
 
     name = "doorstep"
+    replicas = 1
+    """Processes of each service when it is next started."""
 
     def __init__(self, stack: LocalStack) -> None:
         super().__init__(stack)
         self._client = stack.mongo.client()
+        self._more: dict[str, Replica] = {}
         register(self.broker_url)
         wait_until(
             lambda: self._of("intake")["buildings"].count_documents({}) >= BUILDINGS, "intake knows the buildings"
@@ -163,14 +197,24 @@ class Doorstep(Program):
     def start(self) -> None:
         for service in flow.SERVICES:
             self.stack.up(service)
+            for number in range(2, self.replicas + 1):
+                self._more[f"{service}/{number}"] = Replica(self.stack, service, number)
+        for replica in self._more.values():
+            replica.start()
         self.stack.wait_ready()
+        for name, replica in self._more.items():
+            wait_until(replica.ready, f"{name} is ready")
 
     def stop(self) -> None:
         for service in flow.SERVICES:
             self.stack.down(service)
+        for replica in self._more.values():
+            replica.stop()
+        self._more.clear()
 
     def services(self) -> dict[str, int]:
-        return {service: self.stack.pid(service) for service in flow.SERVICES}
+        more = {name: replica.pid for name, replica in self._more.items()}
+        return {service: self.stack.pid(service) for service in flow.SERVICES} | more
 
     def tally(self) -> Tally:
         of_lives = {"type": {"$in": list(flow.EVENT_NAMES.values())}}

@@ -34,6 +34,8 @@ START_SECONDS = 120.0
 """Seconds that an engine may take to start."""
 PATIENCE = 180.0
 """Seconds after which a fact that should come is taken not to come. Long: the machine may be slow and busy."""
+SOME = 5
+"""Lives that are over before harm is done, while others are under way."""
 QUEUES = tuple(f"doorstep.{service}.{kind}" for service in SERVICES for kind in ("commands", "events", "dead-letters"))
 PAUSES = tuple(f"doorstep.retry.{seconds}s" for seconds in (1, 5, 30))
 
@@ -268,6 +270,42 @@ class World:
             body = {"command_id": f"{verb}-{task_id}", "worker": ZHAO}
             answer = await self.post("dispatch", f"/tasks/{task_id}/{verb}", body)
             assert answer.status_code == httpx.codes.OK, answer.text
+
+    async def live_through(
+        self, harm: Callable[[int], Awaitable[None]], *, rounds: int, by_http: int, by_amqp: int
+    ) -> set[str]:
+        """So many whole lives in each round, and `harm` done while they are under way; their requests' ids."""
+        requests: set[str] = set()
+        done = 0
+
+        async def life(request: str) -> None:
+            nonlocal done
+            requests.add(request)
+            await self.deliver(request)
+            done += 1
+
+        async with self.broker() as broker:
+
+            async def life_over_http(key: str) -> None:
+                await life(await self.submit(key))
+
+            async def life_over_amqp(key: str) -> None:
+                answer, _ = await broker.ask(command(key))
+                await life(str(answer["request_id"]))
+
+            lives: list[asyncio.Future[None]] = []
+            for number in range(rounds):
+                enough = done + SOME
+                lives += [asyncio.ensure_future(life_over_http(key)) for key in keys(f"http-{number}", by_http)]
+                lives += [asyncio.ensure_future(life_over_amqp(key)) for key in keys(f"amqp-{number}", by_amqp)]
+
+                async def some_more(enough: int = enough) -> bool:
+                    return done >= enough
+
+                await eventually(some_more, what="some more lives are over, and others under way", pause=0.01)
+                await harm(number)
+            await asyncio.gather(*lives)
+        return requests
 
     def broker(self, user: str = "source") -> Broker:
         """Another system's client."""
