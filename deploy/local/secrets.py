@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from deploy.engines.definitions import RIGHTS, SERVICES, definitions
+from deploy.engines.definitions import RIGHTS, SERVICES, VHOST, definitions
 
 _PRIVATE_FOLDER, _PRIVATE_FILE, _READABLE = 0o700, 0o600, 0o444
 
@@ -139,9 +139,14 @@ def write_access(path: Path, *, http: str, tokens: Mapping[str, str], amqp: Mapp
     write_private(path, json.dumps({"http": http, "tokens": dict(tokens), "amqp": dict(amqp)}, indent=2) + "\n")
 
 
-def readable_by_containers(folder: Path) -> None:
-    """A container reads its secrets as a user of its own; the folder keeps everybody else on this machine out."""
-    for path in folder.iterdir():
+def hand_to_containers(made: Secrets) -> None:
+    """A container reads its secrets as a user of its own; the folder keeps everybody else on this machine out.
+
+    `access.json` tells the demonstration how to get in.
+    """
+    amqp = {user: f"amqp://{user}:{made.rabbit[user]}@broker:5672/{VHOST}" for user in ("source", "staff")}
+    write_access(made.folder / "access.json", http="http://gateway:8080", tokens=made.tokens, amqp=amqp)
+    for path in made.folder.iterdir():
         path.chmod(_READABLE)
 
 
@@ -174,7 +179,7 @@ def main() -> None:
     made = Secrets(data / "secrets")
     if sys.argv[1:] == ["rotate"]:
         made.rotate()
-    readable_by_containers(made.folder)
+    hand_to_containers(made)
     print(f"Secrets are in {made.folder}, each made once and then kept.")
     print(f"Tokens to enter with: {made.folder}/token-*, one for each of {', '.join(made.tokens)}.")
 

@@ -1,7 +1,7 @@
 """What more replicas cost: processor time per life with one, two and four of each service, in one run.
 
 `python -m tests.bench.scaling [--replicas 1,2,4] [--lives N] [--rounds N]`. The rounds alternate. It fails only when
-lives were lost or doubled, never on speed.
+lives were lost or doubled, never on speed. The load grows with the replicas.
 """
 
 import argparse
@@ -28,10 +28,9 @@ def main() -> int:
     options.add_argument("--replicas", type=_numbers, default=(1, 2, 4), help="of each service, one after the other")
     options.add_argument("--lives", type=int, default=400, help="measured lives of a round")
     options.add_argument("--warm-up", type=int, default=100, help="lives before them, not measured")
-    options.add_argument("--in-flight", type=int, default=200, help="lives under way at once")
+    options.add_argument("--in-flight", type=int, default=100, help="lives under way at once for each replica")
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args()
-    load = Load(given.lives, given.warm_up, given.in_flight)
     console = Console(width=100)
     rounds: dict[int, list[Round]] = {count: [] for count in given.replicas}
     with tempfile.TemporaryDirectory(prefix="doorstep-scaling-") as folder, LocalStack(Path(folder)) as stack:
@@ -39,6 +38,8 @@ def main() -> int:
         for number in range(given.rounds):
             for count in given.replicas:
                 program.replicas = count
+                # More replicas are for more load.
+                load = Load(given.lives, given.warm_up, given.in_flight * count)
                 with program:
                     one = one_round(program, load, len(given.replicas) * number + given.replicas.index(count))
                 console.print(f"round {number + 1} of {given.rounds}, {count} of each: {_said(one)}")

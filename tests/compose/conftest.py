@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.engines.ports import free_port
-from deploy.local.secrets import Secrets, readable_by_containers
+from deploy.local.secrets import Secrets, hand_to_containers
 from tests.compose import standins
 from tests.compose.engine import Docker, engine, why_not
 from tests.compose.users import Users
@@ -83,7 +83,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 def deployed(docker: Docker, folder: Path, *profiles: str) -> Iterator[Deployment]:
     """A deployment with secrets and ports of its own; taken down with its data at the end."""
     secrets = Secrets(folder / "secrets")
-    readable_by_containers(secrets.folder)
+    hand_to_containers(secrets)
     http, https, amqp = free_port(), free_port(), free_port()
     docker.environment |= {
         "DOORSTEP_SECRETS": str(secrets.folder),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from tests.compose.engine import ROOT, Docker
 
+DOCKERFILE = "deploy/images/Dockerfile"
+IMAGES = ("doorstep:local", "doorstep:again")
+_HASHES = "find /opt/doorstep /srv/doorstep /usr/local/bin -type f -print0 | sort -z | xargs -0 sha256sum"
 PINNED = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 
 
@@ -20,6 +23,14 @@ def test_an_image_holds_exactly_the_pinned_packages_and_nothing_of_the_tests(doc
     assert {name: version for name, version in installed.items() if name not in ("pip", "setuptools")} == pinned
     files = docker.run("run", "--rm", "--entrypoint", "ls", "doorstep:local", "-A", "/srv/doorstep").split()
     assert sorted(files) == ["deploy", "services", "shared"]
+
+
+def test_two_builds_make_the_same_files(docker: Docker) -> None:
+    """Whoever builds a release anew gets what was released, byte for byte."""
+    docker.run("build", "--no-cache", "--quiet", "--tag", "doorstep:again", "--file", DOCKERFILE, ".")
+    first, again = (docker.run("run", "--rm", "--entrypoint", "sh", one, "-c", _HASHES) for one in IMAGES)
+    assert first == again
+    assert "/srv/doorstep/services/intake/app.py" in first
 
 
 def test_images_say_what_they_are_and_start_without_rights(docker: Docker) -> None:

@@ -216,6 +216,13 @@ async def test_what_was_saved_under_load_comes_back_whole_after_everything_is_go
     await verified(town)
 
 
+def test_the_demonstration_plays_its_day_and_closes_the_account(town: Deployment) -> None:
+    """As somebody would who only wants to see it: nothing missing, nothing doubled."""
+    told = town.compose("run", "--rm", "--no-TTY", "demo", "--orders", "40", "--seconds", "10", "--json")
+    account = json.loads(told)
+    assert account["good"]
+
+
 def all_healthy(town: Deployment) -> bool:
     """Whether every container that runs is healthy."""
     running = town.docker.inspect(*town.docker.containers("status=running"))
