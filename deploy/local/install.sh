@@ -32,6 +32,7 @@ fi
 if [[ " $* " == *" --tests "* ]]; then
     # What checks the alerts comes in the server's package.
     found promtool || need prometheus
+    found prometheus-blackbox-exporter || need prometheus-blackbox-exporter
     # The examples in Java; those in Python and Node come with Python packages.
     found javac || need default-jdk-headless
     [[ -e /usr/share/java/amqp-client.jar ]] || need librabbitmq-client-java

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +24,34 @@ async def behind_tls(port: int, certificate: trustme.LeafCert) -> AsyncIterator[
     """A port at which the server at `port` is reached over TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     certificate.configure_cert(context)
-    open_ways: set[asyncio.Task[None]] = set()
+    ways: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ways.add(asyncio.current_task())
         inner_reader, inner_writer = await asyncio.open_connection(LOOPBACK, port)
-        for one in (pass_on(reader, inner_writer), pass_on(inner_reader, writer)):
-            task = asyncio.ensure_future(one)
-            open_ways.add(task)
-            task.add_done_callback(open_ways.discard)
+        try:
+            await asyncio.gather(pass_on(reader, inner_writer), pass_on(inner_reader, writer))
+        finally:
+            writer.transport.abort()
+            inner_writer.transport.abort()
 
     server = await asyncio.start_server(serve, LOOPBACK, 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task in list(open_ways):
-            task.cancel()
-        await asyncio.gather(*open_ways, return_exceptions=True)
+        for way in filter(None, ways):
+            way.cancel()
+        await asyncio.gather(*filter(None, ways), return_exceptions=True)
 
 
 async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Whatever comes in goes out, until either end is gone."""
-    try:
+    with suppress(ConnectionError, ssl.SSLError):
         while data := await reader.read(65_536):
             writer.write(data)
             await writer.drain()
-    except (ConnectionError, ssl.SSLError):
-        pass
-    finally:
-        writer.close()
+    writer.close()
 
 
 @asynccontextmanager

@@ -84,12 +84,13 @@ def deployed(docker: Docker, folder: Path, *profiles: str) -> Iterator[Deploymen
     """A deployment with secrets and ports of its own; taken down with its data at the end."""
     secrets = Secrets(folder / "secrets")
     hand_to_containers(secrets)
-    http, https, amqp = free_port(), free_port(), free_port()
+    http, https, amqp, prometheus = (free_port() for _ in range(4))
     docker.environment |= {
         "DOORSTEP_SECRETS": str(secrets.folder),
         "DOORSTEP_PUBLISH_HTTP": f"127.0.0.1:{http}",
         "DOORSTEP_PUBLISH_HTTPS": f"127.0.0.1:{https}",
         "DOORSTEP_PUBLISH_AMQP": f"127.0.0.1:{amqp}",
+        "DOORSTEP_PROMETHEUS_PORT": str(prometheus),
     }
     source = f"amqp://source:{secrets.rabbit['source']}@127.0.0.1:{amqp}/doorstep"
     made = Deployment(docker, secrets, f"http://127.0.0.1:{http}", source, profiles)

@@ -14,7 +14,8 @@ from deploy.engines.mongo import mongod
 from tests.compose.engine import KEPT, Docker, DockerError
 
 BASE = "doorstep-standin:bookworm"
-PACKAGES = "python3,python3-venv,python3-pip,ca-certificates,rabbitmq-server,caddy,procps,wget,libcurl4"
+PACKAGES = "python3,python3-venv,python3-pip,ca-certificates,rabbitmq-server,caddy,procps,wget,libcurl4,prometheus"
+PROMETHEUS = "prom/prometheus:v3.7.3"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 _ALIKE = f"FROM {BASE}\nENV PATH=/usr/lib/rabbitmq/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
@@ -29,6 +30,7 @@ DOCKERFILES = {
     "mongo:8.0": _ALIKE
     + "COPY mongod /usr/bin/mongod\nRUN chmod 755 /usr/bin/mongod && mkdir -p /data/db && chown 999:999 /data/db\n",
     "caddy:2": _ALIKE,
+    PROMETHEUS: _ALIKE + 'RUN install --directory --owner=65534 /prometheus\nENTRYPOINT ["prometheus"]\n',
 }
 
 

@@ -25,6 +25,7 @@ from tests.running import eventually
 from tests.world import groceries
 
 DOCKERFILE = "deploy/images/Dockerfile"
+WATCHED = {"doorstep": "up", "rabbitmq": "up", "rabbitmq-queues": "up"}
 OURS = {*SERVICES, "gateway", "rabbitmq", "mongodb"}
 
 
@@ -137,6 +138,24 @@ async def test_accounts_for_those_outside_may_what_they_must_and_no_more(town: D
     town.operator("source", "remove", "hospital")
     await eventually(lambda: cut_off(connection))
     assert json.loads(town.operator("source", "list", "--json")) == {"names": []}
+
+
+async def test_prometheus_finds_every_service_and_the_broker(town: Deployment) -> None:
+    """By their names, over the network that they are on; what it looks for is what they export."""
+    town.up("prometheus")
+    address = town.compose("port", "prometheus", "9090").strip()
+    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
+
+        async def found() -> bool:
+            targets = (await client.get("/api/v1/targets")).json()["data"]["activeTargets"]
+            return {one["labels"]["job"]: one["health"] for one in targets} == WATCHED and len(targets) == 6
+
+        await eventually(found, 120)
+        rules = (await client.get("/api/v1/rules")).json()["data"]["groups"]
+        assert {rule["health"] for group in rules for rule in group["rules"]} <= {"ok", "unknown"}
+        ready = (await client.get("/api/v1/query", params={"query": "sum(doorstep_ready)"})).json()
+    assert ready["data"]["result"][0]["value"][1] == "4"
+    town.compose("rm", "--stop", "--force", "prometheus")
 
 
 async def test_replicas_share_the_work_and_dying_containers_cost_nothing(town: Deployment) -> None:

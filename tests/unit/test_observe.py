@@ -43,6 +43,9 @@ OF_OTHERS = {
     # Prometheus itself.
     "up",
     "ALERTS",
+    # The blackbox exporter.
+    "probe_ssl_earliest_cert_expiry",
+    "probe_success",
     # RabbitMQ's plugin rabbitmq_prometheus, from 3.10 on.
     "rabbitmq_alarms_free_disk_space_watermark",
     "rabbitmq_alarms_memory_used_watermark",
@@ -200,16 +203,18 @@ def test_a_runbook_says_what_it_means_and_what_to_do(page: Path) -> None:
 
 def test_the_observers_are_pinned_bounded_and_reached_from_this_machine_only() -> None:
     services = yaml.safe_load((OBSERVE / "compose.yaml").read_text())["services"]
-    assert services.keys() == {"prometheus", "grafana", "jaeger"}
+    assert services.keys() == {"prometheus", "blackbox", "grafana", "jaeger"}
     for name, one in services.items():
-        assert re.fullmatch(r"\$\{DOORSTEP_[A-Z]+_IMAGE:-[\w/]+:v?\d+\.\d+\.\d+\}", one["image"]), name
+        assert re.fullmatch(r"\$\{DOORSTEP_[A-Z]+_IMAGE:-[\w/-]+:v?\d+\.\d+\.\d+\}", one["image"]), name
         assert one["profiles"] == ["observe"]
         assert (one["read_only"], one["cap_drop"]) == (True, ["ALL"])
         assert one["security_opt"] == ["no-new-privileges:true"]
         assert not one["user"].startswith(("0", "root"))
         assert one["deploy"]["resources"]["limits"].keys() == {"memory", "cpus"}
         assert one["logging"]["options"]["max-size"]
-        assert all(re.match(r"127\.0\.0\.1:\$\{DOORSTEP_[A-Z]+_PORT:-\d+\}:\d+$", port) for port in one["ports"])
+        assert all(
+            re.match(r"127\.0\.0\.1:\$\{DOORSTEP_[A-Z]+_PORT:-\d+\}:\d+$", port) for port in one.get("ports", ())
+        )
         for mount in one["volumes"]:
             source, *_ = mount.split(":")
             assert "/" not in source or (ROOT / source).exists(), mount
