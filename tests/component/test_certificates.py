@@ -36,20 +36,20 @@ async def test_the_day_on_which_a_certificate_ends_is_seen_whoever_made_it(town:
     """In seconds since 1970, as the alert reckons."""
     ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=10)
     certificate = trustme.CA().issue_cert(LOOPBACK, not_after=ends)
-    async with (
-        behind_tls(town.engines.rabbit.port, certificate) as port,
-        httpx.AsyncClient(base_url=exporter, trust_env=False) as client,
-    ):
+    with behind_tls(town.engines.rabbit.port, certificate) as port:
+        async with httpx.AsyncClient(base_url=exporter, trust_env=False) as client:
 
-        async def seen() -> dict[str, float]:
-            try:
-                answer = await client.get("/probe", params={"module": "certificate", "target": f"{LOOPBACK}:{port}"})
-            except httpx.TransportError:
-                return {}
-            lines = (line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#"))
-            return {name: float(value) for name, _, value in lines}
+            async def seen() -> dict[str, float]:
+                try:
+                    answer = await client.get(
+                        "/probe", params={"module": "certificate", "target": f"{LOOPBACK}:{port}"}
+                    )
+                except httpx.TransportError:
+                    return {}
+                lines = (line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#"))
+                return {name: float(value) for name, _, value in lines}
 
-        told = await eventually(seen)
+            told = await eventually(seen)
     assert told["probe_success"] == 1
     assert told["probe_ssl_earliest_cert_expiry"] == ends.timestamp()
 

@@ -1,10 +1,13 @@
 """Broker and database over TLS, by their addresses alone: the certificate is checked."""
 
-import asyncio
+import socket
+import socketserver
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from select import select
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,48 +22,55 @@ from tests.running import Town, eventually
 from tests.world import groceries
 
 
-@asynccontextmanager
-async def behind_tls(port: int, certificate: trustme.LeafCert) -> AsyncIterator[int]:
+class _Tunnel(socketserver.ThreadingTCPServer):
+    """TLS outside, none inside: whatever comes goes on, until either end is gone."""
+
+    context: ssl.SSLContext
+    port: int
+
+
+class _Way(socketserver.BaseRequestHandler):
+    server: _Tunnel
+
+    def handle(self) -> None:
+        """One connection, from the handshake to the end of either side."""
+        with (
+            suppress(OSError),
+            self.server.context.wrap_socket(self.request, server_side=True) as outside,
+            socket.create_connection((LOOPBACK, self.server.port)) as inside,
+        ):
+            while True:
+                for one in [outside] if outside.pending() else select([outside, inside], (), ())[0]:
+                    data = one.recv(65_536)
+                    if not data:
+                        return
+                    (inside if one is outside else outside).sendall(data)
+
+
+@contextmanager
+def behind_tls(port: int, certificate: trustme.LeafCert) -> Iterator[int]:
     """A port at which the server at `port` is reached over TLS."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate.configure_cert(context)
-    ways: set[asyncio.Task[None] | None] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ways.add(asyncio.current_task())
-        inner_reader, inner_writer = await asyncio.open_connection(LOOPBACK, port)
+    with _Tunnel((LOOPBACK, 0), _Way) as tunnel:
+        tunnel.port = port
+        tunnel.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        certificate.configure_cert(tunnel.context)
+        serving = Thread(target=tunnel.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
         try:
-            await asyncio.gather(pass_on(reader, inner_writer), pass_on(inner_reader, writer))
+            yield tunnel.server_address[1]
         finally:
-            writer.transport.abort()
-            inner_writer.transport.abort()
-
-    server = await asyncio.start_server(serve, LOOPBACK, 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for way in filter(None, ways):
-            way.cancel()
-        await asyncio.gather(*filter(None, ways), return_exceptions=True)
+            tunnel.shutdown()
+            serving.join()
 
 
-async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Whatever comes in goes out, until either end is gone."""
-    with suppress(ConnectionError, ssl.SSLError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-@asynccontextmanager
-async def both_behind_tls(town: Town, authority: trustme.CA) -> AsyncIterator[tuple[int, int]]:
+@contextmanager
+def both_behind_tls(town: Town, authority: trustme.CA) -> Iterator[tuple[int, int]]:
     """The ports of broker and database."""
     certificate = authority.issue_cert(LOOPBACK)
-    async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(behind_tls(town.engines.rabbit.port, certificate))
-        database = await stack.enter_async_context(behind_tls(town.engines.mongo.port, certificate))
+    with (
+        behind_tls(town.engines.rabbit.port, certificate) as broker,
+        behind_tls(town.engines.mongo.port, certificate) as database,
+    ):
         yield broker, database
 
 
@@ -77,19 +87,19 @@ async def test_a_service_lives_with_both_over_tls(town: Town, tmp_path: Path) ->
     """Ready, and a request is taken and told."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    async with (
-        both_behind_tls(town, authority) as (broker, database),
-        town.up("intake", **addresses(broker, database, tmp_path / "ca.pem")) as at,
-        town.ear("request.created.#") as ear,
-    ):
-        assert (await at.intake.post("/requests", groceries("1"), who="source")).status_code == 202
-        await eventually(lambda: ear.heard)
+    with both_behind_tls(town, authority) as (broker, database):
+        async with (
+            town.up("intake", **addresses(broker, database, tmp_path / "ca.pem")) as at,
+            town.ear("request.created.#") as ear,
+        ):
+            assert (await at.intake.post("/requests", groceries("1"), who="source")).status_code == 202
+            await eventually(lambda: ear.heard)
 
 
 async def test_a_certificate_of_another_authority_is_not_believed(town: Town, tmp_path: Path) -> None:
     """Neither the broker's nor the database's."""
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
-    async with both_behind_tls(town, trustme.CA()) as (broker, database):
+    with both_behind_tls(town, trustme.CA()) as (broker, database):
         settings = town.engines.settings(**addresses(broker, database, tmp_path / "other.pem"))
         runtime = Runtime("intake", settings)
         with pytest.raises(BrokerUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
