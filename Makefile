@@ -12,7 +12,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annota
 	--no-emit-find-links --custom-compile-command 'make lock' --python-version 3.11 --python-platform linux
 
 .PHONY: help machine setup run secrets demo test test-machine test-unit test-component test-stories test-faults test-compose \
-	up down logs ps backup sbom rotate bench lint format \
+	up down logs ps backup sbom rotate bench bench-scaling lint format \
 	contracts check-contracts configuration lock clean
 
 help: ## show the targets
@@ -87,6 +87,9 @@ rotate: setup ## other passwords and the next sealing key for all services, one 
 
 bench: machine setup ## measure speed against a bare program and against plain handlers
 	@$(BIN)/python -m tests.bench.run
+
+bench-scaling: machine setup ## measure what one, two and four replicas of each service cost
+	@$(BIN)/python -m tests.bench.scaling
 
 # Each check runs even when one before it failed, so that one run tells everything.
 lint: setup ## check style, types and import rules

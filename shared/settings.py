@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SHORTEST_PASSWORD = 16
+_WRITABLE_BY_OTHERS = 0o022
 
 
 class SettingsError(Exception):
@@ -87,10 +88,12 @@ class Secrets:
         """The secret's text, without surrounding white space.
 
         Raises:
-            SettingsError: it is missing or empty.
+            SettingsError: it is missing or empty, or others than its owner may change it.
         """
         path = self._folder / name
         try:
+            if path.stat().st_mode & _WRITABLE_BY_OTHERS:
+                raise SettingsError(f"secret {path} can be changed by other users: chmod go-w {path}")
             text = path.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             raise SettingsError(f"secret {path} is missing: run `make run` or `make secrets` to create it") from None

@@ -220,7 +220,7 @@ def _run_once(words: list[str], folder: Path) -> bool:
     service, *arguments = words
     if service == "operator":
         return _doorstep(arguments, folder)
-    return service == "backup" and arguments in (["save"], ["restore"])
+    return (service == "backup" and arguments in (["save"], ["restore"])) or (service == "demo" and not arguments)
 
 
 def _take_options(words: list[str], known: dict[str, bool]) -> tuple[list[tuple[str, str]], list[str]]:

@@ -100,11 +100,23 @@ def test_a_wrong_setting_or_secret_is_told_in_one_line(
         (folder / name).unlink()
         if text is not None:
             (folder / name).write_text(text)
+    assert told in refused(tmp_path, variables)
+
+
+def test_a_secret_that_others_may_change_is_told_in_one_line(tmp_path: Path) -> None:
+    """Reading is for the folder to bound; in a container it is the container's own."""
+    path = Secrets(tmp_path / "secrets").folder / "rabbit-intake"
+    path.chmod(0o666)
+    assert "rabbit-intake can be changed by other users: chmod go-w" in refused(tmp_path, {})
+
+
+def refused(data: Path, variables: dict[str, str]) -> str:
+    """The one line with which a service refuses to start."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("DOORSTEP_")}
     done = subprocess.run(
         [sys.executable, "-m", "services.intake.app"],
         cwd=ROOT,
-        env={**own, "DOORSTEP_DATA_DIR": str(tmp_path), **variables},
+        env={**own, "DOORSTEP_DATA_DIR": str(data), **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -113,4 +125,4 @@ def test_a_wrong_setting_or_secret_is_told_in_one_line(
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("doorstep intake cannot start: ")
-    assert told in done.stderr
+    return done.stderr
