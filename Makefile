@@ -78,12 +78,9 @@ sbom: setup ## list what the image's Python consists of (CycloneDX), in build/do
 	@mkdir -p build
 	@$(BIN)/cyclonedx-py requirements requirements/run.txt --output-reproducible --of JSON --output-file build/doorstep.cdx.json
 
-rotate: setup ## other passwords and the next sealing key for all services, one service after the other
+rotate: setup ## other passwords and the next sealing key, one service after the other
 	@$(BIN)/python -m deploy.local.secrets rotate
-	@docker compose exec --no-TTY rabbitmq rabbitmqctl --quiet import_definitions /run/secrets/rabbit-definitions.json
-	@docker compose run --rm --no-TTY setup
-	@for service in intake dispatch notification ledger; do \
-		docker compose up --detach --wait --no-deps --force-recreate "$$service"; done
+	@deploy/compose/rotate.sh
 
 bench: machine setup ## measure speed against a bare program and against plain handlers
 	@$(BIN)/python -m tests.bench.run

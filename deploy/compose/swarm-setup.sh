@@ -21,7 +21,7 @@ for ((waited = 0; ; waited += 2)); do
 done
 
 files=()
-for name in mongo-admin mongo-intake mongo-dispatch mongo-notification mongo-ledger; do
+for name in mongo-admin mongo-admin-before mongo-intake mongo-dispatch mongo-notification mongo-ledger; do
     files+=(--volume "$secrets/$name:/run/secrets/$name:ro")
 done
 exec docker run --rm --network "container:$container" --user 10001:10001 --read-only --cap-drop ALL \

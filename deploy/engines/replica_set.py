@@ -27,14 +27,24 @@ class ReplicaSet:
         name: of the set.
         members: every member's `host:port`, as the others and the clients reach it.
         passwords: of `admin` and of each service.
+        before: the administrator's password before this one, where it was changed.
     """
 
-    def __init__(self, host: str, port: int, name: str, members: Sequence[str], passwords: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        name: str,
+        members: Sequence[str],
+        passwords: Mapping[str, str],
+        before: str | None = None,
+    ) -> None:
         self.name = name
         self._host = host
         self._port = port
         self._members = tuple(members)
         self._passwords = passwords
+        self._before = before
 
     def prepare(self) -> None:
         """Initiate the set, add members that it lacks, make the users, give them their passwords; safe to repeat.
@@ -47,7 +57,8 @@ class ReplicaSet:
         except OperationFailure as error:
             if error.code != _AUTHENTICATION_FAILED:
                 raise
-            self._initiate()
+            if not self._renew():
+                self._initiate()
         self._grow()
         with self._primary() as client:
             known = {user["user"] for user in client.admin.command("usersInfo")["users"]}
@@ -57,27 +68,42 @@ class ReplicaSet:
                     command, service, pwd=self._passwords[service], roles=_roles(service), mechanisms=["SCRAM-SHA-256"]
                 )
 
-    def member(self, user: str | None, seconds: float = 10.0) -> Client:
-        """A client of the member here, whatever its state."""
+    def member(self, user: str | None, seconds: float = 10.0, *, password: str | None = None) -> Client:
+        """A client of the member here, whatever its state; `password`, where it is not the user's that we know."""
         return MongoClient(
             self._host,
             self._port,
             directConnection=True,
             serverSelectionTimeoutMS=seconds * 1_000,
             username=user,
-            password=self._passwords[user] if user else None,
+            password=password or (self._passwords[user] if user else None),
             authSource=ADMIN,
         )
 
-    def _primary(self) -> Client:
+    def _primary(self, password: str | None = None) -> Client:
         return MongoClient(
             list(self._members),
             replicaSet=self.name,
             serverSelectionTimeoutMS=_SECONDS * 1_000,
             username=ADMIN,
-            password=self._passwords[ADMIN],
+            password=password or self._passwords[ADMIN],
             authSource=ADMIN,
         )
+
+    def _renew(self) -> bool:
+        """Give the administrator his new password, if the one before still counts; whether it did."""
+        if self._before is None:
+            return False
+        try:
+            with self.member(ADMIN, password=self._before) as client:
+                client.admin.command("usersInfo")
+        except OperationFailure as error:
+            if error.code != _AUTHENTICATION_FAILED:
+                raise
+            return False
+        with self._primary(self._before) as client:
+            client.admin.command("updateUser", ADMIN, pwd=self._passwords[ADMIN])
+        return True
 
     def _initiate(self) -> None:
         first = self._members[0]

@@ -27,7 +27,8 @@ def main(environment: Mapping[str, str]) -> int:
     try:
         secrets = Settings().secrets
         passwords = {user: secrets.text(f"mongo-{user}") for user in (ADMIN, *SERVICES)}
-        ReplicaSet("127.0.0.1", int(port or 27017), "rs0", members, passwords).prepare()
+        before = secrets.text("mongo-admin-before")
+        ReplicaSet("127.0.0.1", int(port or 27017), "rs0", members, passwords, before).prepare()
     except (SettingsError, EngineError, PyMongoError) as error:
         sys.stderr.write(f"MongoDB could not be set up: {error}\n")
         return 1

@@ -57,8 +57,9 @@ def write_private(path: Path, text: str) -> None:
 class Secrets:
     """The secrets in a folder (mode 700), made there where missing.
 
-    Files: `rabbit-<user>`, `mongo-<service>`, `mongo-admin` (passwords), `mongo-keyfile`, `sealing-keys.json`,
-    `lookup-key`, `token-<holder>` (bearer tokens) and `access-tokens.json` (their hashes, with what they entitle to).
+    Files: `rabbit-<user>`, `mongo-<service>`, `mongo-admin` and what that was before (passwords), `mongo-keyfile`,
+    `rabbit-cookie`, `sealing-keys.json`, `lookup-key`, `token-<holder>` (bearer tokens) and `access-tokens.json` (their
+    hashes, with what they entitle to).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,6 +74,7 @@ class Secrets:
         self.rabbit = {user: self._kept(f"rabbit-{user}", _password) for user in RIGHTS}
         self.mongo = {user: self._kept(f"mongo-{user}", _password) for user in ("admin", *SERVICES)}
         self.tokens = {holder: self._kept(f"token-{holder}", _token) for holder in _HOLDERS}
+        self._kept("mongo-admin-before", lambda: self.mongo["admin"])
         self._kept("mongo-keyfile", lambda: _random(500))
         self._kept("rabbit-cookie", _password)
         self._kept("rabbit-definitions.json", lambda: json.dumps(definitions(self.rabbit)))
@@ -86,12 +88,13 @@ class Secrets:
         return self.folder / "mongo-keyfile"
 
     def rotate(self) -> None:
-        """Give the services and the operator other passwords at broker and database, and seal with the next key.
+        """Other passwords at broker and database, another cookie, and the next key to seal with.
 
         The key after that is made at the same time: every service knows it before the first one uses it. Keys before
         stay, to open what was sealed with them. Files are written where they are: a container that has one mounted
-        sees the new content. Those of others (`rabbit-source`, `rabbit-staff`, tokens) are renewed one by one; what
-        the engines themselves start with (`mongo-admin`, `mongo-keyfile`, `rabbit-cookie`) takes a stop.
+        sees the new content. MongoDB's administrator changes his own password, so the one before is kept until then.
+        Those of others (`rabbit-source`, `rabbit-staff`, tokens) are renewed one by one; `mongo-keyfile` is read by
+        MongoDB when it starts only.
 
         Raises:
             OSError: the folder cannot be written.
@@ -99,8 +102,10 @@ class Secrets:
         for user in (*SERVICES, "operator"):
             self.rabbit[user] = self._write(f"rabbit-{user}", _password())
         self._write("rabbit-definitions.json", json.dumps(definitions(self.rabbit)))
-        for service in SERVICES:
-            self.mongo[service] = self._write(f"mongo-{service}", _password())
+        self._write("mongo-admin-before", self.mongo["admin"])
+        for user in self.mongo:
+            self.mongo[user] = self._write(f"mongo-{user}", _password())
+        self._write("rabbit-cookie", _password())
         keys = json.loads((self.folder / "sealing-keys.json").read_text())["keys"]
         active = list(keys)[-1]
         self._write("sealing-keys.json", json.dumps({"active": active, "keys": {**keys, **_next_key(keys)}}))

@@ -19,8 +19,8 @@ from yarl import URL
 from deploy.demo.broker import Broker
 from shared.bus.connecting import opened
 from shared.contracts.intake import SubmitRequest
-from tests.compose.conftest import SERVICES, Deployment, deployed
-from tests.compose.engine import ROOT, Docker, DockerError
+from tests.compose.conftest import AMQP, SERVICES, Deployment, deployed
+from tests.compose.engine import COMPOSE, ROOT, Docker, DockerError
 from tests.running import eventually
 from tests.world import groceries
 
@@ -194,21 +194,17 @@ async def test_back_to_the_release_before_and_on_again_under_load_is_not_an_even
     await verified(town)
 
 
-async def test_the_services_secrets_are_changed_under_load_without_a_stop(town: Deployment) -> None:
+async def test_the_secrets_are_changed_under_load_without_a_stop(town: Deployment) -> None:
     """What `make rotate` does: files, broker, database, then one service after the other."""
     before = {"user": "intake", "password": town.secrets.rabbit["intake"]}
     async with town.users() as users:
         async with users.load("rotate"):
             town.secrets.rotate()
-            definitions = "/run/secrets/rabbit-definitions.json"
-            rabbitmqctl = ["exec", "-T", "rabbitmq", "rabbitmqctl", "--quiet", "import_definitions", definitions]
-            await asyncio.to_thread(town.compose, *rabbitmqctl)
-            await asyncio.to_thread(town.compose, "run", "--rm", "--no-TTY", "setup")
-            for service in SERVICES:
-                await asyncio.to_thread(town.up, "--no-deps", "--force-recreate", service)
+            await asyncio.to_thread(rotate, town)
         await users.completed()
     with pytest.raises(ProbableAuthenticationError):
         await opened(aio_pika.Connection(URL(at(town, before))))
+    assert "running" in town.compose("exec", "-T", "rabbitmq", "rabbitmqctl", "status", "--formatter", "json")
     await verified(town)
 
 
@@ -276,6 +272,13 @@ async def bind(url: str, exchange: str, key: str) -> None:
     async with await aio_pika.connect(url) as connection:
         queue = await (await connection.channel()).declare_queue("", exclusive=True)
         await queue.bind(exchange, key)
+
+
+def rotate(town: Deployment) -> None:
+    """As `make rotate`, but for the files, with this deployment's Compose."""
+    compose = f"{COMPOSE} --file docker-compose.yml --file {AMQP}"
+    environment = {**town.docker.environment, "DOORSTEP_COMPOSE": compose}
+    subprocess.run([ROOT / "deploy/compose/rotate.sh"], check=True, capture_output=True, env=environment)
 
 
 def release_before() -> str:
