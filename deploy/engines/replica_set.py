@@ -27,7 +27,7 @@ class ReplicaSet:
         name: of the set.
         members: every member's `host:port`, as the others and the clients reach it.
         passwords: of `admin` and of each service.
-        before: the administrator's password before this one, where it was changed.
+        before: what the administrator's password was before, one of which may still count.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ReplicaSet:
         name: str,
         members: Sequence[str],
         passwords: Mapping[str, str],
-        before: str | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         self.name = name
         self._host = host
@@ -91,19 +91,19 @@ class ReplicaSet:
         )
 
     def _renew(self) -> bool:
-        """Give the administrator his new password, if the one before still counts; whether it did."""
-        if self._before is None:
-            return False
-        try:
-            with self.member(ADMIN, password=self._before) as client:
-                client.admin.command("usersInfo")
-        except OperationFailure as error:
-            if error.code != _AUTHENTICATION_FAILED:
-                raise
-            return False
-        with self._primary(self._before) as client:
-            client.admin.command("updateUser", ADMIN, pwd=self._passwords[ADMIN])
-        return True
+        """Give the administrator his new password, if one from before still counts; whether it did."""
+        for password in self._before:
+            try:
+                with self.member(ADMIN, password=password) as client:
+                    client.admin.command("usersInfo")
+            except OperationFailure as error:
+                if error.code != _AUTHENTICATION_FAILED:
+                    raise
+                continue
+            with self._primary(password) as client:
+                client.admin.command("updateUser", ADMIN, pwd=self._passwords[ADMIN])
+            return True
+        return False
 
     def _initiate(self) -> None:
         first = self._members[0]

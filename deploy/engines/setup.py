@@ -27,7 +27,7 @@ def main(environment: Mapping[str, str]) -> int:
     try:
         secrets = Settings().secrets
         passwords = {user: secrets.text(f"mongo-{user}") for user in (ADMIN, *SERVICES)}
-        before = secrets.text("mongo-admin-before")
+        before = secrets.text("mongo-admin-before").split()
         ReplicaSet("127.0.0.1", int(port or 27017), "rs0", members, passwords, before).prepare()
     except (SettingsError, EngineError, PyMongoError) as error:
         sys.stderr.write(f"MongoDB could not be set up: {error}\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.engines.definitions import RIGHTS, SERVICES, VHOST, definitions
 
 _PRIVATE_FOLDER, _PRIVATE_FILE, _READABLE = 0o700, 0o600, 0o444
+_REMEMBERED = 9
 
 # Who may enter at once, and as whom in the demonstration community.
 _HOLDERS: Mapping[str, Mapping[str, object]] = {
@@ -92,7 +93,7 @@ class Secrets:
 
         The key after that is made at the same time: every service knows it before the first one uses it. Keys before
         stay, to open what was sealed with them. Files are written where they are: a container that has one mounted
-        sees the new content. MongoDB's administrator changes his own password, so the one before is kept until then.
+        sees the new content. MongoDB's administrator changes his own password, so those before are kept until then.
         Those of others (`rabbit-source`, `rabbit-staff`, tokens) are renewed one by one; `mongo-keyfile` is read by
         MongoDB when it starts only.
 
@@ -102,7 +103,9 @@ class Secrets:
         for user in (*SERVICES, "operator"):
             self.rabbit[user] = self._write(f"rabbit-{user}", _password())
         self._write("rabbit-definitions.json", json.dumps(definitions(self.rabbit)))
-        self._write("mongo-admin-before", self.mongo["admin"])
+        # More than one: a rotation that did not get as far as the database may be followed by another.
+        before = (self.folder / "mongo-admin-before").read_text().split()
+        self._write("mongo-admin-before", "\n".join([*before[-_REMEMBERED:], self.mongo["admin"]]))
         for user in self.mongo:
             self.mongo[user] = self._write(f"mongo-{user}", _password())
         self._write("rabbit-cookie", _password())
