@@ -86,6 +86,7 @@ def test_every_secret_is_a_file_that_only_its_owner_reads(tmp_path: Path) -> Non
         "sealing-keys.json",
         "lookup-key",
         "access-tokens.json",
+        "mongo-admin-before",
     }
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
@@ -99,10 +100,12 @@ def test_rotation_changes_what_the_services_use_and_keeps_what_others_and_old_se
     after = {file.name: file.read_text() for file in secrets.folder.iterdir()}
     assert {name for name in before if before[name] != after[name]} == {
         *(f"rabbit-{user}" for user in (*SERVICES, "operator")),
-        *(f"mongo-{user}" for user in SERVICES),
+        *(f"mongo-{user}" for user in (*SERVICES, "admin", "admin-before")),
         "rabbit-definitions.json",
+        "rabbit-cookie",
         "sealing-keys.json",
     }
+    assert before["mongo-admin"] in after["mongo-admin-before"]
     sealer = Sealer.from_secrets(Settings(data_dir=tmp_path).secrets)
     assert sealer.open(first, "person:1") == "李奶奶"
     old, new = json.loads(before["sealing-keys.json"]), json.loads(after["sealing-keys.json"])
