@@ -41,7 +41,7 @@ class Deployment:
 
     def compose(self, *arguments: str, **more: Any) -> str:
         """`docker compose …`."""
-        return self.docker.compose(*arguments, files=(AMQP,), **{"profiles": self.profiles, **more})
+        return self.docker.compose(*arguments, **{"files": (AMQP,), "profiles": self.profiles, **more})
 
     def up(self, *services: str, **variables: str) -> None:
         """Start what does not run, and wait until all is healthy."""

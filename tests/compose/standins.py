@@ -30,7 +30,7 @@ DOCKERFILES = {
     "mongo:8.0": _ALIKE
     + "COPY mongod /usr/bin/mongod\nRUN chmod 755 /usr/bin/mongod && mkdir -p /data/db && chown 999:999 /data/db\n",
     "caddy:2": _ALIKE,
-    PROMETHEUS: _ALIKE + 'RUN install --directory --owner=65534 /prometheus\nENTRYPOINT ["prometheus"]\n',
+    PROMETHEUS: _ALIKE + "RUN install --directory --owner=65534 /prometheus\n",
 }
 
 

@@ -142,13 +142,14 @@ async def test_accounts_for_those_outside_may_what_they_must_and_no_more(town: D
 
 async def test_prometheus_finds_every_service_and_the_broker(town: Deployment) -> None:
     """By their names, over the network that they are on; what it looks for is what they export."""
-    town.up("prometheus")
+    town.up("prometheus", DOORSTEP_CERTIFICATES='"gateway:8443"')
     address = town.compose("port", "prometheus", "9090").strip()
     async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
 
         async def found() -> bool:
             targets = (await client.get("/api/v1/targets")).json()["data"]["activeTargets"]
-            return {one["labels"]["job"]: one["health"] for one in targets} == WATCHED and len(targets) == 6
+            health = {one["labels"]["job"]: one["health"] for one in targets if one["labels"]["job"] in WATCHED}
+            return health == WATCHED and len(targets) == 7
 
         await eventually(found, 120)
         rules = (await client.get("/api/v1/rules")).json()["data"]["groups"]
@@ -231,6 +232,17 @@ async def test_what_was_saved_under_load_comes_back_whole_after_everything_is_go
         assert states == ["completed"] * len(before)
         await users.live("after")
     await verified(town)
+
+
+async def test_services_live_with_engines_that_are_not_theirs(town: Deployment) -> None:
+    """Started without engines of their own, told where some are: those that run here already."""
+    files = (AMQP, "deploy/compose/outside-engines.yaml")
+    await asyncio.to_thread(town.compose, "up", "--detach", "--wait", *SERVICES, "gateway", files=files)
+    networks = town.docker.inspect(town.containers("intake")[0])[0]["NetworkSettings"]["Networks"]
+    assert f"{town.docker.project}_outside" in networks
+    async with town.users() as users:
+        await users.live("elsewhere")
+    await asyncio.to_thread(town.up)
 
 
 def test_the_demonstration_plays_its_day_and_closes_the_account(town: Deployment) -> None:
