@@ -31,8 +31,12 @@ $(STAMP): requirements/dev.txt pyproject.toml
 run: machine setup ## start everything on this machine without Docker, until Ctrl-C
 	@$(BIN)/python -m deploy.local.run
 
-secrets: setup ## make the secrets that docker compose hands to the containers, in .doorstep/secrets
-	@$(BIN)/python -m deploy.local.secrets
+# In a container, as the user whose files they shall be: nothing but Docker is needed.
+MAKE_SECRETS := docker compose run --rm --build --no-TTY --user "$$(id -u):$$(id -g)" secrets python -m deploy.local.secrets
+
+secrets: ## make the secrets that docker compose hands to the containers, in .doorstep/secrets
+	@mkdir -p -m 700 "$${DOORSTEP_DATA_DIR:-.doorstep}"
+	@$(MAKE_SECRETS)
 
 demo: machine setup ## play one day of 400 orders and check that all are accounted for
 	@$(BIN)/python -m deploy.demo.play
@@ -78,8 +82,8 @@ sbom: setup ## list what the image's Python consists of (CycloneDX), in build/do
 	@mkdir -p build
 	@$(BIN)/cyclonedx-py requirements requirements/run.txt --output-reproducible --of JSON --output-file build/doorstep.cdx.json
 
-rotate: setup ## other passwords and the next sealing key, one service after the other
-	@$(BIN)/python -m deploy.local.secrets rotate
+rotate: ## other passwords and the next sealing key, one service after the other
+	@$(MAKE_SECRETS) rotate
 	@deploy/compose/rotate.sh
 
 bench: machine setup ## measure speed against a bare program and against plain handlers
