@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 read -ra compose <<<"${DOORSTEP_COMPOSE:-docker compose}"
 
 # The nodes of the broker know each other, and the command line knows them, by the cookie.
-cookie='rabbitmqctl --quiet eval "erlang:set_cookie(list_to_atom(\"$(cat /run/secrets/rabbit-cookie)\"))." &&
+cookie='rabbitmqctl --quiet eval "erlang:set_cookie(list_to_atom(\"$(cat /run/secrets/rabbit-cookie)\"))." >/dev/null &&
     install -m 400 /run/secrets/rabbit-cookie /var/lib/rabbitmq/.erlang.cookie'
 for node in $("${compose[@]}" ps --services --status running); do
     case $node in rabbitmq | rabbitmq-[23]) "${compose[@]}" exec --no-TTY "$node" bash -c "$cookie" ;; esac

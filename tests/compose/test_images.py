@@ -1,13 +1,17 @@
 """What the images are made of."""
 
 import json
+import os
 import re
+import stat
 import subprocess
 from pathlib import Path
 
 from tests.compose.engine import ROOT, Docker
 
 DOCKERFILE = "deploy/images/Dockerfile"
+SOMEBODY = 1234
+"""A user without a name."""
 IMAGES = ("doorstep:local", "doorstep:again")
 _HASHES = "find /opt/doorstep /srv/doorstep /usr/local/bin -type f -print0 | sort -z | xargs -0 sha256sum"
 PINNED = re.compile(r"^([a-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
@@ -31,6 +35,24 @@ def test_two_builds_make_the_same_files(docker: Docker) -> None:
     first, again = (docker.run("run", "--rm", "--entrypoint", "sh", one, "-c", _HASHES) for one in IMAGES)
     assert first == again
     assert "/srv/doorstep/services/intake/app.py" in first
+
+
+def test_a_container_makes_the_secrets_once_as_files_of_whoever_runs_it(docker: Docker, tmp_path: Path) -> None:
+    """Nothing but Docker is needed for them."""
+    tmp_path.joinpath("data").mkdir()
+    os.chown(tmp_path / "data", SOMEBODY, SOMEBODY)
+
+    def made() -> dict[str, str]:
+        user = f"{SOMEBODY}:{SOMEBODY}"
+        docker.compose("run", "--rm", "--no-TTY", "--user", user, "secrets", DOORSTEP_DATA_DIR=str(tmp_path / "data"))
+        files = list((tmp_path / "data" / "secrets").iterdir())
+        assert {(file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) for file in files} == {(SOMEBODY, 0o444)}
+        return {file.name: file.read_text() for file in files}
+
+    first = made()
+    assert first["mongo-admin"]
+    assert stat.S_IMODE((tmp_path / "data" / "secrets").stat().st_mode) == 0o700
+    assert made() == first
 
 
 def test_images_say_what_they_are_and_start_without_rights(docker: Docker) -> None:
