@@ -1,6 +1,7 @@
 """Real engines for the whole run, and a town in which each test takes place."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,11 @@ import pytest
 from deploy.engines import MongoNode, RabbitNode
 from deploy.local.secrets import Secrets
 from tests.running import Engines, Town
+
+
+# A run that a script started in the background ignores Ctrl-C, and so would every program that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
