@@ -11,7 +11,6 @@ from deploy.engines import MongoNode, RabbitNode
 from deploy.local.secrets import Secrets
 from tests.running import Engines, Town
 
-
 # A run that a script started in the background ignores Ctrl-C, and so would every program that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
