@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import aio_pika
 import httpx
+import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from fastapi import FastAPI
 
@@ -47,6 +49,13 @@ async def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) ->
             return found
         assert loop.time() < end, f"not true within {seconds:.0f} s, last: {found!r}\n{inspect.getsource(condition)}"
         await asyncio.sleep(_LOOK_AGAIN)
+
+
+def need(missing: str | None) -> None:
+    """Skip where something of the machine is missing, and say what; in CI that is a failure."""
+    if missing:
+        assert "CI" not in os.environ, missing
+        pytest.skip(missing)
 
 
 class Clock:

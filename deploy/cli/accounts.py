@@ -108,7 +108,7 @@ def _accounts(session: Session) -> Iterator[Accounts]:
     folder = Path(os.environ.get("DOORSTEP_SECRETS_DIR", session.place.folder / "secrets"))
     try:
         password = Secrets(folder).text("rabbit-operator")
-        with Accounts(origin, password) as accounts:
+        with Accounts.at(origin, password) as accounts:
             yield accounts
     except SettingsError as error:
         raise Trouble("account.refused", reason=error) from None

@@ -80,14 +80,14 @@ def published(root: Path, base: str) -> dict[str, Schema]:
         return found
 
 
-def newest_release(root: Path) -> str:
-    """The newest tag reachable from here, or HEAD where nothing was released yet.
+def newest_release(root: Path, at: str = "HEAD") -> str:
+    """The newest tag reachable from that commit, or the commit where nothing was released yet.
 
     Raises:
         NoBase: no git, or no repository.
     """
-    tags = _git(root, "tag", "--merged", "HEAD", "--sort=-creatordate").decode().split()
-    return tags[0] if tags else "HEAD"
+    tags = _git(root, "tag", "--merged", at, "--sort=-creatordate").decode().split()
+    return tags[0] if tags else at
 
 
 @app.command()

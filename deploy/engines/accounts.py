@@ -4,8 +4,8 @@ https://www.rabbitmq.com/docs/management#http-api
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -33,20 +33,18 @@ class Accounts:
     """The users `source.<name>` and `staff.<name>`.
 
     Args:
-        origin: of the management interface, such as `http://broker:15672`.
-        password: of the broker's user `operator`.
+        http: a client of the management interface.
     """
 
-    def __init__(self, origin: str, password: str) -> None:
-        self._http = httpx.Client(base_url=origin, auth=("operator", password), timeout=10, trust_env=False)
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
+    @classmethod
+    @contextmanager
+    def at(cls, origin: str, password: str) -> Iterator[Self]:
+        """Those of the broker at `origin`, such as `http://broker:15672`; the password is its user `operator`'s."""
+        with httpx.Client(base_url=origin, auth=("operator", password), timeout=10, trust_env=False) as http:
+            yield cls(http)
 
     def names(self, kind: str) -> list[str]:
         """Those of one kind: `source` or `staff`.

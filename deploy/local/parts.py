@@ -35,7 +35,13 @@ def addresses(data_dir: Path, rabbit: RabbitNode, mongo: MongoNode) -> dict[str,
 
 
 def service(
-    name: str, command: Sequence[str], *, port: int, environment: Mapping[str, str], data_dir: Path, keep_open: int
+    name: str,
+    command: Sequence[str],
+    *,
+    port: int,
+    environment: Mapping[str, str],
+    data_dir: Path,
+    keep_open: Sequence[int] = (),
 ) -> Program:
     """One service on a port of its own; half a minute to finish what it has begun when it is stopped."""
     return Program(
@@ -45,7 +51,7 @@ def service(
         folder=ROOT,
         log=log_of(data_dir, name),
         stop_patience=_DRAIN_SECONDS,
-        keep_open=[keep_open],
+        keep_open=keep_open,
     )
 
 

@@ -210,7 +210,9 @@ class LocalStack:
         told = self._environment | self._addresses()
         for name, port in service_ports.items():
             command = self._commands[name]
-            self._add(service(name, command, port=port, environment=told, data_dir=self.data_dir, keep_open=keep_open))
+            self._add(
+                service(name, command, port=port, environment=told, data_dir=self.data_dir, keep_open=[keep_open])
+            )
         self._add(gateway(port=self.http_port, services=service_ports, data_dir=self.data_dir, keep_open=keep_open))
 
         began = time.monotonic()

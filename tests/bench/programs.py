@@ -19,8 +19,7 @@ from pymongo.database import Database
 
 from deploy.engines.ports import LOOPBACK, free_port
 from deploy.engines.replica_set import database_of
-from deploy.local.parts import addresses, log_of
-from deploy.local.program import Program as Service
+from deploy.local import parts
 from deploy.local.stack import SERVICE_COMMANDS, LocalStack
 from tests.bench import flow
 from tests.bench.setup import BUILDINGS, register, wait_until
@@ -141,24 +140,16 @@ class Comparison(Program):
         )
 
 
-class Replica(Service):
+class Replica:
     """One more process of a service, on a port of its own."""
 
-    def __init__(self, stack: LocalStack, service: str, number: int) -> None:
+    def __init__(self, stack: LocalStack, name: str, number: int) -> None:
         port = free_port()
-        super().__init__(
-            f"{service}/{number}",
-            SERVICE_COMMANDS[service],
-            environment={
-                "PATH": os.environ["PATH"],
-                **addresses(stack.data_dir, stack.rabbit, stack.mongo),
-                "DOORSTEP_HTTP_PORT": str(port),
-            },
-            folder=ROOT,
-            log=log_of(stack.data_dir, f"{service}-{number}"),
-            stop_patience=30,
+        told = {"PATH": os.environ["PATH"], **parts.addresses(stack.data_dir, stack.rabbit, stack.mongo)}
+        self.program = parts.service(
+            f"{name}-{number}", SERVICE_COMMANDS[name], port=port, environment=told, data_dir=stack.data_dir
         )
-        self._readyz = f"http://{LOOPBACK}:{port}/api/{service}/readyz"
+        self._readyz = f"http://{LOOPBACK}:{port}/api/{name}/readyz"
 
     def ready(self) -> bool:
         """Whether it says so."""
@@ -200,7 +191,7 @@ class Doorstep(Program):
             for number in range(2, self.replicas + 1):
                 self._more[f"{service}/{number}"] = Replica(self.stack, service, number)
         for replica in self._more.values():
-            replica.start()
+            replica.program.start()
         self.stack.wait_ready()
         for name, replica in self._more.items():
             wait_until(replica.ready, f"{name} is ready")
@@ -209,11 +200,11 @@ class Doorstep(Program):
         for service in flow.SERVICES:
             self.stack.down(service)
         for replica in self._more.values():
-            replica.stop()
+            replica.program.stop()
         self._more.clear()
 
     def services(self) -> dict[str, int]:
-        more = {name: replica.pid for name, replica in self._more.items()}
+        more = {name: replica.program.pid for name, replica in self._more.items()}
         return {service: self.stack.pid(service) for service in flow.SERVICES} | more
 
     def tally(self) -> Tally:

@@ -1,6 +1,5 @@
 """The exporter that looks at certificates, run for real with the settings that it is deployed with."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import trustme
 from deploy.engines.ports import LOOPBACK, free_port
 from tests.component.test_tls import behind_tls
 from tests.documentation import ROOT
-from tests.running import Town, eventually
+from tests.running import Town, eventually, need
 
 PROGRAM = "prometheus-blackbox-exporter"
 
@@ -21,9 +20,7 @@ PROGRAM = "prometheus-blackbox-exporter"
 @pytest.fixture
 def exporter() -> Iterator[str]:
     """Its address."""
-    if shutil.which(PROGRAM) is None:
-        assert "CI" not in os.environ, f"{PROGRAM} is missing: deploy/local/install.sh --tests"
-        pytest.skip(f"{PROGRAM} is not here: deploy/local/install.sh --tests installs it")
+    need(None if shutil.which(PROGRAM) else f"{PROGRAM} is missing: deploy/local/install.sh --tests")
     address = f"{LOOPBACK}:{free_port()}"
     settings = ROOT / "deploy/observe/blackbox.yaml"
     command = [PROGRAM, f"--config.file={settings}", f"--web.listen-address={address}", "--log.level=error"]

@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelAccessRefused, ProbableAuthenticationError
 from yarl import URL
 
+from deploy.contracts.generate import newest_release
 from deploy.demo.broker import Broker
 from shared.bus.connecting import opened
 from shared.contracts.intake import SubmitRequest
@@ -301,8 +302,7 @@ def rotate(town: Deployment) -> None:
 
 def release_before() -> str:
     """The newest tag before this commit; while there is none, the commit before."""
-    before = git("rev-parse", "--short", "HEAD~1")
-    return git("tag", "--merged", before, "--sort=-creatordate").partition("\n")[0] or before
+    return newest_release(ROOT, git("rev-parse", "--short", "HEAD~1"))
 
 
 def build(docker: Docker, release: str, folder: Path) -> None:

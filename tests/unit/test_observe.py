@@ -5,7 +5,6 @@ drop, so a dashboard must come through them unchanged.
 """
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.telemetry import Telemetry
 from tests.documentation import CHINESE, ROOT
+from tests.running import need
 from tests.unit.tasks import NINE
 from tests.unit.test_request import heard, news, submitted
 
@@ -67,9 +67,7 @@ OF_OTHERS = {
 
 def promtool(*arguments: str | Path) -> str:
     """What promtool says, which must be that all is well."""
-    if which("promtool") is None:
-        assert "CI" not in os.environ, "promtool is missing: deploy/local/install.sh --tests"
-        pytest.skip("promtool is not here: deploy/local/install.sh --tests installs it")
+    need(None if which("promtool") else "promtool is missing: deploy/local/install.sh --tests")
     done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
