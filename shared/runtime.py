@@ -7,14 +7,14 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
 from pydantic import BaseModel
 
 from shared.access import Principal, TokenRegister
-from shared.admission import CannotStart, admit
+from shared.admission import CLOCKS_APART, CannotStart, admit
 from shared.aggregates import SHAPE, Aggregates, shape_of
 from shared.audit import Openings
 from shared.bus import BrokerUnavailable, Bus, ForeignTopology, Receipt
@@ -37,8 +37,6 @@ from shared.web import Guard
 
 log = structlog.get_logger(__name__)
 
-_CLOCKS_APART = timedelta(minutes=1)
-"""How far the clock of another replica of ours may be ahead."""
 _LOOK_FOR_OLDER = 5.0
 """Seconds between looks for documents in an older shape: those that replicas of the version before still write."""
 
@@ -101,7 +99,7 @@ class Runtime:
         self.leases = Leases(self.database.collection("leases"), holder, clock)
         self._periodics: list[Periodic] = [
             Periodic(self.leases, "sweeper", self.outbox.sweep, pause=2.0),
-            Periodic(None, "queues", self._look_after_queues, pause=2.0),
+            Periodic(self.leases, "queues", self._look_after_queues, pause=2.0),
         ]
         self.openings = Openings(self.aggregates("openings", Openings.model, lambda one: one.subject), identity, clock)
         self._event_types: dict[str, Sequence[str]] = {}
@@ -223,7 +221,8 @@ class Runtime:
         """
         followed = self.database.collection("replays")
         if event.types and await followed.get(meta.id) is None:
-            until = self.clock() + _CLOCKS_APART
+            # Each may be that far from the database's clock, one before it and one behind.
+            until = self.clock() + 2 * CLOCKS_APART
             sent = await self.outbox.replay(event.since, until, types=event.types, queue=event.queue)
             log.warning("sent again into a queue that was lost", queue=event.queue, events=sent)
             await followed.put(meta.id, {"queue": event.queue, "events": sent, "at": self.clock()})

@@ -16,6 +16,8 @@ from shared.documents import Collection, StorageUnavailable
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=10)
+_ASK_AGAIN = 2.5
+"""Seconds after which whoever was refused a lease asks for it again: each asking is a write that fails."""
 
 
 class Leases:
@@ -65,13 +67,12 @@ class Periodic:
     """Does something again and again, on one replica at a time.
 
     Args:
-        leases: None: every replica does it.
         name: of the lease.
         work: does what has come due and says how much that was; called again at once while there was some.
         pause: seconds between looks.
     """
 
-    def __init__(self, leases: Leases | None, name: str, work: Callable[[], Awaitable[int]], *, pause: float) -> None:
+    def __init__(self, leases: Leases, name: str, work: Callable[[], Awaitable[int]], *, pause: float) -> None:
         self._leases = leases
         self._name = name
         self._work = work
@@ -87,20 +88,16 @@ class Periodic:
         if self._task is None:
             return
         await ended(self._task)
-        if self._leases is None:
-            return
         try:
             await self._leases.release(self._name)
         except StorageUnavailable:
             log.info("the lease runs out by itself", lease=self._name)
 
-    async def _may(self) -> bool:
-        return self._leases is None or await self._leases.hold(self._name)
-
     async def _run(self) -> None:
         while True:
+            held = True
             try:
-                while await self._may() and await self._work():
+                while (held := await self._leases.hold(self._name)) and await self._work():
                     pass
             except (StorageUnavailable, BrokerUnavailable) as error:
                 log.warning("will look again later", timer=self._name, reason=str(error))
@@ -113,7 +110,7 @@ class Periodic:
             # A mistake in one round must not end all later ones: what is due stays due.
             except Exception:
                 log.exception("a round failed", timer=self._name)
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(self._pause if held else max(self._pause, _ASK_AGAIN))
 
 
 async def ended(task: "asyncio.Task[None]") -> None:

@@ -12,8 +12,9 @@ from typing import Any, cast
 import aio_pika
 import aiormq
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, DeliveryError, PublishError
+from aiormq.abc import DeliveredMessage
 from faststream import AckPolicy
 from faststream.message import StreamMessage
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
@@ -286,19 +287,20 @@ class Bus:
         with translated():
             connection = await opened(aio_pika.Connection(self._url.update_query(name=f"{self.service} reads the log")))
         try:
-            channel = await connection.channel()
-            await channel.set_qos(prefetch_count=_LOG_PREFETCH)
+            # Without aio-pika's wrapping of each message: every replica reads everything.
+            channel = await (await connection.channel()).get_underlay_channel()
+            await channel.basic_qos(prefetch_count=_LOG_PREFETCH)
+            waiting: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+            channel.closing.add_done_callback(lambda _: waiting.put_nowait(None))
+            await channel.basic_consume(NOTIFICATIONS_LOG, waiting.put, arguments={"x-stream-offset": offset})
             unacknowledged = 0
-            queue = await channel.declare_queue(NOTIFICATIONS_LOG, passive=True)
-            waiting: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
-            channel.close_callbacks.add(lambda *_: waiting.put_nowait(None))
-            await queue.consume(waiting.put, arguments={"x-stream-offset": offset})
             while (message := await waiting.get()) is not None:
-                yield cast(int, message.headers["x-stream-offset"]), message.body
+                headers = message.header.properties.headers or {}
+                yield cast(int, headers["x-stream-offset"]), message.body
                 unacknowledged += 1
-                # One acknowledgement speaks for all before it.
-                if waiting.empty() or unacknowledged >= _LOG_PREFETCH // 2:
-                    await message.ack(multiple=True)
+                # What is unacknowledged only counts against the prefetch; one acknowledgement speaks for all before it.
+                if unacknowledged >= _LOG_PREFETCH // 2 and message.delivery_tag is not None:
+                    await channel.basic_ack(message.delivery_tag, multiple=True)
                     unacknowledged = 0
             raise BrokerUnavailable("the notifications log went away")
         except (AMQPError, ConnectionError, aiormq.exceptions.ChannelInvalidStateError) as error:
