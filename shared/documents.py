@@ -5,6 +5,7 @@ one `find` and one unordered `bulk_write`. A lost race is told per document and 
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -476,12 +477,17 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (ConnectionFailure, ExecutionTimeout, WTimeoutError) as error:
-        raise StorageUnavailable(str(error)) from error
+        raise StorageUnavailable(_first_words(error)) from error
     except BulkWriteError as error:
         if error.details["writeConcernErrors"]:
             raise StorageUnavailable("the write was not confirmed by a majority") from error
         raise
     except OperationFailure as error:
         if error.code in _NOT_NOW or error.has_error_label("RetryableWriteError"):
-            raise StorageUnavailable(str(error)) from error
+            raise StorageUnavailable(_first_words(error)) from error
         raise
+
+
+def _first_words(error: Exception) -> str:
+    """What happened and where, without the driver's settings and its picture of the whole replica set."""
+    return re.split(r" \(configured timeouts|, full error:|, Timeout: ", str(error), maxsplit=1)[0]

@@ -326,12 +326,13 @@ async def test_indexes_are_made_once_and_made_again_without_harm(town: Town) -> 
 
 
 async def test_a_database_that_is_not_there_is_said_to_be_unavailable(town: Town) -> None:
-    """Soon, and as one kind of error for reads and writes."""
+    """Soon, as one kind of error for reads and writes, in the words of an operator and not of the driver."""
     one = Database("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200", "doorstep_dispatch")
     things = one.collection("things")
     try:
         calls = (things.get("x"), things.update("x", add()), things.find({}), things.count(), one.ping())
         outcomes = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 60)
         assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * len(calls)
+        assert {str(outcome) for outcome in outcomes} == {"127.0.0.1:1: [Errno 111] Connection refused"}
     finally:
         one.close()
