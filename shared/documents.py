@@ -45,6 +45,14 @@ class StorageConflict(Exception):
         super().__init__(f"{collection}/{document_id} was changed by others {_TRIES} times in a row")
 
 
+class Occupied(Exception):
+    """A unique index holds another document where this one should be; nothing was written."""
+
+    def __init__(self, collection: str, document_id: str, fields: Sequence[str]) -> None:
+        self.fields = tuple(fields)
+        super().__init__(f"another document has the {', '.join(fields)} meant for {collection}/{document_id}")
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """An index, declared beside the query that needs it."""
@@ -221,6 +229,7 @@ class Collection:
             StorageUnavailable: the outcome is not known; the same call again does no harm if `decide` recognises
                 what it did before.
             StorageConflict: too many lost races.
+            Occupied: a unique index does not let it in; decide again on what is so now.
         """
         return cast(T, await self._updates.submit(_Update(document_id, decide, new)))
 
@@ -323,7 +332,11 @@ class Collection:
         groups: dict[str, list[Job[_Update, Any]]] = {}
         for job in jobs:
             groups.setdefault(job.item.document_id, []).append(job)
-        while groups:
+        alone: list[Job[_Update, Any]] = []
+        while groups or alone:
+            if not groups:
+                job = alone.pop(0)
+                groups = {job.item.document_id: [job]}
             guesses: dict[str, Document | None] = {}
             for key, group in groups.items():
                 first = group[0].item
@@ -333,17 +346,24 @@ class Collection:
             loaded = await self._fetch(key for key in groups if key not in guesses)
             decisions = [_Decision(key, guesses.get(key, loaded.get(key)), group) for key, group in groups.items()]
             writes = [decision for decision in decisions if decision.changed]
-            lost = await self._write([decision.operation() for decision in writes])
-            stale = {id(writes[position]) for position in lost}
+            refused = await self._write([decision.operation() for decision in writes])
+            fields = {id(writes[position]): names for position, names in refused.items()}
             groups = {}
             for decision in decisions:
+                names = fields.get(id(decision))
                 # A write is refused by the version if it rests on a wrong guess; a decision not to write is not.
                 guessed = not decision.changed and decision.document_id in guesses
-                if id(decision) not in stale and not guessed:
+                if names is None and not guessed:
                     decision.settle()
                     self._remember(decision)
                 elif again := decision.again(self.name):
-                    groups[decision.document_id] = again
+                    if names is None or names == ("_id",):
+                        groups[decision.document_id] = again
+                    elif len(again) > 1:
+                        # Which of them wanted what another has is not known, so each is tried alone.
+                        alone += again
+                    else:
+                        again[0].fail(Occupied(self.name, decision.document_id, names))
 
     def _remember(self, decision: "_Decision") -> None:
         """Keep what was just written: most documents are written again soon, and the look is saved."""
@@ -352,10 +372,10 @@ class Collection:
             if len(self._recent) > REMEMBERED:
                 del self._recent[next(iter(self._recent))]
 
-    async def _write(self, operations: "list[InsertOne[Document] | UpdateOne]") -> set[int]:
-        """Write in one go; the positions of those that lost a race."""
+    async def _write(self, operations: "list[InsertOne[Document] | UpdateOne]") -> dict[int, tuple[str, ...]]:
+        """Write in one go; the positions of those that were refused, with the fields that another document has."""
         if not operations:
-            return set()
+            return {}
         with _translated():
             try:
                 await self.raw.bulk_write(operations, ordered=False)
@@ -363,8 +383,8 @@ class Collection:
                 errors = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in errors):
                     raise
-                return {one["index"] for one in errors}
-            return set()
+                return {one["index"]: tuple(one["keyPattern"]) for one in errors}
+            return {}
 
     async def _patch_many(self, jobs: list[Job[tuple[str, Patch], None]]) -> None:
         patches: dict[str, Patch] = {}

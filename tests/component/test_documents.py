@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.contracts.refusal import Refusal, refusal
-from shared.documents import Collection, Database, DuplicateAt, Index, Patch, StorageUnavailable, Write
+from shared.documents import Collection, Database, DuplicateAt, Index, Occupied, Patch, StorageUnavailable, Write
 from tests.running import Town
 
 Document = dict[str, Any]
@@ -323,6 +323,29 @@ async def test_indexes_are_made_once_and_made_again_without_harm(town: Town) -> 
         await one.prepare()
         names = await many.raw.index_information()
         assert len(names) == 4
+
+
+async def test_a_place_that_another_document_has_is_said_to_be_occupied_to_who_wanted_it_alone(town: Town) -> None:
+    """Others who write the same document in the same moment are not held up by it."""
+    only_one = Index((("seat", 1),), unique=True, where={"seat": {"$type": "string"}})
+    async with database(town) as one:
+        things = one.collection("seats", [only_one])
+        await one.prepare()
+
+        def sit(seat: str) -> Any:
+            return lambda old: (Write(set={"seat": seat}), seat)
+
+        assert await things.update("a", sit("1")) == "1"
+        outcomes = await asyncio.gather(
+            things.update("b", add()), things.update("b", sit("1")), things.update("b", add()), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [int, Occupied, int]
+        assert isinstance(outcomes[1], Occupied)
+        assert outcomes[1].fields == ("seat",)
+        stored = await things.get("b")
+        assert stored is not None
+        assert "seat" not in stored
+        assert await things.update("b", sit("2")) == "2"
 
 
 async def test_a_database_that_is_not_there_is_said_to_be_unavailable(town: Town) -> None:
