@@ -161,6 +161,7 @@ def _workers() -> Iterator[RegisterWorker]:
             grids=(grid,),
             buildings=tuple(building for building in BUILDINGS if grid_of(building) == grid),
             name=f"网格员{number}{MARK}",
+            skills=("gas_card_reader",),
             phone=f"+86 100 0001 {number:04d}",
         )
     for number in range(1, VOLUNTEERS + 1):

@@ -5,20 +5,26 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
 
-from services.dispatch import handlers
+from services.dispatch import handlers, workers
+from services.dispatch.domain.roster import Worker
 from services.dispatch.domain.task import TAKEN, Task
 from services.dispatch.handlers import Dispatch
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.dispatch import (
+    Abilities,
     AcceptTask,
+    ApproveWorker,
     ClaimTask,
     CompleteTask,
     CoverGrid,
     DeclineTask,
+    ExcludeWorker,
     FailTask,
     HandOverTask,
     RegisterWorker,
     ReopenTask,
+    ReportAbsence,
+    SignUpVolunteer,
     StartTask,
     TaskAnswer,
     TaskCommand,
@@ -60,16 +66,21 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         request_id: Name = None,
         state: TaskState | None = None,
         is_open: Annotated[bool | None, Query(alias="open")] = None,
+        claimable: bool = False,
     ) -> dict[str, Any]:
-        """Tasks within the token's place: the most urgent first, then the longest waiting. No personal data."""
+        """Tasks within the token's place: the most urgent first, then the longest waiting. No personal data.
+
+        `claimable`: those that the token's worker is asked for beside others, in other grids, too.
+        """
         who.require(*STAFF, "source")
         if not who.covers(who.community or community, grid) and grid is not None:
             raise refusal("grid", "forbidden", f"grid {grid} is not within this token's place", status=403)
         place = decode_cursor(after, (int, datetime, str))
         found = await house.store.page(
             community=who.community or community,
-            grids=(grid,) if grid else who.grids,
+            grids=(grid,) if grid else () if claimable else who.grids,
             worker=worker,
+            asked=_worker(who, None) if claimable else None,
             state=state,
             is_open=is_open,
             request_id=request_id,
@@ -116,6 +127,21 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         return shown
 
     @app.post(
+        f"{PREFIX}/tasks/{{task_id}}/exclude",
+        response_model=TaskAnswer,
+        openapi_extra=takes(ExcludeWorker),
+        tags=["tasks"],
+    )
+    async def exclude(who: Somebody, task_id: str, request: Request) -> TaskAnswer:
+        """Never this `worker` again behind the door of this task."""
+        who.require(*LEADERS)
+        command = await body(request, ExcludeWorker, task_id=task_id)
+        task = await house.store.tasks.get(task_id)
+        if task is None or not _may_see(who, task):
+            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        return await workers.exclude(house, command, http_meta(request, ExcludeWorker.wire, house.runtime.clock()))
+
+    @app.post(
         f"{PREFIX}/tasks/{{task_id}}/{{verb}}",
         response_model=TaskAnswer,
         openapi_extra=takes(TaskCommand),
@@ -150,9 +176,8 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         """Enter somebody who helps."""
         who.require(*LEADERS)
         command = await body(request, RegisterWorker)
-        if not who.covers(command.community, None):
-            raise refusal("community", "forbidden", "not within this token's place", status=403)
-        return await handlers.register_worker(
+        _within(who, command.community)
+        return await workers.register_worker(
             house, command, http_meta(request, RegisterWorker.wire, house.runtime.clock())
         )
 
@@ -165,10 +190,67 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
     async def cover(who: Somebody, community: str, grid: str, request: Request) -> RegistrationAnswer:
         """Hand a whole grid to another worker in one step, open work included; to its own worker: hand it back."""
         who.require(*LEADERS)
-        if not who.covers(community, None):
-            raise refusal("community", "forbidden", "not within this token's place", status=403)
+        _within(who, community)
         command = await body(request, CoverGrid, community=community, grid=grid)
-        return await handlers.cover_grid(house, command, http_meta(request, CoverGrid.wire, house.runtime.clock()))
+        return await workers.cover_grid(house, command, http_meta(request, CoverGrid.wire, house.runtime.clock()))
+
+    @app.get(f"{PREFIX}/workers", tags=["workers"])
+    async def list_workers(who: Somebody, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+        """Who helps within the token's place, with what, and since when somebody is away. No names."""
+        who.require(*LEADERS)
+        place = decode_cursor(after, (str, str))
+        found = await house.store.page_of_workers(who.community, limit + 1, (place[0], place[1]) if place else None)
+        return page(
+            found,
+            limit,
+            lambda one: (one["state"]["community"], one["_id"]),
+            lambda one: _show_worker(house.store.workers.state(one)),
+        )
+
+    @app.post(
+        f"{PREFIX}/volunteers",
+        response_model=RegistrationAnswer,
+        status_code=202,
+        openapi_extra=takes(SignUpVolunteer),
+        tags=["workers"],
+    )
+    async def sign_up(who: Somebody, request: Request) -> RegistrationAnswer:
+        """Offer to help. Nobody is asked for anything before a coordinator has approved."""
+        who.require(*LEADERS, "source")
+        command = await body(request, SignUpVolunteer)
+        _within(who, command.community)
+        return await workers.sign_up(house, command, http_meta(request, SignUpVolunteer.wire, house.runtime.clock()))
+
+    @app.post(
+        f"{PREFIX}/workers/{{worker_id}}/approve",
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(ApproveWorker),
+        tags=["workers"],
+    )
+    async def approve(who: Somebody, worker_id: str, request: Request) -> RegistrationAnswer:
+        """Say yes or no to somebody who signed up."""
+        command = await body(request, ApproveWorker, worker_id=worker_id)
+        await _theirs(who, worker_id)
+        return await workers.approve(house, command, http_meta(request, ApproveWorker.wire, house.runtime.clock()))
+
+    @app.post(
+        f"{PREFIX}/workers/{{worker_id}}/absence",
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(ReportAbsence),
+        tags=["workers"],
+    )
+    async def absence(who: Somebody, worker_id: str, request: Request) -> RegistrationAnswer:
+        """Somebody is away from now on, all his grids with another; with an `until` that has passed, he is back."""
+        command = await body(request, ReportAbsence, worker_id=worker_id)
+        await _theirs(who, worker_id)
+        return await workers.be_absent(house, command, http_meta(request, ReportAbsence.wire, house.runtime.clock()))
+
+    async def _theirs(who: Principal, worker_id: str) -> None:
+        """Whoever leads decides on those of his own place."""
+        who.require(*LEADERS)
+        worker = await house.store.workers.get(worker_id)
+        if worker is None or not who.covers(worker.community, None):
+            raise refusal("worker_id", "unknown_worker", "nobody is entered under this id", status=404)
 
     @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
@@ -195,6 +277,7 @@ def show(task: Task) -> dict[str, Any]:
         "state": task.state,
         "worker": task.worker,
         "offered_to": task.role if task.state == "offered" else None,
+        "asked": len(task.asked),
         "step": task.step,
         "priority": task.priority,
         "urgency": facts.urgency,
@@ -208,10 +291,21 @@ def show(task: Task) -> dict[str, Any]:
     }
 
 
+def _show_worker(worker: Worker) -> dict[str, Any]:
+    told = worker.model_dump(mode="json", include={"worker_id", "community", "role", "grids", "buildings", "standing"})
+    abilities = worker.model_dump(mode="json", include=set(Abilities.model_fields))
+    return {**told, **abilities, "away": worker.away, "away_until": worker.away_until}
+
+
+def _within(who: Principal, community: str) -> None:
+    if not who.covers(community, None):
+        raise refusal("community", "forbidden", "not within this token's place", status=403)
+
+
 def _may_see(who: Principal, task: Task) -> bool:
     if task.facts is None or who.role not in STAFF:
         return False
-    if who.worker is not None and task.worker == who.worker:
+    if who.worker is not None and (task.worker == who.worker or who.worker in task.asked):
         return True
     return who.covers(task.facts.community, task.facts.grid) or (who.leads() and who.community is None)
 

@@ -5,8 +5,9 @@ from fastapi import FastAPI
 from services.dispatch.api import add_routes
 from services.dispatch.handlers import Dispatch, count_open, lapse, router
 from services.dispatch.store import Store
-from shared.catalogue import load
-from shared.contracts.catalogue import Kinds
+from services.dispatch.workers import end_absences
+from shared.catalogue import CatalogueError, load
+from shared.contracts.catalogue import AbilityCatalogue, Kinds
 from shared.runtime import Runtime
 from shared.service import build_app, run
 from shared.settings import Settings
@@ -16,9 +17,13 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     """The service. A test hands in a runtime with its own clock."""
     runtime = runtime or Runtime("dispatch", settings)
     kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
-    house = Dispatch(runtime, Store(runtime), kinds)
+    abilities = load(settings.catalogue_dir / "abilities.yaml", AbilityCatalogue)
+    if missing := kinds.skills_missing(abilities):
+        raise CatalogueError("\n".join(f"{settings.catalogue_dir / 'kinds.yaml'}: {line}" for line in missing))
+    house = Dispatch(runtime, Store(runtime), kinds, abilities)
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)
+    runtime.every("absences", lambda: end_absences(house), pause=2.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     runtime.condition.measure(lambda: count_open(house))
     app = build_app(runtime)

@@ -2,37 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from services.dispatch.domain import roster, task
-from services.dispatch.domain.roster import COORDINATORS, Worker
-from services.dispatch.domain.task import Actor, Roster, Situation, Task
+from services.dispatch.domain import matching, task
+from services.dispatch.domain.ladder import Roster
+from services.dispatch.domain.task import Actor, Situation, Task
 from services.dispatch.store import Store
 from shared.aggregates import Outcome
 from shared.consumer import Router
-from shared.contracts.catalogue import Kinds
+from shared.contracts.catalogue import AbilityCatalogue, Kinds
 from shared.contracts.dispatch import (
     AcceptTask,
     ClaimTask,
     CompleteTask,
-    CoverGrid,
     DeclineTask,
     FailTask,
-    GridCovered,
     HandOverTask,
-    RegisterWorker,
     ReopenTask,
     StartTask,
     TaskAnswer,
     TaskCommand,
-    WorkerDetails,
-    WorkerRegistered,
 )
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.intake import RequestAmended, RequestCancelled, RequestCreated, RequestFacts
-from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import refusal
+from shared.documents import Occupied
 from shared.identity import derived_id
 from shared.runtime import Runtime
 
@@ -41,6 +36,8 @@ router: Router["Dispatch"] = Router("dispatch")
 Rule = Callable[[Task | None, Actor, Situation], tuple[Task, Sequence[Event]]]
 DUE_AT_ONCE = 200
 """Due dates dealt with in one round."""
+_CLAIM_TRIES = 50
+"""How often a claim looks for another free place under the worker's cap, when each was taken meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +47,15 @@ class Dispatch:
     runtime: Runtime
     store: Store
     kinds: Kinds
+    abilities: AbilityCatalogue
 
     async def situation(self, facts: RequestFacts, *, asks: bool = True) -> Situation:
         """What a decision about a request there rests on; `asks`: it may ask somebody else."""
+        need = matching.requirement(facts, self.kinds, self.abilities)
         return Situation(
             now=self.runtime.clock(),
             ladder=self.kinds.ladder_of(facts.kind),
-            roster=await self.store.roster(facts) if asks else Roster(),
+            roster=await self.store.roster(facts, need) if asks else Roster(need=need),
             minute=timedelta(minutes=1) / self.runtime.settings.time_scale,
         )
 
@@ -89,8 +88,13 @@ async def cancel(house: Dispatch, event: RequestCancelled, meta: Meta) -> None:
 @router.command(AcceptTask)
 @router.command(ClaimTask)
 async def accept(house: Dispatch, command: AcceptTask, meta: Meta, leads: bool = False) -> TaskAnswer:
-    """A worker says yes."""
-    return await _act(house, command, meta, leads, task.accept)
+    """A worker says yes. The write itself is refused where a place under his cap was taken meanwhile."""
+    for _ in range(_CLAIM_TRIES):
+        try:
+            return await _act(house, command, meta, leads, task.accept, takes=True)
+        except Occupied:
+            continue
+    raise refusal("worker", "cap_reached", f"{command.worker} claims too much at once; try again", status=409)
 
 
 @router.command(DeclineTask)
@@ -108,15 +112,18 @@ async def start(house: Dispatch, command: StartTask, meta: Meta, leads: bool = F
 @router.command(HandOverTask)
 async def hand_over(house: Dispatch, command: HandOverTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """A worker passes it on."""
-    if await house.store.workers.get(command.to) is None:
+    to = await house.store.workers.get(command.to)
+    if to is None:
         raise refusal("to", "unknown_worker", f"nobody is registered as {command.to}")
-    return await _act(
-        house,
-        command,
-        meta,
-        leads,
-        lambda known, actor, now: task.hand_over(known, actor, command.to, command.goods, now),
-    )
+    slot = (await house.store.free_slots([to])).get(to.worker_id)
+
+    def pass_on(slot: str | None) -> Rule:
+        return lambda known, actor, now: task.hand_over(known, actor, command.to, command.goods, now, slot)
+
+    try:
+        return await _act(house, command, meta, leads, pass_on(slot))
+    except Occupied:
+        return await _act(house, command, meta, leads, pass_on(None))
 
 
 @router.command(CompleteTask)
@@ -135,56 +142,6 @@ async def fail(house: Dispatch, command: FailTask, meta: Meta, leads: bool = Fal
 async def reopen(house: Dispatch, command: ReopenTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """It was not done after all."""
     return await _act(house, command, meta, leads, task.reopen, asks=True)
-
-
-@router.command(RegisterWorker)
-async def register_worker(house: Dispatch, command: RegisterWorker, meta: Meta) -> RegistrationAnswer:
-    """Somebody helps."""
-    runtime, worker_id = house.runtime, command.worker_id
-    details = WorkerDetails(name=command.name, phone=command.phone)
-    told = Worker(
-        worker_id=worker_id,
-        community=command.community,
-        role=command.role,
-        grids=list(command.grids),
-        buildings=list(command.buildings),
-        fingerprint=runtime.lookup.blind("worker", command.model_dump_json()),
-        sealed=runtime.sealer.seal(details.model_dump_json(), f"worker:{worker_id}"),
-    )
-    outcome = await house.store.workers.update(worker_id, lambda known: roster.register(known, told), meta)
-    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=worker_id)
-
-
-@router.event(WorkerRegistered)
-async def answer_for_grids(house: Dispatch, event: WorkerRegistered, meta: Meta) -> None:
-    """A grid worker answers for grids, a coordinator for the whole community."""
-    grids = {"grid_worker": event.grids, "coordinator": (COORDINATORS,)}.get(event.role, ())
-    community = event.community or ""
-    for name in grids:
-        await house.store.grids.update(
-            f"{community}/{name}",
-            lambda known, name=name: roster.answer_for(known, community, name, event.worker_id, meta.time),  # type: ignore[misc]
-            meta,
-        )
-
-
-@router.command(CoverGrid)
-async def cover_grid(house: Dispatch, command: CoverGrid, meta: Meta) -> RegistrationAnswer:
-    """Hand a grid to another, or back."""
-    if await house.store.workers.get(command.worker) is None:
-        raise refusal("worker", "unknown_worker", f"nobody is registered as {command.worker}")
-    grid_id = f"{command.community}/{command.grid}"
-    outcome = await house.store.grids.update(
-        grid_id, lambda known: roster.cover(known, command.worker), _cause(command.command_id, meta)
-    )
-    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=grid_id)
-
-
-@router.event(GridCovered)
-async def move_open_work(house: Dispatch, event: GridCovered, meta: Meta) -> None:
-    """The grid's open work goes to whoever covers, in the order of the list."""
-    held = await house.store.held(event.community or "", event.grid or "", event.instead_of)
-    await asyncio.gather(*(_update(house, task_id, known, event.instead_of, meta) for task_id, known in held))
 
 
 async def lapse(house: Dispatch) -> int:
@@ -222,9 +179,16 @@ def facts_of(event: RequestFacts) -> RequestFacts:
 
 
 async def _act(
-    house: Dispatch, command: TaskCommand, meta: Meta, leads: bool, rule: Rule, *, asks: bool = False
+    house: Dispatch,
+    command: TaskCommand,
+    meta: Meta,
+    leads: bool,
+    rule: Rule,
+    *,
+    asks: bool = False,
+    takes: bool = False,
 ) -> TaskAnswer:
-    """Let a worker make one move on one task."""
+    """Let a worker make one move on one task. `asks`: somebody else may be asked; `takes`: he gets it."""
     if command.worker is None:
         raise refusal("worker", "required", "say which worker does it")
     known = await house.store.tasks.glance(command.task_id)
@@ -232,10 +196,15 @@ async def _act(
         raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
     situation = await house.situation(known.facts, asks=asks)
     actor = Actor(command.worker, leads, command.at)
+    if takes and (worker := await house.store.workers.get(command.worker)) is not None:
+        places = await house.store.free_slots([worker])
+        slot = places.get(worker.worker_id)
+        full = slot is None and bool(places)
+        actor = replace(actor, slot=slot, full=full, aids=matching.aids(worker, situation.roster.need))
     outcome = await house.store.tasks.update(
         command.task_id,
         lambda current: rule(current, actor, situation),
-        _cause(f"{command.worker}:{command.command_id}", meta),
+        cause_of(f"{command.worker}:{command.command_id}", meta),
     )
     return answer(outcome)
 
@@ -252,12 +221,20 @@ def answer(outcome: Outcome[Task]) -> TaskAnswer:
     )
 
 
-async def _update(house: Dispatch, task_id: str, known: Task, instead_of: str, meta: Meta) -> None:
-    if known.facts is None:
-        return
-    situation = await house.situation(known.facts)
-    await house.store.tasks.update(task_id, lambda current: task.cover(current, instead_of, situation), meta)
+async def apply_to_each(
+    house: Dispatch,
+    tasks: Sequence[tuple[str, Task]],
+    rule: Callable[[Situation], Callable[[Task | None], tuple[Task, Sequence[Event]] | None]],
+    meta: Meta,
+) -> None:
+    """Apply a rule to each of several tasks, in their order."""
+
+    async def one(task_id: str, known: Task) -> None:
+        if known.facts is not None:
+            await house.store.tasks.update(task_id, rule(await house.situation(known.facts)), meta)
+
+    await asyncio.gather(*(one(task_id, known) for task_id, known in tasks))
 
 
-def _cause(command_id: str, meta: Meta) -> Meta:
+def cause_of(command_id: str, meta: Meta) -> Meta:
     return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

@@ -1,11 +1,16 @@
 """Documents of dispatch: tasks, workers, grids."""
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
-from services.dispatch.domain.task import OPEN, Roster, Task
+from services.dispatch.domain.ladder import Roster
+from services.dispatch.domain.matching import Requirement
+from services.dispatch.domain.roster import COORDINATORS, Door, Grid, Worker
+from services.dispatch.domain.task import OPEN, Task
+from shared.batching import Batcher, Job
 from shared.condition import MEASURING
 from shared.contracts.intake import RequestFacts
 from shared.documents import Document, Index
@@ -15,23 +20,85 @@ _ORDER = (("state.priority", -1), ("state.created_at", 1), ("_id", 1))
 OF_REQUEST = Index((("state.request_id", 1), ("_id", 1)))
 LIST = Index((("state.open", 1), *_ORDER))
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
+ASKED = Index((("state.asked", 1), *_ORDER))
+SLOT = Index((("state.slot", 1),), unique=True, where={"state.slot": {"$type": "string"}})
+"""A place under somebody's cap holds one task: the claim itself is refused where another was faster."""
+OF_COMMUNITY = Index((("state.community", 1), ("_id", 1)))
+AWAY = Index((("state.away_until", 1),), where={"state.away_until": {"$type": "date"}})
+COVERED = Index((("state.until", 1),), where={"state.until": {"$type": "date"}})
 
 
 class Store:
     """What dispatch keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.tasks = runtime.aggregates("tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, DUE])
-        self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id)
-        self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}")
+        self.tasks = runtime.aggregates("tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, DUE, ASKED, SLOT])
+        self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id, [OF_COMMUNITY, AWAY])
+        self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}", [COVERED])
+        self.doors = runtime.aggregates("doors", Door, lambda one: one.household)
+        self._helpers: Batcher[str, list[Worker]] = Batcher(self._helpers_of)
 
-    async def roster(self, facts: RequestFacts) -> Roster:
+    async def roster(self, facts: RequestFacts, need: Requirement) -> Roster:
         """Who can be asked for a request there."""
-        grid, coordinators = await asyncio.gather(
-            self.grids.get(f"{facts.community}/{facts.grid}"), self.grids.get(f"{facts.community}/{COORDINATORS}")
+        community = facts.community or ""
+        grid, coordinators, workers, door = await asyncio.gather(
+            self.grids.get(f"{community}/{facts.grid}"),
+            self.grids.get(f"{community}/{COORDINATORS}"),
+            self._helpers.submit(community),
+            self.doors.get(facts.household),
         )
         return Roster(
-            responsible=grid.worker if grid else None, coordinator=coordinators.worker if coordinators else None
+            responsible=grid.worker if grid else None,
+            coordinator=coordinators.worker if coordinators else None,
+            workers=workers,
+            full=frozenset(one for one, free in (await self.free_slots(workers)).items() if free is None),
+            need=need if door is None else replace(need, never=frozenset(door.never)),
+        )
+
+    async def _helpers_of(self, jobs: list[Job[str, list[Worker]]]) -> None:
+        """All who help in some communities, coordinators aside."""
+        communities = list({job.item for job in jobs})
+        found = await self.workers.collection.find(
+            {"state.community": {"$in": communities}, "state.role": {"$ne": "coordinator"}}, fields={"state": 1}
+        )
+        helpers = [self.workers.state(one) for one in found]
+        for job in jobs:
+            job.resolve([one for one in helpers if one.community == job.item])
+
+    async def free_slots(self, workers: Iterable[Worker]) -> dict[str, str | None]:
+        """By worker with a cap: a place under it that is free; None: there is none."""
+        places = {
+            one.worker_id: [f"{one.worker_id}/{number}" for number in range(1, one.cap + 1)]
+            for one in workers
+            if one.cap is not None
+        }
+        if not places:
+            return {}
+        query = {"state.slot": {"$type": "string", "$in": [place for some in places.values() for place in some]}}
+        taken = {one["state"]["slot"] for one in await self.tasks.collection.find(query, fields={"state.slot": 1})}
+        return {worker: next((place for place in some if place not in taken), None) for worker, some in places.items()}
+
+    async def returning(self, now: datetime, limit: int) -> list[str]:
+        """Workers whose absence is over."""
+        query = {"state.away_until": {"$type": "date", "$lte": now}}
+        found = await self.workers.collection.find(query, fields={"_id": 1}, limit=limit)
+        return [one["_id"] for one in found]
+
+    async def to_hand_back(self, now: datetime, limit: int) -> list[str]:
+        """Grids whose time with another is over."""
+        query = {"state.until": {"$type": "date", "$lte": now}}
+        found = await self.grids.collection.find(query, fields={"_id": 1}, limit=limit)
+        return [one["_id"] for one in found]
+
+    async def page_of_workers(self, community: str | None, limit: int, after: tuple[str, str] | None) -> list[Document]:
+        """Workers by community and id."""
+        query: dict[str, Any] = {} if community is None else {"state.community": community}
+        if after is not None:
+            where, worker_id = after
+            beyond = [{"state.community": {"$gt": where}}, {"state.community": where, "_id": {"$gt": worker_id}}]
+            query["$or"] = beyond
+        return await self.workers.collection.find(
+            query, sort=[("state.community", 1), ("_id", 1)], limit=limit, fields={"history": 0}
         )
 
     async def due(self, now: datetime, limit: int) -> list[tuple[str, Task]]:
@@ -64,13 +131,10 @@ class Store:
         )
         return [(one["_id"]["state"], one["_id"]["urgency"], one["count"], one["oldest"]) for one in found]
 
-    async def held(self, community: str, grid: str, worker: str) -> list[tuple[str, Task]]:
-        """Open tasks of a grid that `worker` is asked for or has, first of the list first."""
-        found = await self.tasks.collection.find(
-            {"state.open": True, "state.worker": worker, "state.facts.community": community, "state.facts.grid": grid},
-            sort=list(_ORDER),
-            fields={"history": 0},
-        )
+    async def held(self, worker: str, **where: str | None) -> list[tuple[str, Task]]:
+        """Open tasks that `worker` is asked for or has, first of the list first; `where`: facts that are so."""
+        query = {"state.open": True, "state.worker": worker, **{f"state.facts.{k}": v for k, v in where.items()}}
+        found = await self.tasks.collection.find(query, sort=list(_ORDER), fields={"history": 0})
         return [(one["_id"], self.tasks.state(one)) for one in found]
 
     async def page(
@@ -82,10 +146,11 @@ class Store:
         state: str | None = None,
         is_open: bool | None = None,
         request_id: str | None = None,
+        asked: str | None = None,
         limit: int,
         after: tuple[int, datetime, str] | None = None,
     ) -> list[Document]:
-        """Tasks, first of the list first: priority, then age."""
+        """Tasks, first of the list first: priority, then age. `asked`: those that this worker may claim."""
         if is_open is None and state is not None:
             is_open = state in OPEN
         query: dict[str, Any] = {
@@ -95,11 +160,12 @@ class Store:
                 ("state.state", state),
                 ("state.open", is_open),
                 ("state.worker", worker),
+                ("state.asked", asked),
                 ("state.facts.community", community),
             )
             if value is not None
         }
-        if is_open is None and request_id is None:
+        if is_open is None and request_id is None and asked is None:
             # Both at once, as two ranges of the index merged in its order.
             query["state.open"] = {"$in": [True, False]}
         if grids:

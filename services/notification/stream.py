@@ -106,6 +106,8 @@ class Live:
 
 def concerns(who: Principal, notification: dict[str, Any]) -> bool:
     """Whether a notification is for this principal: by place and role, or by name."""
+    if who.worker and who.worker in (notification["worker"], *notification.get("asked", ())):
+        return True
     if not who.covers(notification["community"], notification["grid"]):
-        return bool(who.worker) and notification["worker"] == who.worker
-    return who.leads() or notification["role"] == who.role or notification["worker"] == who.worker
+        return False
+    return who.leads() or notification["role"] == who.role

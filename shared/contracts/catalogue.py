@@ -36,9 +36,11 @@ class Minutes(Entry):
 class Step(Entry):
     """One step of an offer ladder: who is asked, and for how long."""
 
-    to: Literal["responsible", "grid_pool", "coordinator"]
+    to: Literal["responsible", "grid_pool", "neighbours", "riders", "partner", "coordinator"]
     """`responsible`: the worker who answers for the grid; `grid_pool`: every volunteer of the grid may claim;
-    `coordinator`: a named person takes it in hand."""
+    `neighbours`: volunteers and grid workers of the community's other grids; `riders`, `partner`: people of that role;
+    `coordinator`: a named person takes it in hand. Only those are asked who are able; a step without any is passed
+    over."""
     minutes: Minutes
 
 
@@ -60,6 +62,33 @@ class Kind(Entry):
     urgency: Urgency = "normal"
     """Where the sender does not say."""
     ladder: Slug = "usual"
+    skills: tuple[Slug, ...] = ()
+    """What whoever does it must have."""
+    language: bool = False
+    """Whether he must speak the resident's language; if not, whoever does is asked first, and a phrase sheet helps."""
+
+
+class Aid(Entry):
+    """What a resident's need asks of whoever comes."""
+
+    skills: tuple[Slug, ...] = ()
+    sex: Literal["f", "m"] | None = None
+
+
+class AbilityCatalogue(Entry):
+    """The catalogue `abilities.yaml`."""
+
+    skills: dict[Slug, Label]
+    languages: dict[Slug, Label]
+    needs: dict[Slug, Aid]
+    """By the code of a resident's need."""
+
+    @model_validator(mode="after")
+    def _skills_exist(self) -> "AbilityCatalogue":
+        for code, aid in self.needs.items():
+            if missing := set(aid.skills) - self.skills.keys():
+                raise ValueError(f"need {code} asks for {', '.join(sorted(missing))}, which no skill is called")
+        return self
 
 
 class Kinds(Entry):
@@ -74,6 +103,15 @@ class Kinds(Entry):
             if kind.ladder not in self.ladders:
                 raise ValueError(f"kind {code} names the ladder {kind.ladder}, which is not there")
         return self
+
+    def skills_missing(self, abilities: AbilityCatalogue) -> list[str]:
+        """Kinds that ask for a skill which `abilities.yaml` does not have: one line each."""
+        return [
+            f"kinds.{code}.skills: {skill} is not among the skills of abilities.yaml"
+            for code, kind in self.kinds.items()
+            for skill in kind.skills
+            if skill not in abilities.skills
+        ]
 
     def ladder_of(self, kind: str) -> Ladder:
         """The ladder of a kind; the usual one for a kind that is no longer in the catalogue."""

@@ -34,6 +34,8 @@ class StaffNotification(Event):
     role: str
     """Whom it is for: `grid_worker`, `volunteer`, `coordinator`, …"""
     worker: str | None
+    asked: tuple[str, ...] = ()
+    """Further workers whom it is for by name, wherever they help."""
     kind: str | None = None
     building: str | None = None
     urgency: str | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.dispatch.store import Store
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually
 
@@ -93,7 +94,15 @@ async def at(town: Town) -> AsyncIterator[Running]:
             copy["state"]["created_at"] += timedelta(seconds=number % 97)
             copy["state"]["unread"] = number % 9 == 0
 
+        def worker(copy: dict[str, Any], number: int) -> None:
+            copy["state"].update(
+                worker_id=copy["_id"], community=f"c{number % 50}", role="volunteer", cap=3, away=number % 9 == 0
+            )
+            copy["state"]["away_until"] = copy["changed"] + timedelta(days=1) if number % 9 == 0 else None
+
         await multiply_one(running.dispatch, "tasks", task)
+        await multiply_one(running.dispatch, "workers", worker)
+        await multiply_one(running.dispatch, "grids", lambda copy, number: copy["state"].update(until=None))
         await multiply_one(running.intake, "requests", request)
         await multiply_one(running.notification, "messages", message)
         await multiply_one(running.ledger, "people", lambda copy, number: place(copy["state"]["facts"], number))
@@ -152,11 +161,15 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
                 {"request_id": "r1"},
             ):
                 await both_pages(at.dispatch, "/tasks", who, **params)
+        await both_pages(at.dispatch, "/tasks", "volunteer", claimable=True)
+        for who in ("operator", "coordinator"):
+            await both_pages(at.dispatch, "/workers", who)
         for who in ("coordinator", "grid_worker"):
             await at.dispatch.get("/walks", who=who)
         await both_pages(at.dispatch, "/reconciliation", "operator")
         await both_pages(at.dispatch, "/dead-letters", "operator")
-    found += wasteful(queries, "tasks") + wasteful(queries, "dead_letters")
+    for collection in ("tasks", "workers", "dead_letters"):
+        found += wasteful(queries, collection)
     assert [one for one in queries if one["ns"].endswith(".tasks")]
 
     async with profiled(town, "intake") as queries:
@@ -202,6 +215,25 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         await at.ledger.get("/chain")
     found += wasteful(queries, "entries") + wasteful(queries, "people")
     assert not found, "\n".join(found)
+
+
+async def test_who_can_be_asked_is_found_through_an_index(town: Town, at: Running) -> None:
+    """Those of one community, the places under their caps, and whose absence is over."""
+    async with profiled(town, "dispatch") as queries:
+        answer = await at.intake.post("/requests", world.groceries("2"))
+        request_id = answer.json()["request_id"]
+        await eventually(lambda: at.dispatch.items("/tasks", request_id=request_id))
+        store = Store(at.dispatch.runtime)
+        helpers = [store.workers.state(one) for one in await store.page_of_workers("c1", 10, None)]
+        assert await store.free_slots(helpers)
+        now = at.dispatch.runtime.clock()
+        assert await store.returning(now, 10) == []
+        assert await store.to_hand_back(now, 10) == []
+    found = [one for collection in ("tasks", "workers", "grids", "doors") for one in wasteful(queries, collection)]
+    assert not found, "\n".join(found)
+    asked = [one for one in queries if one["ns"].endswith(".workers")]
+    assert asked
+    assert max(one["docsExamined"] for one in asked) <= MANY // 50 + 10
 
 
 async def test_what_is_due_and_what_is_unsent_is_found_through_an_index(town: Town, at: Running) -> None:

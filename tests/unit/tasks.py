@@ -3,7 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.dispatch.domain.task import Actor, Roster, Situation, Task, accept, complete, fail, open_task, start
+from services.dispatch.domain.ladder import Roster
+from services.dispatch.domain.matching import Requirement
+from services.dispatch.domain.roster import Worker
+from services.dispatch.domain.task import Actor, Situation, Task, accept, complete, fail, open_task, start
 from shared.contracts.catalogue import Ladder
 from shared.contracts.intake import RequestFacts
 from tests import world
@@ -17,7 +20,21 @@ LADDER = Ladder.model_validate(
         "finish_within": {"normal": 180.0, "soon": 90.0, "urgent": 45.0},
     }
 )
-EVERYBODY = Roster(responsible=world.ZHAO, coordinator=world.ZHOU)
+
+
+def helper(worker_id: str, /, **changes: Any) -> Worker:
+    """Somebody who helps in Tiebei: a volunteer, unless told otherwise."""
+    known = {"worker_id": worker_id, "community": world.TIEBEI, "role": "volunteer", "fingerprint": "f", "sealed": "s"}
+    return Worker(**{**known, **changes})
+
+
+HELPERS = tuple(
+    helper(str(one["worker_id"]), role=one["role"], grids=tuple(one.get("grids", ())))
+    for one in world.WORKERS
+    if one["role"] != "coordinator"
+)
+"""Zhao of g1, Qian of g2, Sun and Wu who help anywhere."""
+EVERYBODY = Roster(responsible=world.ZHAO, coordinator=world.ZHOU, workers=HELPERS, need=Requirement(kind="groceries"))
 ZHAO, QIAN, SUN, ZHOU = (Actor(name) for name in (world.ZHAO, world.QIAN, world.SUN, world.ZHOU))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.notification.domain.message import Rules
 from shared.catalogue import CatalogueError, load
-from shared.contracts.catalogue import Kinds
+from shared.contracts.catalogue import AbilityCatalogue, Kinds
 from shared.settings import Settings
 
 OURS = Settings().catalogue_dir
@@ -38,6 +38,16 @@ def test_our_own_catalogues_load() -> None:
     assert {"groceries", "medicine", "rubbish", "gas_top_up", "heating_card"} <= kinds.kinds.keys()
     assert all(kind.label.zh and kind.label.en for kind in kinds.kinds.values())
     assert load(OURS / "notifications.yaml", Rules).notifications
+    assert kinds.skills_missing(load(OURS / "abilities.yaml", AbilityCatalogue)) == []
+
+
+def test_a_kind_that_asks_for_an_unknown_skill_is_named(tmp_path: Path) -> None:
+    """Before anybody waits for somebody who cannot be there."""
+    kinds = load(OURS / "kinds.yaml", Kinds)
+    nothing = AbilityCatalogue(skills={}, languages={}, needs={})
+    assert kinds.skills_missing(nothing) == [
+        "kinds.gas_top_up.skills: gas_card_reader is not among the skills of abilities.yaml"
+    ]
 
 
 def test_every_ladder_of_ours_ends_with_a_coordinator() -> None:

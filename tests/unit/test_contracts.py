@@ -113,7 +113,11 @@ HandOverTask             doorstep.task.hand-over.v1            task.hand-over
 CompleteTask             doorstep.task.complete.v1             task.complete
 FailTask                 doorstep.task.fail.v1                 task.fail
 ReopenTask               doorstep.task.reopen.v1               task.reopen
+ExcludeWorker            doorstep.task.exclude.v1              task.exclude
 RegisterWorker           doorstep.worker.register.v1           worker.register
+SignUpVolunteer          doorstep.worker.sign-up.v1            worker.sign-up
+ApproveWorker            doorstep.worker.approve.v1            worker.approve
+ReportAbsence            doorstep.worker.report-absence.v1     worker.report-absence
 CoverGrid                doorstep.grid.cover.v1                grid.cover
 AcknowledgeNotification  doorstep.notification.acknowledge.v1  notification.acknowledge
 RegisterBuilding         doorstep.building.register.v1         building.register
@@ -134,6 +138,10 @@ DeliveryReopened         doorstep.delivery.reopened.v1         delivery.reopened
 DeliveryCancelled        doorstep.delivery.cancelled.v1        delivery.cancelled.tiebei.g3
 DeliveryEscalated        doorstep.delivery.escalated.v1        delivery.escalated.tiebei.g3
 WorkerRegistered         doorstep.worker.registered.v1         worker.registered.tiebei.g3
+WorkerSignedUp           doorstep.worker.signed-up.v1          worker.signed-up.tiebei.g3
+WorkerAbsent             doorstep.worker.absent.v1             worker.absent.tiebei.g3
+WorkerReturned           doorstep.worker.returned.v1           worker.returned.tiebei.g3
+WorkerExcluded           doorstep.worker.excluded.v1           worker.excluded.tiebei.g3
 GridCovered              doorstep.grid.covered.v1              grid.covered.tiebei.g3
 NotificationAcknowledged doorstep.notification.acknowledged.v1 notification.acknowledged.tiebei.g3
 BuildingRegistered       doorstep.building.registered.v1       building.registered.tiebei.g3
@@ -151,6 +159,7 @@ def test_wire_names_and_routing_keys_are_these() -> None:
     commands = {(one.__name__, wire, one.key) for wire, one in COMMANDS.items()}
     events = {(one.__name__, wire, _event(one.__name__).routing_key()) for wire, one in EVENTS.items()}
     assert commands | events == {tuple(line.split()) for line in WIRE.strip().splitlines()}
+    assert not COMMANDS.keys() & EVENTS.keys()
 
 
 @pytest.mark.parametrize("name", [*COMMAND_NAMES, *EVENT_NAMES])

@@ -1,17 +1,19 @@
 """The rules of a task: who is asked, who may do what, what happens when nobody does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from services.dispatch.domain import task as rules
-from services.dispatch.domain.task import MOVES, OPEN, Actor, Decision, Roster, Task
+from services.dispatch.domain.ladder import Roster
+from services.dispatch.domain.task import MOVES, OPEN, Actor, Decision, Task
 from shared.contracts.catalogue import Ladder
 from shared.contracts.refusal import Refusal
 from tests import world
 from tests.unit import tasks
-from tests.unit.tasks import NINE, QIAN, SUN, ZHAO, ZHOU, facts, names, situation
+from tests.unit.tasks import EVERYBODY, NINE, QIAN, SUN, ZHAO, ZHOU, facts, names, situation
 
 LEADER = Actor(world.ZHAO, leads=True)
 STATES: dict[str, Callable[[], Task]] = {
@@ -208,7 +210,7 @@ def test_one_volunteer_who_says_no_leaves_the_offer_to_the_others() -> None:
 
 def test_where_nobody_answers_for_the_grid_volunteers_are_asked_first() -> None:
     """A step that has nobody is passed over."""
-    task, _ = sure(rules.open_task(None, "t1", facts(), 1, situation(roster=Roster(coordinator=world.ZHOU))))
+    task, _ = sure(rules.open_task(None, "t1", facts(), 1, situation(roster=replace(EVERYBODY, responsible=None))))
     assert (task.role, task.step) == ("volunteer", 1)
 
 
@@ -318,7 +320,7 @@ def test_a_reopened_task_goes_to_the_same_ladder_from_its_beginning() -> None:
 
 def test_an_amended_place_asks_whoever_answers_for_the_new_one() -> None:
     """From the beginning of the ladder."""
-    roster = Roster(responsible=world.QIAN, coordinator=world.ZHOU)
+    roster = replace(EVERYBODY, responsible=world.QIAN)
     task, events = sure(
         rules.amend(tasks.assigned(), "t1", facts(grid="g2", building="3"), 2, situation(roster=roster))
     )
@@ -366,7 +368,7 @@ def test_an_amended_urgency_keeps_what_was_gained_by_waiting() -> None:
 @pytest.mark.parametrize("make", [tasks.offered, tasks.assigned])
 def test_a_covered_grids_work_goes_to_the_other(make: Callable[[], Task]) -> None:
     """What the first has not set out with."""
-    covered = situation(roster=Roster(responsible=world.QIAN, coordinator=world.ZHOU))
+    covered = situation(roster=replace(EVERYBODY, responsible=world.QIAN))
     task, events = sure(rules.cover(make(), world.ZHAO, covered))
     assert (task.state, task.worker) == ("offered", world.QIAN)
     assert events[0].reason == "covered"  # type: ignore[attr-defined]
@@ -374,7 +376,7 @@ def test_a_covered_grids_work_goes_to_the_other(make: Callable[[], Task]) -> Non
 
 def test_who_is_under_way_finishes_although_the_grid_is_covered() -> None:
     """He stands at the door already."""
-    covered = situation(roster=Roster(responsible=world.QIAN))
+    covered = situation(roster=replace(EVERYBODY, responsible=world.QIAN))
     assert rules.cover(tasks.under_way(), world.ZHAO, covered) is None
 
 

@@ -5,25 +5,43 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from shared.contracts.dispatch import GridCovered, WorkerRegistered
+from shared.contracts.dispatch import (
+    Abilities,
+    GridCovered,
+    Standing,
+    WorkerAbsent,
+    WorkerExcluded,
+    WorkerRegistered,
+    WorkerReturned,
+    WorkerSignedUp,
+)
 from shared.contracts.envelope import Event
+from shared.contracts.intake import RequestFacts
 from shared.contracts.refusal import refusal
 
 COORDINATORS = "_"
 """Stands for a grid where a community's coordinator is kept."""
 
 
-class Worker(BaseModel):
+class Worker(Abilities):
     """Somebody who helps."""
 
     worker_id: str
     community: str
     role: str
-    grids: list[str]
-    buildings: list[str]
+    grids: tuple[str, ...] = ()
+    buildings: tuple[str, ...] = ()
     fingerprint: str
     """Keyed hash of all that was said, to tell a repetition from a change."""
     sealed: str
+    standing: Standing = "approved"
+    away: bool = False
+    away_until: datetime | None = None
+    """None: until he says that he is back."""
+
+    def is_away(self, now: datetime) -> bool:
+        """Whether he is absent just now."""
+        return self.away and (self.away_until is None or now < self.away_until)
 
 
 class Grid(BaseModel):
@@ -34,23 +52,96 @@ class Grid(BaseModel):
     own: str | None = None
     since: datetime | None = None
     worker: str | None = None
+    until: datetime | None = None
+    """When it goes back to its own worker by itself."""
 
 
-def register(worker: Worker | None, told: Worker) -> tuple[Worker, Sequence[Event]] | None:
-    """Enter somebody, or change what is known; None if nothing changes."""
-    if worker is not None and worker.fingerprint == told.fingerprint:
+class Door(BaseModel):
+    """Whom one household does not want again."""
+
+    household: str
+    never: list[str] = []
+
+
+Decision = tuple[Worker, Sequence[Event]]
+
+
+def register(worker: Worker | None, told: Worker) -> Decision | None:
+    """Enter somebody, or change what is known; None if nothing changes. Who is away stays away."""
+    if worker is not None and worker.fingerprint == told.fingerprint and worker.standing == "approved":
         return None
-    return told, [
-        WorkerRegistered(
+    if worker is not None:
+        told = told.model_copy(update={"away": worker.away, "away_until": worker.away_until})
+    return told, [_registered(told)]
+
+
+def sign_up(worker: Worker | None, told: Worker) -> Decision | None:
+    """Somebody offers to help; None if he said so before.
+
+    Raises:
+        Refusal: somebody else has that id, or he is registered already.
+    """
+    waiting = told.model_copy(update={"standing": "waiting"})
+    if worker is None or (worker.standing == "waiting" and worker.fingerprint != told.fingerprint):
+        event = WorkerSignedUp(
             community=told.community,
             grid=told.grids[0] if len(told.grids) == 1 else None,
             worker_id=told.worker_id,
             role=told.role,
-            grids=tuple(told.grids),
-            buildings=tuple(told.buildings),
             sealed=told.sealed,
         )
-    ]
+        return waiting, [event]
+    if worker.fingerprint == told.fingerprint:
+        return None
+    raise refusal("worker_id", "known_worker", "somebody is entered under this id; ask a coordinator", status=409)
+
+
+def approve(worker: Worker | None, approved: bool) -> Decision | None:
+    """A coordinator's word; None if it changes nothing.
+
+    Raises:
+        Refusal: nobody signed up under this id.
+    """
+    worker = known(worker)
+    standing: Standing = "approved" if approved else "rejected"
+    if worker.standing == standing:
+        return None
+    after = worker.model_copy(update={"standing": standing})
+    return after, [_registered(after)] if approved else []
+
+
+def absent(worker: Worker | None, until: datetime | None, cover: str | None, now: datetime) -> Decision | None:
+    """Somebody is away until then, or, when that has passed, back; None if he never was away.
+
+    Raises:
+        Refusal: nobody is registered under this id, or he would cover for himself.
+    """
+    worker = known(worker)
+    if cover == worker.worker_id:
+        raise refusal("cover", "not_allowed", "nobody covers for himself")
+    if until is not None and until <= now:
+        return _back(worker) if worker.away else None
+    after = worker.model_copy(update={"away": True, "away_until": until})
+    event = WorkerAbsent(
+        community=worker.community, worker_id=worker.worker_id, grids=worker.grids, cover=cover, until=until
+    )
+    return after, [event]
+
+
+def back_in_time(worker: Worker | None, now: datetime) -> Decision | None:
+    """The time of an absence is over; None if it is not."""
+    if worker is None or not worker.away or worker.is_away(now):
+        return None
+    return _back(worker)
+
+
+def known(worker: Worker | None) -> Worker:
+    """Raises:
+    Refusal: nobody is registered under this id.
+    """
+    if worker is None:
+        raise refusal("worker_id", "unknown_worker", "nobody is entered under this id", status=404)
+    return worker
 
 
 def answer_for(
@@ -64,15 +155,56 @@ def answer_for(
     return grid.model_copy(update={"own": worker, "since": since, "worker": grid.worker if covered else worker}), []
 
 
-def cover(grid: Grid | None, worker: str) -> tuple[Grid, Sequence[Event]] | None:
-    """Hand the grid to another, or back to its own; None if that one has it.
+def cover(grid: Grid | None, worker: str, until: datetime | None = None) -> tuple[Grid, Sequence[Event]] | None:
+    """Hand the grid to another, until then if an end is told, or back to its own; None if that one has it.
 
     Raises:
         Refusal: nobody answers for such a grid.
     """
     if grid is None or grid.worker is None:
         raise refusal("grid", "unknown_grid", "nobody answers for a grid of this name", status=404)
+    until = None if worker == grid.own else until
     if grid.worker == worker:
-        return None
+        return None if grid.until == until else (grid.model_copy(update={"until": until}), [])
     event = GridCovered(community=grid.community, grid=grid.grid, worker=worker, instead_of=grid.worker)
-    return grid.model_copy(update={"worker": worker}), [event]
+    return grid.model_copy(update={"worker": worker, "until": until}), [event]
+
+
+def hand_back(grid: Grid | None, now: datetime) -> tuple[Grid, Sequence[Event]] | None:
+    """The time of a cover is over; None if it is not."""
+    if grid is None or grid.own is None or grid.until is None or now < grid.until:
+        return None
+    return cover(grid, grid.own)
+
+
+def exclude(door: Door | None, facts: RequestFacts, worker: str, task_id: str) -> tuple[Door, Sequence[Event]] | None:
+    """That household does not want that worker again; None if it is known."""
+    door = door or Door(household=facts.household)
+    if worker in door.never:
+        return None
+    event = WorkerExcluded(
+        community=facts.community,
+        grid=facts.grid,
+        worker=worker,
+        household=facts.household,
+        request_id=facts.request_id,
+        task_id=task_id,
+    )
+    return door.model_copy(update={"never": [*door.never, worker]}), [event]
+
+
+def _back(worker: Worker) -> Decision:
+    after = worker.model_copy(update={"away": False, "away_until": None})
+    return after, [WorkerReturned(community=worker.community, worker_id=worker.worker_id, grids=worker.grids)]
+
+
+def _registered(worker: Worker) -> WorkerRegistered:
+    return WorkerRegistered(
+        community=worker.community,
+        grid=worker.grids[0] if len(worker.grids) == 1 else None,
+        worker_id=worker.worker_id,
+        role=worker.role,
+        grids=worker.grids,
+        buildings=worker.buildings,
+        sealed=worker.sealed,
+    )

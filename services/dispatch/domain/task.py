@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from services.dispatch.domain.ladder import Roster, whom
+from services.dispatch.domain.matching import able, nearest
 from shared.contracts.catalogue import Ladder, Minutes
 from shared.contracts.dispatch import (
     DeliveryAssigned,
@@ -80,6 +82,10 @@ class Task(BaseModel):
     """Offered to or held by; None while offered to a pool."""
     role: str | None = None
     """Of whom is asked, while offered."""
+    asked: list[str] = []
+    """Who may claim it, while offered to several."""
+    slot: str | None = None
+    """Which of the places under his cap the holder has it in; no two tasks rest in one place."""
     step: int = -1
     """Place on the offer ladder, from 0."""
     due_at: datetime | None = None
@@ -91,15 +97,6 @@ class Task(BaseModel):
     """Everybody who ever had it; late news from them counts."""
     created_at: datetime | None = None
     withdrawn: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Roster:
-    """Who can be asked where the task is."""
-
-    responsible: str | None = None
-    """Answers for the grid now, cover included."""
-    coordinator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +122,12 @@ class Actor:
     leads: bool = False
     at: datetime | None = None
     """The device's own time."""
+    slot: str | None = None
+    """A place under his cap that is free; None: he has no cap."""
+    full: bool = False
+    """He has a cap, and no place is free."""
+    aids: tuple[str, ...] = ()
+    """What makes up for what he lacks."""
 
 
 def open_task(task: Task | None, task_id: str, facts: RequestFacts, told: int, situation: Situation) -> Decision | None:
@@ -146,24 +149,31 @@ def accept(task: Task | None, actor: Actor, situation: Situation) -> Decision:
     if task.state in TAKEN:
         raise refusal("task_id", "taken", f"{task.worker} has this task", status=409)
     _allow(task, "accept")
-    asked = task.worker == actor.worker or (task.worker is None and task.role == "volunteer")
-    if not asked and not actor.leads:
+    if not _is_asked(task, actor.worker) and not actor.leads:
         raise refusal("worker", "not_offered", f"this task is not offered to {actor.worker}", status=409)
+    if actor.full and not actor.leads:
+        raise refusal("worker", "cap_reached", f"{actor.worker} has as many tasks as he can have", status=409)
     until = situation.after(situation.ladder.start_within, facts)
-    assigned = _moved(task, "accept", worker=actor.worker, due_at=until, holders=[*task.holders, actor.worker])
-    return assigned, [_event(DeliveryAssigned, assigned, until=until, at=actor.at)]
+    holders = [*task.holders, actor.worker]
+    assigned = _moved(task, "accept", worker=actor.worker, due_at=until, holders=holders, slot=actor.slot)
+    others = tuple(one for one in task.asked if one != actor.worker)
+    return assigned, [
+        _event(DeliveryAssigned, assigned, until=until, at=actor.at, asked=others, aids=actor.aids),
+    ]
 
 
 def decline(task: Task | None, actor: Actor, situation: Situation) -> Decision:
     """Say no to an offer, or give back what one has; the next on the ladder is asked.
 
-    Where several are asked, one who says no leaves it to the others.
+    Where several are asked, one who says no leaves it to the others; the last of them passes it on.
     """
     task, _ = _known(task)
     _allow(task, "release")
-    if task.state == "offered" and task.worker is None:
-        return task.model_copy(update={"declined": [*task.declined, actor.worker]}), []
-    _holds(task, actor)
+    if task.state == "offered" and task.worker is None and set(task.asked) != {actor.worker}:
+        left = [one for one in task.asked if one != actor.worker]
+        return task.model_copy(update={"asked": left, "declined": [*task.declined, actor.worker]}), []
+    if task.worker is not None or not task.asked:
+        _holds(task, actor)
     reason: ReleaseReason = "declined" if task.state == "offered" else "given_back"
     return _release(task, reason, situation, declined=actor.worker, at=actor.at)
 
@@ -178,13 +188,15 @@ def start(task: Task | None, actor: Actor, situation: Situation) -> Decision:
     return started, [_event(DeliveryStarted, started, until=until, at=actor.at)]
 
 
-def hand_over(task: Task | None, actor: Actor, to: str, goods: str, situation: Situation) -> Decision:
-    """Pass a task under way to another worker."""
+def hand_over(
+    task: Task | None, actor: Actor, to: str, goods: str, situation: Situation, slot: str | None = None
+) -> Decision:
+    """Pass a task under way to another worker; the goods are in his hands, so his cap does not keep them from him."""
     task, facts = _known(task)
     _allow(task, "hand_over")
     _holds(task, actor)
     until = situation.after(situation.ladder.finish_within, facts)
-    passed = _moved(task, "hand_over", worker=to, due_at=until, holders=[*task.holders, to])
+    passed = _moved(task, "hand_over", worker=to, due_at=until, holders=[*task.holders, to], slot=slot)
     return passed, [_event(DeliveryHandedOver, passed, previous=task.worker, goods=goods, at=actor.at)]
 
 
@@ -266,6 +278,13 @@ def cover(task: Task | None, instead_of: str, situation: Situation) -> Decision 
     return _release(task, "covered", situation, step=0)
 
 
+def leave(task: Task | None, worker: str, situation: Situation) -> Decision | None:
+    """Whoever is asked or has said yes goes away, or is not wanted: another is asked; None if it is not with him."""
+    if task is None or task.worker != worker or task.state not in ("offered", "assigned"):
+        return None
+    return _release(task, "given_back", situation, declined=worker, step=0)
+
+
 def _release(
     task: Task,
     reason: ReleaseReason,
@@ -285,34 +304,35 @@ def _release(
 
 
 def _offer(task: Task, step: int, situation: Situation) -> Decision:
-    """Ask the first from `step` on who can be asked; the ladder's end is a coordinator, always."""
-    facts = _facts(task)
-    steps = situation.ladder.steps
-    for number in range(step, len(steps)):
-        until = situation.after(steps[number].minutes, facts)
-        if steps[number].to == "responsible":
-            worker = situation.roster.responsible
-            if worker is None or worker in task.declined or facts.grid is None:
-                continue
-            return _asked(task, number, "grid_worker", worker, until)
-        if steps[number].to == "grid_pool":
-            if facts.grid is None:
-                continue
-            return _asked(task, number, "volunteer", None, until)
-        return _escalated(task, number, until, situation)
-    last = len(steps) - 1
-    return _escalated(task, last, situation.after(steps[last].minutes, facts), situation)
+    """Ask those of the first step from `step` on that somebody is able at; the ladder's end is a coordinator."""
+    facts, steps, roster = _facts(task), situation.ladder.steps, situation.roster
+    candidates = able(roster.workers, roster.need, situation.now, task.declined)
+    number, asked = whom(steps, step, roster, candidates, facts)
+    until = situation.after(steps[number].minutes, facts)
+    offered = _moved(
+        task,
+        "offer",
+        step=number,
+        role=asked.role,
+        worker=asked.worker,
+        asked=list(asked.several),
+        due_at=until,
+    )
+    event = _event(DeliveryOffered, offered, step=number, role=asked.role, until=until, asked=asked.several)
+    if asked.role != "coordinator":
+        return offered, [event]
+    return offered, [_escalation(offered, situation, someone=bool(candidates.speakers or candidates.others)), event]
 
 
-def _asked(task: Task, step: int, role: str, worker: str | None, until: datetime) -> Decision:
-    offered = _moved(task, "offer", step=step, role=role, worker=worker, due_at=until)
-    return offered, [_event(DeliveryOffered, offered, step=step, role=role, until=until)]
-
-
-def _escalated(task: Task, step: int, until: datetime, situation: Situation) -> Decision:
-    offered, events = _asked(task, step, "coordinator", situation.roster.coordinator, until)
-    why = "needs_review" if _facts(task).needs_review else "nobody_else"
-    return offered, [_event(DeliveryEscalated, offered, reason=why), *events]
+def _escalation(task: Task, situation: Situation, *, someone: bool) -> DeliveryEscalated:
+    """Tell a coordinator why, and where nobody is able, who lacks least."""
+    roster = situation.roster
+    if _facts(task).needs_review:
+        return _event(DeliveryEscalated, task, reason="needs_review")
+    if someone or not roster.workers:
+        return _event(DeliveryEscalated, task, reason="nobody_else")
+    who, missing = nearest(roster.workers, roster.need, situation.now, task.declined) or (None, ())
+    return _event(DeliveryEscalated, task, reason="nobody_able", nearest=who, lacks=missing)
 
 
 def _escalate_again(task: Task, situation: Situation) -> Decision:
@@ -329,6 +349,13 @@ def _known(task: Task | None) -> tuple[Task, RequestFacts]:
 
 def _facts(task: Task) -> RequestFacts:
     return _known(task)[1]
+
+
+def _is_asked(task: Task, worker: str) -> bool:
+    """A version before kept no list of those who are asked, but only their role."""
+    if task.worker is not None:
+        return task.worker == worker
+    return worker in task.asked if task.asked else task.role == "volunteer"
 
 
 def _allow(task: Task, verb: str) -> None:
@@ -348,7 +375,8 @@ def _higher(task: Task, by: int) -> int:
 
 def _moved(task: Task, verb: str, **changes: Any) -> Task:
     state = MOVES[task.state][verb]
-    return task.model_copy(update={"state": state, "open": state in OPEN, **changes})
+    left = {} if state in TAKEN else {"slot": None}
+    return task.model_copy(update={"state": state, "open": state in OPEN, "asked": [], **left, **changes})
 
 
 def _event(kind: type[E], task: Task, **more: Any) -> E:

@@ -121,6 +121,7 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
         grid=event.grid,
         role=getattr(event, "role", "grid_worker") if rule.to == "asked" else rule.to,
         worker=worker,
+        asked=getattr(event, "asked", ()),
         kind=kind,
         building=building,
         urgency=urgency,

@@ -1,0 +1,127 @@
+"""Who is on duty when: shifts that come again by a rule of RFC 5545, in local wall time, with breaks and holidays."""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import chinese_calendar  # pyright: ignore[reportMissingTypeStubs]
+from dateutil.rrule import rrulestr
+
+from shared.contracts.dispatch import Shift
+from shared.contracts.envelope import Problem
+
+_DAY = timedelta(days=1)
+_AHEAD = 35
+"""Days that are looked at for shifts that overlap: five weeks show every weekly and almost every monthly pattern."""
+_PARTS = {
+    "FREQ": "DAILY|WEEKLY|MONTHLY",
+    "INTERVAL": "[1-9][0-9]?",
+    "COUNT": "[1-9][0-9]{0,3}",
+    "UNTIL": r"[0-9]{8}(T[0-9]{6})?",
+    "BYDAY": "([1-4]?(MO|TU|WE|TH|FR|SA|SU),?){1,7}",
+    "BYMONTHDAY": "(([1-9]|1[0-9]|2[0-8]),?){1,28}",
+    "WKST": "MO|SU",
+}
+"""Parts of a rule, and their values: those with which it comes again soon, so that none can be searched for ever."""
+
+
+def on_duty(shifts: Sequence[Shift], now: datetime) -> bool:
+    """Whether `now` lies in one of the shifts and in none of its breaks; without shifts, always."""
+    return not shifts or any(_within(shift, now) for shift in shifts)
+
+
+def problems_of(shifts: Sequence[Shift]) -> list[Problem]:
+    """What is wrong with shifts that somebody tells: rules and zones that there are not, shifts that overlap."""
+    found = [
+        Problem(field=f"shifts.{number}.{field}", code=code, message=message)
+        for number, shift in enumerate(shifts)
+        for field, code, message in _wrong(shift)
+    ]
+    return found or list(_overlaps(shifts))
+
+
+def _wrong(shift: Shift) -> Iterator[tuple[str, str, str]]:
+    try:
+        ZoneInfo(shift.zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield "zone", "unknown_zone", f"there is no time zone {shift.zone}"
+    if shift.rule is None:
+        return
+    for part in shift.rule.split(";"):
+        name, _, value = part.partition("=")
+        if name not in _PARTS or not re.fullmatch(_PARTS[name], value):
+            yield "rule", "bad_rule", f"{part!r} is not a part of a rule that is taken here: {', '.join(_PARTS)}"
+            return
+    try:
+        rrulestr(shift.rule, dtstart=_first(shift))
+    except (ValueError, TypeError, KeyError) as error:
+        yield "rule", "bad_rule", f"not a rule of RFC 5545: {error}"
+
+
+def _overlaps(shifts: Sequence[Shift]) -> Iterator[Problem]:
+    if not shifts:
+        return
+    first = max(map(_first, shifts)).date()
+    times = sorted(
+        (*span, number)
+        for number, shift in enumerate(shifts)
+        for day in range(_AHEAD)
+        for span in _spans(shift, first + day * _DAY)
+    )
+    for (_, ends, one), (begins, _, other) in pairwise(times):
+        if begins < ends:
+            message = f"overlaps shift {min(one, other)} on {begins:%Y-%m-%d %H:%M} UTC"
+            yield Problem(field=f"shifts.{max(one, other)}", code="overlaps", message=message)
+            return
+
+
+def _within(shift: Shift, now: datetime) -> bool:
+    today = now.astimezone(ZoneInfo(shift.zone)).date()
+    # A shift lasts a day at most, so what runs now began today or yesterday.
+    for day in (today - _DAY, today):
+        for begins, ends in _spans(shift, day):
+            if begins <= now < ends:
+                return not any(_in_break(shift, one.begins, one.minutes, day, now) for one in shift.breaks)
+    return False
+
+
+def _in_break(shift: Shift, begins: str, minutes: int, day: date, now: datetime) -> bool:
+    """Breaks are told by the time of day; one that is earlier than the shift's beginning lies after midnight."""
+    at = time.fromisoformat(begins)
+    starts = _utc(datetime.combine(day + (_DAY if at < _first(shift).time() else timedelta()), at), shift.zone)
+    return starts <= now < starts + timedelta(minutes=minutes)
+
+
+def _spans(shift: Shift, day: date) -> tuple[tuple[datetime, datetime], ...]:
+    """When the shift begins on that local day, and when it ends; in UTC."""
+    return _computed(shift.begins, shift.minutes, shift.rule, shift.zone, shift.days == "workdays", day)
+
+
+@lru_cache(maxsize=4096)
+def _computed(
+    begins: str, minutes: int, rule: str | None, zone: str, workdays: bool, day: date
+) -> tuple[tuple[datetime, datetime], ...]:
+    if workdays and not _is_workday(day):
+        return ()
+    midnight, first = datetime.combine(day, time()), datetime.fromisoformat(begins)
+    starts = [first] if rule is None else rrulestr(rule, dtstart=first).between(midnight, midnight + _DAY, inc=True)
+    return tuple((_utc(one, zone), _utc(one + timedelta(minutes=minutes), zone)) for one in starts if one.date() == day)
+
+
+def _first(shift: Shift) -> datetime:
+    return datetime.fromisoformat(shift.begins)
+
+
+def _utc(local: datetime, zone: str) -> datetime:
+    return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def _is_workday(day: date) -> bool:
+    """By the calendar of the State Council, which is published a year ahead; beyond it, Monday to Friday."""
+    try:
+        return bool(chinese_calendar.is_workday(day))  # pyright: ignore[reportUnknownMemberType]
+    except NotImplementedError:
+        return day.weekday() < 5

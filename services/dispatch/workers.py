@@ -1,0 +1,221 @@
+"""Messages in: who helps, who is away, who covers, whom a household does not want."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from services.dispatch.domain import roster, shifts, task
+from services.dispatch.domain.roster import COORDINATORS, Worker
+from services.dispatch.domain.task import Task
+from services.dispatch.handlers import DUE_AT_ONCE, Dispatch, apply_to_each, cause_of, router
+from shared.aggregates import Outcome
+from shared.contracts.dispatch import (
+    Abilities,
+    ApproveWorker,
+    CoverGrid,
+    ExcludeWorker,
+    GridCovered,
+    RegisterWorker,
+    ReportAbsence,
+    SignUpVolunteer,
+    TaskAnswer,
+    WorkerAbsent,
+    WorkerDetails,
+    WorkerExcluded,
+    WorkerRegistered,
+    WorkerReturned,
+)
+from shared.contracts.envelope import Meta, Problem
+from shared.contracts.ledger import RegistrationAnswer
+from shared.contracts.refusal import Refusal, refusal
+
+
+@router.command(RegisterWorker)
+async def register_worker(house: Dispatch, command: RegisterWorker, meta: Meta) -> RegistrationAnswer:
+    """Somebody helps."""
+    told = _worker(house, command, command.role, command.buildings)
+    outcome = await house.store.workers.update(told.worker_id, lambda known: roster.register(known, told), meta)
+    return _registered(outcome)
+
+
+@router.command(SignUpVolunteer)
+async def sign_up(house: Dispatch, command: SignUpVolunteer, meta: Meta) -> RegistrationAnswer:
+    """Somebody offers to help."""
+    told = _worker(house, command, "volunteer")
+    outcome = await house.store.workers.update(told.worker_id, lambda known: roster.sign_up(known, told), meta)
+    return _registered(outcome)
+
+
+@router.command(ApproveWorker)
+async def approve(house: Dispatch, command: ApproveWorker, meta: Meta) -> RegistrationAnswer:
+    """A coordinator's word on somebody who signed up."""
+    outcome = await house.store.workers.update(
+        command.worker_id, lambda known: roster.approve(known, command.approved), cause_of(command.command_id, meta)
+    )
+    return _registered(outcome)
+
+
+@router.command(ReportAbsence)
+async def be_absent(house: Dispatch, command: ReportAbsence, meta: Meta) -> RegistrationAnswer:
+    """Somebody is away, or back."""
+    if command.cover is not None and await house.store.workers.get(command.cover) is None:
+        raise refusal("cover", "unknown_worker", f"nobody is registered as {command.cover}")
+    now = house.runtime.clock()
+    outcome = await house.store.workers.update(
+        command.worker_id,
+        lambda known: roster.absent(known, command.until, command.cover, now),
+        cause_of(command.command_id, meta),
+    )
+    return _registered(outcome)
+
+
+@router.event(WorkerAbsent)
+async def stand_in(house: Dispatch, event: WorkerAbsent, meta: Meta) -> None:
+    """His grids go to whoever covers; what else he has not set out with, or everything without a cover, to the next."""
+    if event.cover is not None:
+        await _cover(house, event.community or "", event.grids, event.cover, event.until, meta)
+    others = [one for one in await house.store.held(event.worker_id) if not (event.cover and _in(one[1], event.grids))]
+    await apply_to_each(
+        house, others, lambda situation: lambda known: task.leave(known, event.worker_id, situation), meta
+    )
+
+
+@router.event(WorkerReturned)
+async def come_back(house: Dispatch, event: WorkerReturned, meta: Meta) -> None:
+    """His grids are his again."""
+    await _cover(house, event.community or "", event.grids, event.worker_id, None, meta)
+
+
+@router.command(ExcludeWorker)
+async def exclude(house: Dispatch, command: ExcludeWorker, meta: Meta) -> TaskAnswer:
+    """A door does not want somebody again."""
+    if command.worker is None:
+        raise refusal("worker", "required", "say which worker is not wanted")
+    known = await house.store.tasks.get(command.task_id)
+    if known is None or known.facts is None:
+        raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+    worker, facts = command.worker, known.facts
+    outcome = await house.store.doors.update(
+        facts.household,
+        lambda door: roster.exclude(door, facts, worker, command.task_id),
+        cause_of(command.command_id, meta),
+    )
+    return TaskAnswer(
+        status="accepted" if outcome.changed else "duplicate",
+        task_id=command.task_id,
+        state=known.state,
+        worker=known.worker,
+    )
+
+
+@router.event(WorkerExcluded)
+async def stay_away(house: Dispatch, event: WorkerExcluded, meta: Meta) -> None:
+    """What he has behind that door and has not set out with goes to another."""
+    held = await house.store.held(event.worker, household=event.household)
+    await apply_to_each(house, held, lambda situation: lambda known: task.leave(known, event.worker, situation), meta)
+
+
+@router.event(WorkerRegistered)
+async def answer_for_grids(house: Dispatch, event: WorkerRegistered, meta: Meta) -> None:
+    """A grid worker answers for grids, a coordinator for the whole community."""
+    grids = {"grid_worker": event.grids, "coordinator": (COORDINATORS,)}.get(event.role, ())
+    community = event.community or ""
+    for name in grids:
+        await house.store.grids.update(
+            f"{community}/{name}",
+            lambda known, name=name: roster.answer_for(known, community, name, event.worker_id, meta.time),  # type: ignore[misc]
+            meta,
+        )
+
+
+@router.command(CoverGrid)
+async def cover_grid(house: Dispatch, command: CoverGrid, meta: Meta) -> RegistrationAnswer:
+    """Hand a grid to another, or back."""
+    if await house.store.workers.get(command.worker) is None:
+        raise refusal("worker", "unknown_worker", f"nobody is registered as {command.worker}")
+    grid_id = f"{command.community}/{command.grid}"
+    outcome = await house.store.grids.update(
+        grid_id, lambda known: roster.cover(known, command.worker, command.until), cause_of(command.command_id, meta)
+    )
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=grid_id)
+
+
+@router.event(GridCovered)
+async def move_open_work(house: Dispatch, event: GridCovered, meta: Meta) -> None:
+    """The grid's open work goes to whoever covers, in the order of the list."""
+    held = await house.store.held(event.instead_of, community=event.community, grid=event.grid)
+    await apply_to_each(
+        house, held, lambda situation: lambda known: task.cover(known, event.instead_of, situation), meta
+    )
+
+
+async def end_absences(house: Dispatch) -> int:
+    """Absences and covers whose time is over; how many there were."""
+    now = house.runtime.clock()
+    workers, grids = await asyncio.gather(
+        house.store.returning(now, DUE_AT_ONCE), house.store.to_hand_back(now, DUE_AT_ONCE)
+    )
+    cause = Meta(f"over:{now.isoformat()}", "", "dispatch", now, "")
+    await asyncio.gather(
+        *(house.store.workers.update(one, lambda known: roster.back_in_time(known, now), cause) for one in workers),
+        *(house.store.grids.update(one, lambda known: roster.hand_back(known, now), cause) for one in grids),
+    )
+    return len(workers) + len(grids)
+
+
+async def _cover(
+    house: Dispatch, community: str, grids: Sequence[str], worker: str, until: datetime | None, meta: Meta
+) -> None:
+    """Hand several grids over; those that nobody answers for are not his to hand over."""
+    for name in grids:
+        await house.store.grids.update(
+            f"{community}/{name}",
+            lambda known: None if known is None or known.worker is None else roster.cover(known, worker, until),
+            meta,
+        )
+
+
+def _in(known: Task, grids: Sequence[str]) -> bool:
+    return known.facts is not None and known.facts.grid in grids
+
+
+def _worker(
+    house: Dispatch, command: RegisterWorker | SignUpVolunteer, role: str, buildings: tuple[str, ...] = ()
+) -> Worker:
+    """What somebody tells, as it is kept; name and phone sealed.
+
+    Raises:
+        Refusal: a skill, language or kind that no catalogue has, or shifts that do not go together.
+    """
+    if problems := [*_unknown(house, command), *shifts.problems_of(command.shifts)]:
+        raise Refusal(*problems)
+    details = WorkerDetails(name=command.name, phone=command.phone)
+    abilities = {name: getattr(command, name) for name in Abilities.model_fields}
+    return Worker(
+        **abilities,
+        worker_id=command.worker_id,
+        community=command.community,
+        role=role,
+        grids=command.grids,
+        buildings=buildings,
+        fingerprint=house.runtime.lookup.blind("worker", command.model_dump_json()),
+        sealed=house.runtime.sealer.seal(details.model_dump_json(), f"worker:{command.worker_id}"),
+    )
+
+
+def _unknown(house: Dispatch, told: Abilities) -> Iterator[Problem]:
+    catalogues: dict[str, Collection[str]] = {
+        "skills": house.abilities.skills,
+        "languages": house.abilities.languages,
+        "kinds": house.kinds.kinds,
+    }
+    for field, catalogue in catalogues.items():
+        for number, code in enumerate(getattr(told, field)):
+            if code not in catalogue:
+                message = f"{code} is not in the catalogue; known: {', '.join(catalogue)}"
+                yield Problem(field=f"{field}.{number}", code=f"unknown_{field.removesuffix('s')}", message=message)
+
+
+def _registered(outcome: Outcome[Worker]) -> RegistrationAnswer:
+    worker = roster.known(outcome.state)
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=worker.worker_id)
