@@ -54,9 +54,13 @@ class Router(Generic[House]):
     def copy(self) -> "Router[House]":
         """Another with the same handlers, to add to."""
         router: Router[House] = Router(self.service)
-        router.commands.update(self.commands)
-        router.events.update(self.events)
+        router.include(self)
         return router
+
+    def include(self, other: "Router[House]") -> None:
+        """Take the handlers of another file of the same service."""
+        self.commands.update(other.commands)
+        self.events.update(other.events)
 
     def command(self, contract: type[Command]) -> Callable[[H], H]:
         """Decorates the handler of a command; what it returns is the answer."""

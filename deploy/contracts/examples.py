@@ -81,6 +81,7 @@ VALUES = MappingProxyType(
         "unit": "2",
         "until": "2022-11-24T19:00:00+08:00",
         "urgency": "normal",
+        "why": ["same_stairwell", "metres:12", "load:1"],
         "worker": "g3-li",
         "worker_id": "g3-li",
     }

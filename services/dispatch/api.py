@@ -8,7 +8,7 @@ from fastapi import FastAPI, Query, Request
 from services.dispatch import handlers, workers
 from services.dispatch.domain.roster import Worker
 from services.dispatch.domain.task import TAKEN, Task
-from services.dispatch.handlers import Dispatch
+from services.dispatch.house import Dispatch
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.dispatch import (
     Abilities,
@@ -278,6 +278,7 @@ def show(task: Task) -> dict[str, Any]:
         "worker": task.worker,
         "offered_to": task.role if task.state == "offered" else None,
         "asked": len(task.asked),
+        "why": task.why,
         "step": task.step,
         "priority": task.priority,
         "urgency": facts.urgency,

@@ -3,7 +3,12 @@
 from fastapi import FastAPI
 
 from services.dispatch.api import add_routes
-from services.dispatch.handlers import Dispatch, count_open, lapse, router
+from services.dispatch.domain.places import Places
+from services.dispatch.domain.places import distances as distances_of
+from services.dispatch.handlers import count_open, lapse, router
+from services.dispatch.house import Dispatch
+from services.dispatch.planning import Planner
+from services.dispatch.rounds import choose
 from services.dispatch.store import Store
 from services.dispatch.workers import end_absences
 from shared.catalogue import CatalogueError, load
@@ -20,13 +25,17 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     abilities = load(settings.catalogue_dir / "abilities.yaml", AbilityCatalogue)
     if missing := kinds.skills_missing(abilities):
         raise CatalogueError("\n".join(f"{settings.catalogue_dir / 'kinds.yaml'}: {line}" for line in missing))
-    house = Dispatch(runtime, Store(runtime), kinds, abilities)
+    places = load(settings.catalogue_dir / "places.yaml", Places)
+    distances = {name: distances_of(neighbourhood) for name, neighbourhood in places.communities.items()}
+    house = Dispatch(runtime, Store(runtime), kinds, abilities, distances)
+    planner = Planner()
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)
+    runtime.every("rounds", lambda: choose(house, planner), pause=1.0)
     runtime.every("absences", lambda: end_absences(house), pause=2.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     runtime.condition.measure(lambda: count_open(house))
-    app = build_app(runtime)
+    app = build_app(runtime, planner)
     add_routes(app, house)
     return app
 

@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 
+from services.dispatch import workers
 from services.dispatch.domain import matching, task
-from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.task import Actor, Situation, Task
-from services.dispatch.store import Store
+from services.dispatch.house import Dispatch, cause_of
 from shared.aggregates import Outcome
 from shared.consumer import Router
-from shared.contracts.catalogue import AbilityCatalogue, Kinds
 from shared.contracts.dispatch import (
     AcceptTask,
     ClaimTask,
@@ -29,35 +27,15 @@ from shared.contracts.intake import RequestAmended, RequestCancelled, RequestCre
 from shared.contracts.refusal import refusal
 from shared.documents import Occupied
 from shared.identity import derived_id
-from shared.runtime import Runtime
 
-router: Router["Dispatch"] = Router("dispatch")
+router: Router[Dispatch] = Router("dispatch")
+router.include(workers.router)
 
 Rule = Callable[[Task | None, Actor, Situation], tuple[Task, Sequence[Event]]]
 DUE_AT_ONCE = 200
-"""Due dates dealt with in one round."""
+"""Offers and leases dealt with in one round."""
 _CLAIM_TRIES = 50
 """How often a claim looks for another free place under the worker's cap, when each was taken meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """The service, as its handlers know it."""
-
-    runtime: Runtime
-    store: Store
-    kinds: Kinds
-    abilities: AbilityCatalogue
-
-    async def situation(self, facts: RequestFacts, *, asks: bool = True) -> Situation:
-        """What a decision about a request there rests on; `asks`: it may ask somebody else."""
-        need = matching.requirement(facts, self.kinds, self.abilities)
-        return Situation(
-            now=self.runtime.clock(),
-            ladder=self.kinds.ladder_of(facts.kind),
-            roster=await self.store.roster(facts, need) if asks else Roster(need=need),
-            minute=timedelta(minutes=1) / self.runtime.settings.time_scale,
-        )
 
 
 @router.event(RequestCreated)
@@ -219,22 +197,3 @@ def answer(outcome: Outcome[Task]) -> TaskAnswer:
         state=outcome.state.state,
         worker=outcome.state.worker,
     )
-
-
-async def apply_to_each(
-    house: Dispatch,
-    tasks: Sequence[tuple[str, Task]],
-    rule: Callable[[Situation], Callable[[Task | None], tuple[Task, Sequence[Event]] | None]],
-    meta: Meta,
-) -> None:
-    """Apply a rule to each of several tasks, in their order."""
-
-    async def one(task_id: str, known: Task) -> None:
-        if known.facts is not None:
-            await house.store.tasks.update(task_id, rule(await house.situation(known.facts)), meta)
-
-    await asyncio.gather(*(one(task_id, known) for task_id, known in tasks))
-
-
-def cause_of(command_id: str, meta: Meta) -> Meta:
-    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

@@ -69,6 +69,9 @@ class Planner:
         return self._process.pid if self._process is not None else None
 
     async def start(self) -> None:
+        """Nothing yet: the process, which takes memory, comes with the first round that needs it."""
+
+    async def warm_up(self) -> None:
         """Start the process now, so that the first round need not wait; if it cannot start, that is only logged."""
         async with self._turn:
             try:
@@ -86,7 +89,7 @@ class Planner:
                     log.warning("the solver gave no plan, the greedy rule chooses", reason=repr(error))
         return await asyncio.to_thread(greedy, round_)
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """End the process. Rounds that are asked for afterwards are planned by the greedy rule."""
         self._closed = True
         async with self._turn:

@@ -1,8 +1,8 @@
 """Documents of dispatch: tasks, workers, grids."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,16 +23,31 @@ DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 ASKED = Index((("state.asked", 1), *_ORDER))
 SLOT = Index((("state.slot", 1),), unique=True, where={"state.slot": {"$type": "string"}})
 """A place under somebody's cap holds one task: the claim itself is refused where another was faster."""
+WAITS = Index((("state.waits", 1), *_ORDER), where={"state.waits": True})
+BY_WORKER = Index((("state.worker", 1), ("state.open", 1), ("changed", 1)))
 OF_COMMUNITY = Index((("state.community", 1), ("_id", 1)))
 AWAY = Index((("state.away_until", 1),), where={"state.away_until": {"$type": "date"}})
 COVERED = Index((("state.until", 1),), where={"state.until": {"$type": "date"}})
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What somebody has to do, and has done."""
+
+    load: int = 0
+    """Open tasks."""
+    done: int = 0
+    building: str | None = None
+    """Of one of his open tasks."""
 
 
 class Store:
     """What dispatch keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.tasks = runtime.aggregates("tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, DUE, ASKED, SLOT])
+        self.tasks = runtime.aggregates(
+            "tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, DUE, ASKED, SLOT, WAITS, BY_WORKER]
+        )
         self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id, [OF_COMMUNITY, AWAY])
         self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}", [COVERED])
         self.doors = runtime.aggregates("doors", Door, lambda one: one.household)
@@ -44,7 +59,7 @@ class Store:
         grid, coordinators, workers, door = await asyncio.gather(
             self.grids.get(f"{community}/{facts.grid}"),
             self.grids.get(f"{community}/{COORDINATORS}"),
-            self._helpers.submit(community),
+            self.helpers(community),
             self.doors.get(facts.household),
         )
         return Roster(
@@ -64,6 +79,38 @@ class Store:
         helpers = [self.workers.state(one) for one in found]
         for job in jobs:
             job.resolve([one for one in helpers if one.community == job.item])
+
+    async def helpers(self, community: str) -> list[Worker]:
+        """All who help in a community, coordinators aside."""
+        return await self._helpers.submit(community)
+
+    async def to_choose(self, limit: int) -> list[tuple[str, Task]]:
+        """Tasks that wait for a round, first of the list first."""
+        found = await self.tasks.collection.find(
+            {"state.waits": True}, sort=list(_ORDER), limit=limit, fields={"history": 0}
+        )
+        return [(one["_id"], self.tasks.state(one)) for one in found]
+
+    async def unwanted(self, households: Iterable[str]) -> dict[str, frozenset[str]]:
+        """By household: workers that it does not want again."""
+        found = await self.doors.collection.find({"_id": {"$in": list(households)}}, fields={"state": 1})
+        return {one["_id"]: frozenset(one["state"]["never"]) for one in found}
+
+    async def work_of(self, workers: Sequence[str], since: datetime) -> dict[str, Work]:
+        """What each has in hand, and has done since; those without either are left out."""
+        grouped: Document = {"_id": "$state.worker", "count": {"$sum": 1}, "at": {"$last": "$state.facts.building"}}
+        mine = {"state.worker": {"$in": list(workers)}}
+        has, done = await asyncio.gather(
+            self.tasks.collection.aggregate([{"$match": {**mine, "state.open": True}}, {"$group": grouped}]),
+            self.tasks.collection.aggregate(
+                [{"$match": {**mine, "state.open": False, "changed": {"$gte": since}}}, {"$group": grouped}]
+            ),
+        )
+        found = {one["_id"]: Work(done=one["count"]) for one in done}
+        for one in has:
+            before = found.get(one["_id"], Work())
+            found[one["_id"]] = replace(before, load=one["count"], building=one["at"])
+        return found
 
     async def free_slots(self, workers: Iterable[Worker]) -> dict[str, str | None]:
         """By worker with a cap: a place under it that is free; None: there is none."""

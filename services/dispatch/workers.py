@@ -7,8 +7,9 @@ from datetime import datetime
 from services.dispatch.domain import roster, shifts, task
 from services.dispatch.domain.roster import COORDINATORS, Worker
 from services.dispatch.domain.task import Task
-from services.dispatch.handlers import DUE_AT_ONCE, Dispatch, apply_to_each, cause_of, router
+from services.dispatch.house import Dispatch, apply_to_each, cause_of
 from shared.aggregates import Outcome
+from shared.consumer import Router
 from shared.contracts.dispatch import (
     Abilities,
     ApproveWorker,
@@ -28,6 +29,11 @@ from shared.contracts.dispatch import (
 from shared.contracts.envelope import Meta, Problem
 from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import Refusal, refusal
+
+router: Router[Dispatch] = Router("dispatch")
+
+DUE_AT_ONCE = 200
+"""Absences and covers ended in one round."""
 
 
 @router.command(RegisterWorker)

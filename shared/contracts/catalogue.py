@@ -36,8 +36,9 @@ class Minutes(Entry):
 class Step(Entry):
     """One step of an offer ladder: who is asked, and for how long."""
 
-    to: Literal["responsible", "grid_pool", "neighbours", "riders", "partner", "coordinator"]
-    """`responsible`: the worker who answers for the grid; `grid_pool`: every volunteer of the grid may claim;
+    to: Literal["responsible", "chosen", "grid_pool", "neighbours", "riders", "partner", "coordinator"]
+    """`chosen`: one by name, of all who are able, for load, distance and fairness, in a round of a few seconds;
+    `responsible`: the worker who answers for the grid; `grid_pool`: every volunteer of the grid may claim;
     `neighbours`: volunteers and grid workers of the community's other grids; `riders`, `partner`: people of that role;
     `coordinator`: a named person takes it in hand. Only those are asked who are able; a step without any is passed
     over."""

@@ -260,6 +260,8 @@ class DeliveryOffered(DeliveryEvent):
     until: datetime
     asked: tuple[str, ...] = ()
     """Who may claim it, where several are asked."""
+    why: tuple[str, ...] = ()
+    """Why he was chosen, where a round chose: codes such as `same_stairwell`, and numbers such as `metres:120`."""
 
 
 class DeliveryAssigned(DeliveryEvent):

@@ -81,7 +81,7 @@ async def main() -> None:
     given = options.parse_args()
     planner = Planner(seconds=given.seconds)
     begun = time.perf_counter()
-    await planner.start()
+    await planner.warm_up()
     print(f"{given.tasks} tasks, {given.workers} workers; the solver's process started in {_since(begun)}")
     try:
         for seed in range(given.rounds):
@@ -96,7 +96,7 @@ async def main() -> None:
             alone = responsible_only(round_)
             print(f"  {_row(alone, greedy(alone), 'responsible only')}")
     finally:
-        await planner.close()
+        await planner.stop()
 
 
 async def _longest_gap() -> float:

@@ -229,6 +229,10 @@ async def test_who_can_be_asked_is_found_through_an_index(town: Town, at: Runnin
         now = at.dispatch.runtime.clock()
         assert await store.returning(now, 10) == []
         assert await store.to_hand_back(now, 10) == []
+        assert await store.to_choose(10) == []
+        assert await store.unwanted(["household-2-1-502"]) == {}
+        work = await store.work_of([world.ZHAO, world.QIAN], now - timedelta(days=7))
+        assert work[world.ZHAO].load > 0
     found = [one for collection in ("tasks", "workers", "grids", "doors") for one in wasteful(queries, collection)]
     assert not found, "\n".join(found)
     asked = [one for one in queries if one["ns"].endswith(".workers")]

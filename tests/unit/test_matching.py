@@ -235,3 +235,70 @@ def test_who_leaves_gives_back_what_he_has_not_set_out_with() -> None:
         assert decision[0].asked == [world.SUN, world.WU]
     assert rules.leave(tasks.under_way(), world.ZHAO, situation()) is None
     assert rules.leave(tasks.assigned(), world.QIAN, situation()) is None
+
+
+# Rounds
+
+
+CHOSEN = Ladder.model_validate(
+    {**LADDER.model_dump(), "steps": [{"to": to, "minutes": MINUTES} for to in ("chosen", "grid_pool", "coordinator")]}
+)
+
+
+def chosen_at(minutes: float = 0) -> rules.Situation:
+    """With a ladder that begins with a round."""
+    return situation(minutes=minutes, ladder=CHOSEN)
+
+
+def test_a_task_waits_for_the_round_that_chooses_whom_to_ask() -> None:
+    """Nobody is told of anything yet; then one is, and may read why."""
+    task, events = opened(EVERYBODY, CHOSEN)
+    assert (task.state, task.waits, task.worker, list(events)) == ("created", True, None, [])
+    decision = rules.choose(task, world.QIAN, "grid_worker", ("nearest", "metres:12"), chosen_at())
+    assert decision is not None
+    asked, (event,) = decision
+    assert (asked.state, asked.waits, asked.worker, asked.why) == (
+        "offered",
+        False,
+        world.QIAN,
+        ["nearest", "metres:12"],
+    )
+    assert event.why == ("nearest", "metres:12")  # type: ignore[attr-defined]
+    assert asked.due_at == NINE + timedelta(minutes=20)
+    assert rules.choose(asked, world.SUN, "volunteer", (), chosen_at()) is None, "another round came too late"
+    assert rules.accept(asked, tasks.QIAN, chosen_at())[0].why == []
+
+
+def test_a_round_that_finds_nobody_passes_the_task_on() -> None:
+    """To the next step, at once."""
+    decision = rules.pass_over(opened(EVERYBODY, CHOSEN)[0], chosen_at())
+    assert decision is not None
+    assert (decision[0].step, decision[0].asked) == (1, [world.SUN, world.WU])
+    assert rules.pass_over(decision[0], chosen_at()) is None
+
+
+def test_a_task_that_no_round_looks_at_goes_on_by_itself() -> None:
+    """After a minute, whatever is the matter with the rounds."""
+    task, _ = opened(EVERYBODY, CHOSEN)
+    assert rules.lapse(task, chosen_at(minutes=0.9)) is None
+    decision = rules.lapse(task, chosen_at(minutes=1))
+    assert decision is not None
+    assert (decision[0].step, decision[0].waits) == (1, False)
+
+
+def test_what_waits_can_be_cancelled_amended_and_was_perhaps_done_already() -> None:
+    """Like any other task."""
+    task, _ = opened(EVERYBODY, CHOSEN)
+    cancelled = rules.cancel(task, "t1", "r1")
+    assert cancelled is not None
+    assert (cancelled[0].state, cancelled[0].waits) == ("cancelled", False)
+    moved = rules.amend(task, "t1", facts(grid="g2", building="3"), 2, chosen_at())
+    assert moved is not None
+    assert (moved[0].waits, moved[0].facts and moved[0].facts.grid) == (True, "g2")
+
+
+def test_where_nobody_is_able_no_round_is_waited_for() -> None:
+    """The coordinator hears at once."""
+    asks = {"kind": "gas_top_up"}
+    task, _ = opened(roster(*HELPERS, **asks), CHOSEN, **asks)
+    assert (task.waits, task.role) == (False, "coordinator")

@@ -41,7 +41,7 @@ from services.dispatch.planning import Planner
 
 async def main():
     planner = Planner()
-    await planner.start()
+    await planner.warm_up()
     print(planner.pid, flush=True)
     await asyncio.Event().wait()
 
@@ -54,7 +54,7 @@ asyncio.run(main())
 async def planner() -> AsyncIterator[Planner]:
     planner = Planner(seconds=5.0, grace=60.0)
     yield planner
-    await planner.close()
+    await planner.stop()
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -97,7 +97,7 @@ async def test_when_the_process_is_killed_the_greedy_rule_chooses_and_the_next_r
     planner: Planner,
 ) -> None:
     """Killed before it is asked, and while it is at work."""
-    await planner.start()
+    await planner.warm_up()
     first = planner.pid
     assert first is not None
     os.kill(first, signal.SIGSTOP)
@@ -113,26 +113,26 @@ async def test_when_the_process_is_killed_the_greedy_rule_chooses_and_the_next_r
 async def test_a_process_that_gives_no_answer_in_time_is_ended() -> None:
     """And the greedy rule chooses."""
     planner = Planner(seconds=0.1, grace=0.1, program=SILENT)
-    await planner.start()
+    await planner.warm_up()
     assert planner.pid is not None
     silent = psutil.Process(planner.pid)
     assert await planner.plan(SOME) == greedy(SOME)
     assert not silent.is_running()
-    await planner.close()
+    await planner.stop()
 
 
 @pytest.mark.parametrize("program", [("/nowhere/solver",), (sys.executable, "-c", "")])
 async def test_without_a_process_there_is_a_plan_all_the_same(program: tuple[str, ...]) -> None:
     """Whether it is missing or ends at once."""
     planner = Planner(program=program)
-    await planner.start()
+    await planner.warm_up()
     assert await planner.plan(SOME) == greedy(SOME)
-    await planner.close()
+    await planner.stop()
 
 
 async def test_whoever_gives_up_does_not_leave_his_answer_to_the_next(planner: Planner) -> None:
     """The process is ended with the question."""
-    await planner.start()
+    await planner.warm_up()
     asked = asyncio.create_task(planner.plan(SOME))
     await asyncio.sleep(0)
     asked.cancel()
@@ -144,10 +144,10 @@ async def test_whoever_gives_up_does_not_leave_his_answer_to_the_next(planner: P
 
 async def test_after_the_end_no_process_is_left_and_plans_are_greedy(planner: Planner) -> None:
     """A service that stops may still be asked."""
-    await planner.start()
+    await planner.warm_up()
     assert planner.pid is not None
     process = psutil.Process(planner.pid)
-    await planner.close()
+    await planner.stop()
     assert not process.is_running()
     assert await planner.plan(SOME) == greedy(SOME)
     assert planner.pid is None
@@ -166,7 +166,7 @@ async def test_the_process_ends_when_whoever_started_it_is_killed() -> None:
 
 async def test_the_event_loop_goes_on_while_a_round_is_planned(planner: Planner) -> None:
     """It never stands still for half of the time that planning takes; one that waits would, for all of it."""
-    await planner.start()
+    await planner.warm_up()
     gaps: list[float] = []
 
     async def tick() -> None:

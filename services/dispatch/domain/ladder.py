@@ -10,6 +10,8 @@ from shared.contracts.intake import RequestFacts
 
 MOST_ASKED = 400
 """How many may be asked at once: their names travel in one event."""
+CHOSEN = "chosen"
+"""Stands for a role where a round will choose somebody."""
 _ROLES = {"grid_pool": "volunteer", "neighbours": "volunteer", "riders": "rider", "partner": "partner"}
 
 
@@ -29,7 +31,7 @@ class Roster:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whom a step asks: one by name, or several of whom the first who claims has it."""
+    """Whom a step asks: one by name, or several of whom the first who claims has it, or whom a round will choose."""
 
     role: str
     worker: str | None = None
@@ -53,6 +55,8 @@ def whom(steps: Sequence[Step], first: int, roster: Roster, able: Able, facts: R
 def _of_step(step: Step, roster: Roster, able: frozenset[str], facts: RequestFacts) -> Asked | None:
     if facts.grid is None:
         return None
+    if step.to == CHOSEN:
+        return Asked(CHOSEN) if able else None
     if step.to == "responsible":
         return Asked("grid_worker", roster.responsible) if roster.responsible in able else None
     several = sorted(one.worker_id for one in roster.workers if one.worker_id in able and _fits(one, step, facts))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from services.dispatch.domain.ladder import Roster, whom
+from services.dispatch.domain.ladder import CHOSEN, Roster, whom
 from services.dispatch.domain.matching import able, nearest
 from shared.contracts.catalogue import Ladder, Minutes
 from shared.contracts.dispatch import (
@@ -61,6 +61,10 @@ _HIGHEST = 100
 _BELOW_FIRST_LINE = 59
 """However long others wait, the first line, which begins at 60, stands above them."""
 
+_NOBODY_ASKED: dict[str, Any] = {"asked": [], "why": [], "waits": False}
+ROUND_PATIENCE = timedelta(minutes=1)
+"""How long a task waits for a round before the next step is taken without it."""
+
 E = TypeVar("E", bound=DeliveryEvent)
 Decision = tuple["Task", Sequence[Event]]
 
@@ -84,6 +88,10 @@ class Task(BaseModel):
     """Of whom is asked, while offered."""
     asked: list[str] = []
     """Who may claim it, while offered to several."""
+    waits: bool = False
+    """For the next round, which chooses whom to ask."""
+    why: list[str] = []
+    """Why whoever is asked was chosen."""
     slot: str | None = None
     """Which of the places under his cap the holder has it in; no two tasks rest in one place."""
     step: int = -1
@@ -253,6 +261,8 @@ def amend(task: Task | None, task_id: str, facts: RequestFacts, told: int, situa
     amended = amended.model_copy(update={"priority": _higher(amended, bonus)})
     if task.state == "under_way" or not moved:
         return amended, []
+    if task.state == "created":
+        return _offer(amended, 0, situation)
     return _release(amended, "amended", situation, step=0)
 
 
@@ -262,8 +272,24 @@ def lapse(task: Task | None, situation: Situation) -> Decision | None:
         return None
     if task.state == "offered" and task.step >= len(situation.ladder.steps) - 1:
         return _escalate_again(task, situation)
+    if task.state == "created":
+        return _offer(task, task.step + 1, situation)
     reason: ReleaseReason = "offer_lapsed" if task.state == "offered" else "lease_lapsed"
     return _release(task, reason, situation, declined=task.worker)
+
+
+def choose(task: Task | None, worker: str, role: str, why: Sequence[str], situation: Situation) -> Decision | None:
+    """A round chose somebody: ask him; None if it does not wait for that any more."""
+    if task is None or not task.waits:
+        return None
+    until = situation.after(situation.ladder.steps[task.step].minutes, _facts(task))
+    offered = _moved(task, "offer", role=role, worker=worker, due_at=until, why=list(why))
+    return offered, [_event(DeliveryOffered, offered, step=task.step, role=role, until=until, why=tuple(why))]
+
+
+def pass_over(task: Task | None, situation: Situation) -> Decision | None:
+    """A round found nobody: the next step is taken; None if it does not wait for that any more."""
+    return None if task is None or not task.waits else _offer(task, task.step + 1, situation)
 
 
 def cover(task: Task | None, instead_of: str, situation: Situation) -> Decision | None:
@@ -308,6 +334,9 @@ def _offer(task: Task, step: int, situation: Situation) -> Decision:
     facts, steps, roster = _facts(task), situation.ladder.steps, situation.roster
     candidates = able(roster.workers, roster.need, situation.now, task.declined)
     number, asked = whom(steps, step, roster, candidates, facts)
+    if asked.role == CHOSEN:
+        due = situation.now + ROUND_PATIENCE
+        return task.model_copy(update={"waits": True, "step": number, "worker": None, "role": None, "due_at": due}), []
     until = situation.after(steps[number].minutes, facts)
     offered = _moved(
         task,
@@ -376,7 +405,7 @@ def _higher(task: Task, by: int) -> int:
 def _moved(task: Task, verb: str, **changes: Any) -> Task:
     state = MOVES[task.state][verb]
     left = {} if state in TAKEN else {"slot": None}
-    return task.model_copy(update={"state": state, "open": state in OPEN, "asked": [], **left, **changes})
+    return task.model_copy(update={"state": state, "open": state in OPEN, **_NOBODY_ASKED, **left, **changes})
 
 
 def _event(kind: type[E], task: Task, **more: Any) -> E:

@@ -1,0 +1,57 @@
+"""Dispatch, as its handlers know it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.dispatch.domain import matching
+from services.dispatch.domain.ladder import Roster
+from services.dispatch.domain.places import Distances
+from services.dispatch.domain.task import Situation, Task
+from services.dispatch.store import Store
+from shared.contracts.catalogue import AbilityCatalogue, Kinds
+from shared.contracts.envelope import Event, Meta
+from shared.contracts.intake import RequestFacts
+from shared.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """The service, as its handlers know it."""
+
+    runtime: Runtime
+    store: Store
+    kinds: Kinds
+    abilities: AbilityCatalogue
+    distances: Mapping[str, Distances]
+    """By community."""
+
+    async def situation(self, facts: RequestFacts, *, asks: bool = True) -> Situation:
+        """What a decision about a request there rests on; `asks`: it may ask somebody else."""
+        need = matching.requirement(facts, self.kinds, self.abilities)
+        return Situation(
+            now=self.runtime.clock(),
+            ladder=self.kinds.ladder_of(facts.kind),
+            roster=await self.store.roster(facts, need) if asks else Roster(need=need),
+            minute=timedelta(minutes=1) / self.runtime.settings.time_scale,
+        )
+
+
+async def apply_to_each(
+    house: Dispatch,
+    tasks: Sequence[tuple[str, Task]],
+    rule: Callable[[Situation], Callable[[Task | None], tuple[Task, Sequence[Event]] | None]],
+    meta: Meta,
+) -> None:
+    """Apply a rule to each of several tasks, in their order."""
+
+    async def one(task_id: str, known: Task) -> None:
+        if known.facts is not None:
+            await house.store.tasks.update(task_id, rule(await house.situation(known.facts)), meta)
+
+    await asyncio.gather(*(one(task_id, known) for task_id, known in tasks))
+
+
+def cause_of(command_id: str, meta: Meta) -> Meta:
+    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

@@ -1,0 +1,104 @@
+"""Rounds: every few seconds, whoever fits best is chosen for what waits, all of it looked at together."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from services.dispatch.domain import task
+from services.dispatch.domain.choosing import greedy
+from services.dispatch.domain.matching import able, requirement
+from services.dispatch.domain.places import NO_GRAPH, Door
+from services.dispatch.domain.roster import Worker
+from services.dispatch.domain.task import Task
+from services.dispatch.domain.walks import Choice, Hands, Round, Waiting
+from services.dispatch.house import Dispatch
+from services.dispatch.planning import Planner
+from services.dispatch.store import Work
+from shared.contracts.envelope import Meta
+from shared.contracts.intake import RequestFacts
+
+MOST = 200
+"""Tasks of one round."""
+_WEEK = timedelta(days=7)
+_UNCAPPED = 20
+"""Tasks that somebody without a cap can get in one round."""
+_FOREIGN = 300.0
+"""Metres that it is worth to have somebody come who speaks the resident's language."""
+
+Waits = Sequence[tuple[str, Task, RequestFacts]]
+
+
+async def choose(house: Dispatch, planner: Planner) -> int:
+    """Choose for all that waits; how much that was. What is urgent does not wait for the solver."""
+    found = [(task_id, one, one.facts) for task_id, one in await house.store.to_choose(MOST) if one.facts is not None]
+    parts: dict[tuple[bool, str], list[tuple[str, Task, RequestFacts]]] = defaultdict(list)
+    for each in found:
+        parts[each[2].urgency != "urgent", each[2].community or ""].append(each)
+    for (patient, community), waits in sorted(parts.items(), key=lambda part: part[0]):
+        await _choose(house, community, waits, planner if patient and len(waits) > 1 else None)
+    return len(found)
+
+
+async def _choose(house: Dispatch, community: str, waits: Waits, planner: Planner | None) -> None:
+    now, store = house.runtime.clock(), house.store
+    helpers, unwanted = await asyncio.gather(
+        store.helpers(community), store.unwanted({one[2].household for one in waits})
+    )
+    names = [one.worker_id for one in helpers]
+    work, slots = await asyncio.gather(store.work_of(names, now - _WEEK), store.free_slots(helpers))
+    full = {name for name, place in slots.items() if place is None}
+    round_ = Round(
+        waiting=tuple(_waiting(house, one, helpers, unwanted, now) for one in waits),
+        hands=tuple(_hands(one, work.get(one.worker_id, Work())) for one in helpers if one.worker_id not in full),
+        distances=house.distances.get(community, NO_GRAPH),
+    )
+    # In a thread, for two hundred tasks take longer than anybody else should wait.
+    plan = await (asyncio.to_thread(greedy, round_) if planner is None else planner.plan(round_))
+    roles = {one.worker_id: one.role for one in helpers}
+    known = {task_id: (one, facts) for task_id, one, facts in waits}
+    await asyncio.gather(*(_ask(house, choice, roles, *known[choice.task_id], now) for choice in plan.choices))
+
+
+async def _ask(
+    house: Dispatch, choice: Choice, roles: Mapping[str, str], known: Task, facts: RequestFacts, now: datetime
+) -> None:
+    # Whoever chooses twice finds that it does not wait any more, so a cause need not be recognised.
+    cause = Meta(house.runtime.new_id(), "", "dispatch", now, known.request_id)
+    worker = choice.worker
+    situation = await house.situation(facts, asks=worker is None)
+    if worker is None:
+        await house.store.tasks.update(choice.task_id, lambda current: task.pass_over(current, situation), cause)
+        return
+    why = (*choice.codes, f"metres:{choice.extra_metres:.0f}", f"load:{choice.load_before}", f"week:{choice.week}")
+    await house.store.tasks.update(
+        choice.task_id, lambda current: task.choose(current, worker, roles[worker], why, situation), cause
+    )
+
+
+def _waiting(
+    house: Dispatch,
+    wait: tuple[str, Task, RequestFacts],
+    helpers: Sequence[Worker],
+    unwanted: Mapping[str, frozenset[str]],
+    now: datetime,
+) -> Waiting:
+    task_id, one, facts = wait
+    need = requirement(facts, house.kinds, house.abilities, unwanted.get(facts.household, ()))
+    candidates = able(helpers, need, now, one.declined)
+    return Waiting(
+        task_id=task_id,
+        building=facts.building,
+        stairwell=facts.stairwell,
+        able={**dict.fromkeys(candidates.others, _FOREIGN), **dict.fromkeys(candidates.speakers, 0.0)},
+        household=facts.household,
+        priority=one.priority,
+        urgency=facts.urgency,
+        waited=(now - (one.created_at or now)) / timedelta(minutes=1),
+    )
+
+
+def _hands(worker: Worker, work: Work) -> Hands:
+    at = work.building or next(iter(worker.buildings), "")
+    free = _UNCAPPED if worker.cap is None else max(0, worker.cap - work.load)
+    return Hands(worker.worker_id, Door(at), free=free, load=work.load, week=work.done)
