@@ -1,9 +1,10 @@
 """The driver: the other system that submits, and the workers who accept and complete.
 
-It runs in a process of its own, is the same for every program, and is not counted. It keeps so many lives in flight; a
-life is whole when its four lines have come on the staff's stream. A line may be delivered again under the same id, as
-the broker's delivery is at least once; another line for the same event is a fault. It speaks to the broker
-through aiormq itself, without confirms and acknowledgements, so as to take little from the machine that it measures.
+It runs in a process of its own, is the same for every program, and is not counted. It keeps so many lives in flight, or
+begins so many a second whatever becomes of them; a life is whole when its four lines have come on the staff's stream. A
+line may be delivered again under the same id, as the broker's delivery is at least once; another line for the same event
+is a fault. It speaks to the broker through aiormq itself, without confirms and acknowledgements, so as to take little
+from the machine that it measures.
 Run as `python -m tests.bench.drive`; the outcome is one line of JSON on standard output.
 """
 
@@ -54,10 +55,11 @@ class Outcome:
 
 
 class Driver:
-    """Submits `lives` requests, `in_flight` at a time, and carries each to its end."""
+    """Submits `lives` requests, `in_flight` at a time or `per_second`, and carries each to its end."""
 
-    def __init__(self, run: str, lives: int, in_flight: int) -> None:
+    def __init__(self, run: str, lives: int, in_flight: int, per_second: float | None = None) -> None:
         self.outcome = Outcome(lives)
+        self._per_second = per_second
         self._run = run
         self._in_flight = in_flight
         self._submitted = 0
@@ -81,8 +83,11 @@ class Driver:
         await staff.queue_bind(stream, flow.NOTIFICATIONS_EXCHANGE, "#")
         await staff.basic_consume(stream, self._told, no_ack=True)
         self.outcome.started = time.monotonic()
-        for _ in range(min(self._in_flight, self.outcome.lives)):
-            await self._submit()
+        if self._per_second is None:
+            for _ in range(min(self._in_flight, self.outcome.lives)):
+                await self._submit()
+        else:
+            await self._submit_all(self._per_second)
         await self._until_all_or_stalled()
         self.outcome.finished = time.monotonic()
         with suppress(TimeoutError):
@@ -126,6 +131,13 @@ class Driver:
         number = self._submitted
         self._submitted += 1
         await self._publish(flow.SUBMIT, flow.submission(number, self._run), f"submit:{number}")
+
+    async def _submit_all(self, per_second: float) -> None:
+        """At even steps; one that comes late because the machine was busy is made up for at once."""
+        for number in range(self.outcome.lives):
+            due = self.outcome.started + number / per_second
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await self._submit()
 
     async def _answered(self, message: DeliveredMessage) -> None:
         body = orjson.loads(message.body)
@@ -172,7 +184,7 @@ class Driver:
         self.outcome.whole += 1
         if self.outcome.whole == self.outcome.lives:
             self._all.set()
-        elif self._submitted < self.outcome.lives:
+        elif self._per_second is None and self._submitted < self.outcome.lives:
             await self._submit()
 
 
@@ -193,9 +205,11 @@ def main() -> None:
     options.add_argument("--staff", required=True, help="AMQP address with which notifications are read")
     options.add_argument("--lives", type=int, default=1000)
     options.add_argument("--in-flight", type=int, default=200)
+    options.add_argument("--per-second", type=float, help="begin so many a second instead of keeping so many in flight")
     options.add_argument("--run", required=True, help="name of the run; part of every source_id")
     given = options.parse_args()
-    outcome = uvloop.run(Driver(given.run, given.lives, given.in_flight).go(given.commands, given.staff))
+    driver = Driver(given.run, given.lives, given.in_flight, given.per_second)
+    outcome = uvloop.run(driver.go(given.commands, given.staff))
     sys.stdout.buffer.write(orjson.dumps(dataclasses.asdict(outcome)) + b"\n")
 
 

@@ -23,6 +23,8 @@ class Load:
     lives: int
     warm_up: int
     in_flight: int
+    per_second: float | None = None
+    """Lives begun in a second, however many are in flight; None: as many as `in_flight` allows."""
 
 
 @dataclass
@@ -57,7 +59,7 @@ def one_round(program: Program, load: Load, number: int) -> Round:
     """
     result = Round(program.name, number, load.lives)
     before = program.tally()
-    warm = _drive(program, load.warm_up, load.in_flight, f"warm-up-{number}")
+    warm = _drive(program, load, load.warm_up, f"warm-up-{number}")
     expected = before + Tally.of(load.warm_up)
     result.faults += [f"warm-up: {fault}" for fault in _faults(warm) + _missing(_drained(program, expected), expected)]
     if result.faults:
@@ -65,7 +67,7 @@ def one_round(program: Program, load: Load, number: int) -> Round:
 
     pids = program.pids()
     spent_before = meter.processor_seconds(pids)
-    outcome = _drive(program, load.lives, load.in_flight, f"round-{number}")
+    outcome = _drive(program, load, load.lives, f"round-{number}")
     expected += Tally.of(load.lives)
     tally = _drained(program, expected)
     seconds = time.monotonic() - outcome.started
@@ -81,10 +83,12 @@ def one_round(program: Program, load: Load, number: int) -> Round:
     return result
 
 
-def _drive(program: Program, lives: int, in_flight: int, run: str) -> Outcome:
+def _drive(program: Program, load: Load, lives: int, run: str) -> Outcome:
     url = program.broker_url
     command = [sys.executable, "-m", "tests.bench.drive", "--commands", url, "--staff", url, "--run", run]
-    command += ["--lives", str(lives), "--in-flight", str(in_flight)]
+    command += ["--lives", str(lives), "--in-flight", str(load.in_flight)]
+    if load.per_second is not None:
+        command += ["--per-second", str(load.per_second)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return Outcome(**orjson.loads(done.stdout))
 

@@ -2,7 +2,8 @@
 
 `python -m tests.bench.scaling [--replicas 1,2,4] [--lives N] [--rounds N]`. Every other round goes from many to few,
 since databases grow meanwhile. It fails only when lives were lost or doubled, never on speed. The load grows with the
-replicas.
+replicas: so many lives in flight, which ends where the machine does, or with `--per-second` so many begun in a second
+and so many more in all, which shows what replicas cost where the machine is large enough for them.
 """
 
 import argparse
@@ -30,6 +31,7 @@ def main() -> int:
     options.add_argument("--lives", type=int, default=400, help="measured lives of a round")
     options.add_argument("--warm-up", type=int, default=100, help="lives before them, not measured")
     options.add_argument("--in-flight", type=int, default=100, help="lives under way at once for each replica")
+    options.add_argument("--per-second", type=float, help="lives begun in a second for each replica, instead")
     options.add_argument("--rounds", type=int, default=3)
     given = options.parse_args()
     console = Console(width=100)
@@ -40,7 +42,10 @@ def main() -> int:
             for count in given.replicas[:: -1 if number % 2 else 1]:
                 program.replicas = count
                 # More replicas are for more load.
-                load = Load(given.lives, given.warm_up, given.in_flight * count)
+                paced = None if given.per_second is None else given.per_second * count
+                load = Load(
+                    given.lives * count if paced else given.lives, given.warm_up, given.in_flight * count, paced
+                )
                 with program:
                     one = one_round(program, load, len(given.replicas) * number + given.replicas.index(count))
                 console.print(f"round {number + 1} of {given.rounds}, {count} of each: {_said(one)}")
