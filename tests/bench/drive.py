@@ -2,8 +2,8 @@
 
 It runs in a process of its own, is the same for every program, and is not counted. It keeps so many lives in flight, or
 begins so many a second whatever becomes of them; a life is whole when its four lines have come on the staff's stream. A
-line may be delivered again under the same id, as the broker's delivery is at least once; another line for the same event
-is a fault. It speaks to the broker through aiormq itself, without confirms and acknowledgements, so as to take little
+line may be delivered again under the same id, as the broker's delivery is at least once; another line for one event is
+a fault. It speaks to the broker through aiormq itself, without confirms and acknowledgements, so as to take little
 from the machine that it measures.
 Run as `python -m tests.bench.drive`; the outcome is one line of JSON on standard output.
 """
