@@ -294,7 +294,7 @@ def show(task: Task) -> dict[str, Any]:
 
 def _show_worker(worker: Worker) -> dict[str, Any]:
     told = worker.model_dump(mode="json", include={"worker_id", "community", "role", "grids", "buildings", "standing"})
-    abilities = worker.model_dump(mode="json", include=set(Abilities.model_fields))
+    abilities = worker.model_dump(mode="json", include=set(Abilities.model_fields) - {"sex"})
     return {**told, **abilities, "away": worker.away, "away_until": worker.away_until}
 
 

@@ -42,15 +42,16 @@ async def choose(house: Dispatch, planner: Planner) -> int:
 
 async def _choose(house: Dispatch, community: str, waits: Waits, planner: Planner | None) -> None:
     now, store = house.runtime.clock(), house.store
-    helpers, unwanted = await asyncio.gather(
-        store.helpers(community), store.unwanted({one[2].household for one in waits})
+    askable, unwanted = await asyncio.gather(
+        store.askable(community), store.unwanted({one[2].household for one in waits})
     )
-    names = [one.worker_id for one in helpers]
-    work, slots = await asyncio.gather(store.work_of(names, now - _WEEK), store.free_slots(helpers))
-    full = {name for name, place in slots.items() if place is None}
+    helpers = askable.workers
+    work = await store.work_of([one.worker_id for one in helpers], now - _WEEK)
     round_ = Round(
         waiting=tuple(_waiting(house, one, helpers, unwanted, now) for one in waits),
-        hands=tuple(_hands(one, work.get(one.worker_id, Work())) for one in helpers if one.worker_id not in full),
+        hands=tuple(
+            _hands(one, work.get(one.worker_id, Work())) for one in helpers if one.worker_id not in askable.full
+        ),
         distances=house.distances.get(community, NO_GRAPH),
     )
     # In a thread, for two hundred tasks take longer than anybody else should wait.

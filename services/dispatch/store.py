@@ -41,6 +41,15 @@ class Work:
     """Of one of his open tasks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Askable:
+    """Who helps in a community."""
+
+    workers: list[Worker]
+    full: frozenset[str]
+    """Those who have as many tasks as they can have."""
+
+
 class Store:
     """What dispatch keeps."""
 
@@ -51,38 +60,39 @@ class Store:
         self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id, [OF_COMMUNITY, AWAY])
         self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}", [COVERED])
         self.doors = runtime.aggregates("doors", Door, lambda one: one.household)
-        self._helpers: Batcher[str, list[Worker]] = Batcher(self._helpers_of)
+        self._askable: Batcher[str, Askable] = Batcher(self._askable_of)
 
     async def roster(self, facts: RequestFacts, need: Requirement) -> Roster:
         """Who can be asked for a request there."""
         community = facts.community or ""
-        grid, coordinators, workers, door = await asyncio.gather(
+        grid, coordinators, askable, door = await asyncio.gather(
             self.grids.get(f"{community}/{facts.grid}"),
             self.grids.get(f"{community}/{COORDINATORS}"),
-            self.helpers(community),
+            self.askable(community),
             self.doors.get(facts.household),
         )
         return Roster(
             responsible=grid.worker if grid else None,
             coordinator=coordinators.worker if coordinators else None,
-            workers=workers,
-            full=frozenset(one for one, free in (await self.free_slots(workers)).items() if free is None),
+            workers=askable.workers,
+            full=askable.full,
             need=need if door is None else replace(need, never=frozenset(door.never)),
         )
 
-    async def _helpers_of(self, jobs: list[Job[str, list[Worker]]]) -> None:
-        """All who help in some communities, coordinators aside."""
+    async def askable(self, community: str) -> Askable:
+        """All who help in a community, coordinators aside; what is asked in one moment is one question."""
+        return await self._askable.submit(community)
+
+    async def _askable_of(self, jobs: list[Job[str, Askable]]) -> None:
         communities = list({job.item for job in jobs})
         found = await self.workers.collection.find(
             {"state.community": {"$in": communities}, "state.role": {"$ne": "coordinator"}}, fields={"state": 1}
         )
         helpers = [self.workers.state(one) for one in found]
+        full = frozenset(name for name, place in (await self.free_slots(helpers)).items() if place is None)
         for job in jobs:
-            job.resolve([one for one in helpers if one.community == job.item])
-
-    async def helpers(self, community: str) -> list[Worker]:
-        """All who help in a community, coordinators aside."""
-        return await self._helpers.submit(community)
+            mine = [one for one in helpers if one.community == job.item]
+            job.resolve(Askable(mine, full & {one.worker_id for one in mine}))
 
     async def to_choose(self, limit: int) -> list[tuple[str, Task]]:
         """Tasks that wait for a round, first of the list first."""

@@ -156,17 +156,19 @@ async def move_open_work(house: Dispatch, event: GridCovered, meta: Meta) -> Non
 
 
 async def end_absences(house: Dispatch) -> int:
-    """Absences and covers whose time is over; how many there were."""
+    """End absences and covers whose time is over; how many these were."""
     now = house.runtime.clock()
     workers, grids = await asyncio.gather(
         house.store.returning(now, DUE_AT_ONCE), house.store.to_hand_back(now, DUE_AT_ONCE)
     )
     cause = Meta(f"over:{now.isoformat()}", "", "dispatch", now, "")
-    await asyncio.gather(
-        *(house.store.workers.update(one, lambda known: roster.back_in_time(known, now), cause) for one in workers),
-        *(house.store.grids.update(one, lambda known: roster.hand_back(known, now), cause) for one in grids),
+    ended = await asyncio.gather(
+        *(house.store.workers.update(one, lambda known: roster.back_in_time(known, now), cause) for one in workers)
     )
-    return len(workers) + len(grids)
+    given_back = await asyncio.gather(
+        *(house.store.grids.update(one, lambda known: roster.hand_back(known, now), cause) for one in grids)
+    )
+    return sum(one.changed for one in ended) + sum(one.changed for one in given_back)
 
 
 async def _cover(

@@ -156,6 +156,7 @@ async def test_who_is_away_has_his_grids_and_his_work_with_another_until_he_is_b
     assert again.json()["status"] == "duplicate"
     listed = {one["worker_id"]: one["away"] for one in await room.dispatch.items("/workers", who="coordinator")}
     assert (listed[world.ZHAO], listed[world.QIAN]) == (True, False)
+    assert all("sex" not in one for one in await room.dispatch.items("/workers", who="coordinator"))
     room.clock.forward(hours=8)
     await eventually(lambda: room.events.bodies("doorstep.worker.returned.v1"))
     await eventually(lambda: grid_with(room, world.ZHAO))
