@@ -1,12 +1,10 @@
 """Messages in: who helps, who is away, who covers, whom a household does not want."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from services.dispatch.domain import roster, shifts, task
-from services.dispatch.domain.roster import COORDINATORS, Worker
-from services.dispatch.domain.task import Task
+from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
 from services.dispatch.house import Dispatch, apply_to_each, cause_of
 from shared.aggregates import Outcome
 from shared.consumer import Router
@@ -26,7 +24,7 @@ from shared.contracts.dispatch import (
     WorkerRegistered,
     WorkerReturned,
 )
-from shared.contracts.envelope import Meta, Problem
+from shared.contracts.envelope import Event, Meta, Problem
 from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import Refusal, refusal
 
@@ -77,10 +75,16 @@ async def be_absent(house: Dispatch, command: ReportAbsence, meta: Meta) -> Regi
 
 @router.event(WorkerAbsent)
 async def stand_in(house: Dispatch, event: WorkerAbsent, meta: Meta) -> None:
-    """His grids go to whoever covers; what else he has not set out with, or everything without a cover, to the next."""
+    """The grids that he answers for go to whoever covers; what else he has not set out with goes to the next."""
+    worker = await house.store.workers.get(event.worker_id)
+    if worker is None or not worker.away:
+        return
     if event.cover is not None:
-        await _cover(house, event.community or "", event.grids, event.cover, event.until, meta)
-    others = [one for one in await house.store.held(event.worker_id) if not (event.cover and _in(one[1], event.grids))]
+        cover = event.cover
+        await _each_grid(house, event, lambda grid: roster.stand_in(grid, event.worker_id, cover, event.until), meta)
+    held = await house.store.held(event.worker_id)
+    covered = event.grids if event.cover is not None else ()
+    others = [(task_id, one) for task_id, one in held if one.facts is not None and one.facts.grid not in covered]
     await apply_to_each(
         house, others, lambda situation: lambda known: task.leave(known, event.worker_id, situation), meta
     )
@@ -88,8 +92,10 @@ async def stand_in(house: Dispatch, event: WorkerAbsent, meta: Meta) -> None:
 
 @router.event(WorkerReturned)
 async def come_back(house: Dispatch, event: WorkerReturned, meta: Meta) -> None:
-    """His grids are his again."""
-    await _cover(house, event.community or "", event.grids, event.worker_id, None, meta)
+    """The grids that are his own are his again."""
+    worker = await house.store.workers.get(event.worker_id)
+    if worker is not None and not worker.away:
+        await _each_grid(house, event, lambda grid: roster.take_back(grid, event.worker_id), meta)
 
 
 @router.command(ExcludeWorker)
@@ -126,12 +132,15 @@ async def answer_for_grids(house: Dispatch, event: WorkerRegistered, meta: Meta)
     """A grid worker answers for grids, a coordinator for the whole community."""
     grids = {"grid_worker": event.grids, "coordinator": (COORDINATORS,)}.get(event.role, ())
     community = event.community or ""
-    for name in grids:
+
+    async def answer_for(name: str) -> None:
         await house.store.grids.update(
             f"{community}/{name}",
-            lambda known, name=name: roster.answer_for(known, community, name, event.worker_id, meta.time),  # type: ignore[misc]
+            lambda known: roster.answer_for(known, community, name, event.worker_id, meta.time),
             meta,
         )
+
+    await asyncio.gather(*map(answer_for, grids))
 
 
 @router.command(CoverGrid)
@@ -171,20 +180,15 @@ async def end_absences(house: Dispatch) -> int:
     return sum(one.changed for one in ended) + sum(one.changed for one in given_back)
 
 
-async def _cover(
-    house: Dispatch, community: str, grids: Sequence[str], worker: str, until: datetime | None, meta: Meta
+async def _each_grid(
+    house: Dispatch,
+    event: WorkerAbsent | WorkerReturned,
+    rule: Callable[[Grid | None], tuple[Grid, Sequence[Event]] | None],
+    meta: Meta,
 ) -> None:
-    """Hand several grids over; those that nobody answers for are not his to hand over."""
-    for name in grids:
-        await house.store.grids.update(
-            f"{community}/{name}",
-            lambda known: None if known is None or known.worker is None else roster.cover(known, worker, until),
-            meta,
-        )
-
-
-def _in(known: Task, grids: Sequence[str]) -> bool:
-    return known.facts is not None and known.facts.grid in grids
+    """Apply a rule to each grid that the event names."""
+    names = (f"{event.community}/{name}" for name in event.grids)
+    await asyncio.gather(*(house.store.grids.update(name, rule, meta) for name in names))
 
 
 def _worker(

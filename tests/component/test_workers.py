@@ -186,6 +186,19 @@ async def test_without_a_cover_the_ladder_passes_over_who_is_away(room: Room) ->
     assert (await room.task(new))["state"]["asked"] == [world.SUN, world.WU]
 
 
+async def test_a_volunteer_who_is_away_takes_no_grid_with_him(room: Room) -> None:
+    """He only helps there; the grid stays with whoever answers for it, then and when he is back."""
+    await registered(room, {**world.WORKERS[2], "grids": ["g1", "g2"]})
+    for command_id, more in (("away", {"cover": world.WU}), ("back", {"until": room.clock.now.isoformat()})):
+        body = {"command_id": command_id, **more}
+        answer = await room.dispatch.post(f"/workers/{world.SUN}/absence", body, who="coordinator")
+        assert answer.status_code == 200
+    await eventually(lambda: room.events.bodies("doorstep.worker.returned.v1"))
+    await room.offered("r1")
+    assert await grid_with(room, world.ZHAO)
+    assert not room.events.bodies("doorstep.grid.covered.v1")
+
+
 async def test_a_cover_with_an_end_is_handed_back_by_itself(room: Room) -> None:
     """The open work goes with it."""
     evening = (room.clock.now + timedelta(hours=2)).isoformat()

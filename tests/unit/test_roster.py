@@ -151,6 +151,19 @@ def test_nobody_covers_for_himself_and_nobody_unknown_is_away() -> None:
         assert excinfo.value.problems[0].code == problem
 
 
+def test_only_a_grid_that_somebody_answers_for_goes_with_him_and_comes_back_with_him() -> None:
+    """Not one in which he helps, and not one that another covers by now."""
+    assert rules.stand_in(grid(), world.SUN, world.WU, None) is None
+    assert rules.stand_in(None, world.ZHAO, world.WU, None) is None
+    gone = rules.stand_in(grid(), world.ZHAO, world.WU, None)
+    assert gone is not None
+    assert gone[0].worker == world.WU
+    assert rules.take_back(gone[0], world.SUN) is None
+    back = rules.take_back(gone[0], world.ZHAO)
+    assert back is not None
+    assert back[0].worker == world.ZHAO
+
+
 # Sign-up
 
 

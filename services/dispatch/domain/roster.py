@@ -170,6 +170,18 @@ def cover(grid: Grid | None, worker: str, until: datetime | None = None) -> tupl
     return grid.model_copy(update={"worker": worker, "until": until}), [event]
 
 
+def stand_in(
+    grid: Grid | None, absent: str, worker: str, until: datetime | None
+) -> tuple[Grid, Sequence[Event]] | None:
+    """Whoever answers for the grid is away: hand it to another; None if it is not his, as where he only helps."""
+    return cover(grid, worker, until) if grid is not None and grid.worker == absent else None
+
+
+def take_back(grid: Grid | None, own: str) -> tuple[Grid, Sequence[Event]] | None:
+    """Its own worker is back; None if it is not his."""
+    return cover(grid, own) if grid is not None and grid.own == own else None
+
+
 def hand_back(grid: Grid | None, now: datetime) -> tuple[Grid, Sequence[Event]] | None:
     """The time of a cover is over; None if it is not."""
     if grid is None or grid.own is None or grid.until is None or now < grid.until:
