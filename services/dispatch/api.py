@@ -6,32 +6,24 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Query, Request
 
 from services.dispatch import handlers, workers
-from services.dispatch.domain.roster import Worker
 from services.dispatch.domain.task import TAKEN, Task
 from services.dispatch.house import Dispatch
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.dispatch import (
-    Abilities,
     AcceptTask,
-    ApproveWorker,
     ClaimTask,
     CompleteTask,
-    CoverGrid,
     DeclineTask,
     ExcludeWorker,
     FailTask,
     HandOverTask,
-    RegisterWorker,
     ReopenTask,
-    ReportAbsence,
-    SignUpVolunteer,
     StartTask,
     TaskAnswer,
     TaskCommand,
     TaskState,
 )
 from shared.contracts.intake import RequestDetails
-from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
@@ -165,93 +157,6 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         )
         return answer
 
-    @app.post(
-        f"{PREFIX}/workers",
-        response_model=RegistrationAnswer,
-        status_code=202,
-        openapi_extra=takes(RegisterWorker),
-        tags=["workers"],
-    )
-    async def register(who: Somebody, request: Request) -> RegistrationAnswer:
-        """Enter somebody who helps."""
-        who.require(*LEADERS)
-        command = await body(request, RegisterWorker)
-        _within(who, command.community)
-        return await workers.register_worker(
-            house, command, http_meta(request, RegisterWorker.wire, house.runtime.clock())
-        )
-
-    @app.post(
-        f"{PREFIX}/grids/{{community}}/{{grid}}/cover",
-        response_model=RegistrationAnswer,
-        openapi_extra=takes(CoverGrid),
-        tags=["workers"],
-    )
-    async def cover(who: Somebody, community: str, grid: str, request: Request) -> RegistrationAnswer:
-        """Hand a whole grid to another worker in one step, open work included; to its own worker: hand it back."""
-        who.require(*LEADERS)
-        _within(who, community)
-        command = await body(request, CoverGrid, community=community, grid=grid)
-        return await workers.cover_grid(house, command, http_meta(request, CoverGrid.wire, house.runtime.clock()))
-
-    @app.get(f"{PREFIX}/workers", tags=["workers"])
-    async def list_workers(who: Somebody, limit: Limit = 50, after: After = None) -> dict[str, Any]:
-        """Who helps within the token's place, with what, and since when somebody is away. No names."""
-        who.require(*LEADERS)
-        place = decode_cursor(after, (str, str))
-        found = await house.store.page_of_workers(who.community, limit + 1, (place[0], place[1]) if place else None)
-        return page(
-            found,
-            limit,
-            lambda one: (one["state"]["community"], one["_id"]),
-            lambda one: _show_worker(house.store.workers.state(one)),
-        )
-
-    @app.post(
-        f"{PREFIX}/volunteers",
-        response_model=RegistrationAnswer,
-        status_code=202,
-        openapi_extra=takes(SignUpVolunteer),
-        tags=["workers"],
-    )
-    async def sign_up(who: Somebody, request: Request) -> RegistrationAnswer:
-        """Offer to help. Nobody is asked for anything before a coordinator has approved."""
-        who.require(*LEADERS, "source")
-        command = await body(request, SignUpVolunteer)
-        _within(who, command.community)
-        return await workers.sign_up(house, command, http_meta(request, SignUpVolunteer.wire, house.runtime.clock()))
-
-    @app.post(
-        f"{PREFIX}/workers/{{worker_id}}/approve",
-        response_model=RegistrationAnswer,
-        openapi_extra=takes(ApproveWorker),
-        tags=["workers"],
-    )
-    async def approve(who: Somebody, worker_id: str, request: Request) -> RegistrationAnswer:
-        """Say yes or no to somebody who signed up."""
-        command = await body(request, ApproveWorker, worker_id=worker_id)
-        await _theirs(who, worker_id)
-        return await workers.approve(house, command, http_meta(request, ApproveWorker.wire, house.runtime.clock()))
-
-    @app.post(
-        f"{PREFIX}/workers/{{worker_id}}/absence",
-        response_model=RegistrationAnswer,
-        openapi_extra=takes(ReportAbsence),
-        tags=["workers"],
-    )
-    async def absence(who: Somebody, worker_id: str, request: Request) -> RegistrationAnswer:
-        """Somebody is away from now on, all his grids with another; with an `until` that has passed, he is back."""
-        command = await body(request, ReportAbsence, worker_id=worker_id)
-        await _theirs(who, worker_id)
-        return await workers.be_absent(house, command, http_meta(request, ReportAbsence.wire, house.runtime.clock()))
-
-    async def _theirs(who: Principal, worker_id: str) -> None:
-        """Whoever leads decides on those of his own place."""
-        who.require(*LEADERS)
-        worker = await house.store.workers.get(worker_id)
-        if worker is None or not who.covers(worker.community, None):
-            raise refusal("worker_id", "unknown_worker", "nobody is entered under this id", status=404)
-
     @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
         """Every task by the id of its request, with the events that it raised; `doorstep verify` compares."""
@@ -290,17 +195,6 @@ def show(task: Task) -> dict[str, Any]:
         "due_at": task.due_at,
         "created_at": task.created_at,
     }
-
-
-def _show_worker(worker: Worker) -> dict[str, Any]:
-    told = worker.model_dump(mode="json", include={"worker_id", "community", "role", "grids", "buildings", "standing"})
-    abilities = worker.model_dump(mode="json", include=set(Abilities.model_fields) - {"sex"})
-    return {**told, **abilities, "away": worker.away, "away_until": worker.away_until}
-
-
-def _within(who: Principal, community: str) -> None:
-    if not who.covers(community, None):
-        raise refusal("community", "forbidden", "not within this token's place", status=403)
 
 
 def _may_see(who: Principal, task: Task) -> bool:

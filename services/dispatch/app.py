@@ -11,6 +11,7 @@ from services.dispatch.planning import Planner
 from services.dispatch.rounds import choose
 from services.dispatch.store import Store
 from services.dispatch.workers import end_absences
+from services.dispatch.workers_api import add_worker_routes
 from shared.catalogue import CatalogueError, load
 from shared.contracts.catalogue import AbilityCatalogue, Kinds
 from shared.runtime import Runtime
@@ -37,6 +38,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.condition.measure(lambda: count_open(house))
     app = build_app(runtime, planner)
     add_routes(app, house)
+    add_worker_routes(app, house)
     return app
 
 
