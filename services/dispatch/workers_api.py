@@ -91,8 +91,8 @@ def add_worker_routes(app: FastAPI, house: Dispatch) -> None:
     )
     async def approve(who: Somebody, worker_id: str, request: Request) -> RegistrationAnswer:
         """Say yes or no to somebody who signed up."""
-        command = await body(request, ApproveWorker, worker_id=worker_id)
         await _theirs(who, worker_id)
+        command = await body(request, ApproveWorker, worker_id=worker_id)
         return await workers.approve(house, command, http_meta(request, ApproveWorker.wire, house.runtime.clock()))
 
     @app.post(
@@ -103,8 +103,8 @@ def add_worker_routes(app: FastAPI, house: Dispatch) -> None:
     )
     async def absence(who: Somebody, worker_id: str, request: Request) -> RegistrationAnswer:
         """Somebody is away from now on, all his grids with another; with an `until` that has passed, he is back."""
-        command = await body(request, ReportAbsence, worker_id=worker_id)
         await _theirs(who, worker_id)
+        command = await body(request, ReportAbsence, worker_id=worker_id)
         return await workers.be_absent(house, command, http_meta(request, ReportAbsence.wire, house.runtime.clock()))
 
     async def _theirs(who: Principal, worker_id: str) -> None:

@@ -355,6 +355,16 @@ def test_an_older_amendment_never_undoes_a_newer_one() -> None:
     assert rules.amend(newer, "t1", facts(sealed="k1.CCCC"), 3, situation()) is None
 
 
+def test_an_amendment_of_a_closed_task_counts_once_it_is_opened_again() -> None:
+    """Nobody goes to the old door; and the same news, late, changes nothing."""
+    news = facts(grid="g2", building="3")
+    done, events = sure(rules.amend(tasks.completed(), "t1", news, 2, situation()))
+    assert (done.state, list(events)) == ("completed", [])
+    reopened, _ = rules.reopen(done, ZHOU, situation(roster=replace(EVERYBODY, responsible=world.QIAN)))
+    assert (reopened.worker, reopened.facts and reopened.facts.building) == (world.QIAN, "3")
+    assert rules.amend(reopened, "t1", news, 2, situation()) is None
+
+
 def test_an_amended_urgency_keeps_what_was_gained_by_waiting() -> None:
     """Twenty minutes of waiting are not forgotten."""
     waited, _ = sure(rules.lapse(tasks.offered(), situation(minutes=20)))

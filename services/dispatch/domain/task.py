@@ -253,8 +253,11 @@ def amend(task: Task | None, task_id: str, facts: RequestFacts, told: int, situa
     """
     if task is None or task.facts is None:
         return open_task(task, task_id, facts, told, situation)
-    if not task.open or told <= task.told:
+    if told <= task.told:
         return None
+    if not task.open:
+        # Nobody is asked, but should it be opened again, it is so.
+        return task.model_copy(update={"facts": facts, "told": told}), []
     moved = (task.facts.grid, task.facts.building) != (facts.grid, facts.building)
     bonus = task.priority - task.facts.priority
     amended = task.model_copy(update={"facts": facts, "told": told, "priority": facts.priority})
