@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from deploy.cli.main import app
 from deploy.demo import orders as demo
 from deploy.demo.community import BUILDINGS, COMMUNITY, demonstration, grid_of
+from deploy.simulation.compare import compare
 from deploy.simulation.day import play
 from deploy.simulation.figures import figures
 from deploy.simulation.orders import draw
@@ -237,14 +240,6 @@ def test_what_one_stairwell_asks_for_is_one_walk_with_one_way_to_the_shop() -> N
 # The scenario
 
 
-def written(folder: Path, scenario: Scenario) -> Path:
-    path = folder / "day.yaml"
-    path.write_text(
-        yaml.safe_dump(json.loads(scenario.model_dump_json()), allow_unicode=True, sort_keys=False), encoding="utf-8"
-    )
-    return path
-
-
 def test_the_shipped_day_is_the_demonstration_community() -> None:
     scenario, community = read(SHIPPED, KNOWN), demonstration()
     assert scenario.community == COMMUNITY
@@ -290,3 +285,50 @@ def test_what_no_catalogue_has_is_told(tmp_path: Path, changes: dict[str, Any], 
     path = written(tmp_path, small(**changes))
     with pytest.raises(CatalogueError, match=rf"day\.yaml: {field}: .*has no"):
         read(path, KNOWN)
+
+
+# The command
+
+
+def written(folder: Path, scenario: Scenario) -> Path:
+    path = folder / "day.yaml"
+    path.write_text(
+        yaml.safe_dump(json.loads(scenario.model_dump_json()), allow_unicode=True, sort_keys=False), encoding="utf-8"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "metres walked"), ("zh", "步行（米）")])
+def test_the_command_prints_the_policies_side_by_side(tmp_path: Path, language: str, title: str) -> None:
+    path = written(tmp_path, small())
+    done = CliRunner().invoke(app, ["simulate", str(path), "--language", language])
+    assert done.exit_code == 0, done.stderr
+    assert all(name in done.stdout for name in (*NAMES, title))
+
+
+def test_the_command_tells_programs_the_figures_that_it_was_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, small())
+    words = ["simulate", str(path), "--json", "--policy", "rounds", "--without", "wu", "--seed", "9"]
+    told = json.loads(CliRunner().invoke(app, words).stdout)
+    scenario = small(seed=9).without(["wu"])
+    (figures_,) = compare(scenario, KNOWN, ["rounds"], lambda name, hours: None)
+    assert (told["seed"], told["workers"], told["without"]) == (9, 4, ["wu"])
+    assert told["policies"][0]["deliveries_by"] == figures_.deliveries_by
+    assert told["policies"][0]["metres"] == figures_.metres
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere.yaml"], "nowhere.yaml: missing"),
+        (["."], "cannot be read"),
+        (["--policy", "lottery"], "lottery"),
+        (["--without", "nobody"], "nobody"),
+    ],
+)
+def test_what_cannot_be_simulated_is_one_line_and_exit_code_1(words: list[str], says: str) -> None:
+    done = CliRunner().invoke(app, ["simulate", *words])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
