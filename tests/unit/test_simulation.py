@@ -21,9 +21,11 @@ from deploy.simulation.day import play
 from deploy.simulation.figures import figures
 from deploy.simulation.orders import draw
 from deploy.simulation.policies import NAMES, policies
+from deploy.simulation.records import Records
+from deploy.simulation.rounds import choices
 from deploy.simulation.scenario import SHIPPED, Scenario, catalogues, read
 from deploy.simulation.story import Outcome
-from services.dispatch.domain.task import MOVES
+from services.dispatch.domain.task import MOVES, open_task
 from shared.catalogue import CatalogueError
 
 KNOWN = catalogues()
@@ -226,15 +228,38 @@ def test_an_order_takes_the_time_to_answer_to_set_out_to_walk_and_at_the_door() 
     assert abs(story.done - (trip.begins + walk)) < timedelta(milliseconds=1)
 
 
-def test_what_one_stairwell_asks_for_is_one_walk_with_one_way_to_the_shop() -> None:
+def test_what_is_asked_for_in_a_building_is_one_walk_with_one_way_to_the_shop() -> None:
     scenario = small(
-        buildings={"1": {"grid": "g1", "stairwells": 1}},
+        buildings={"1": {"grid": "g1", "stairwells": 2, "floors": 1}},
         orders={"count": 4, "kinds": {"groceries": 1}, "by_hour": [0] * 8 + [1] + [0] * 15},
         habits={"seconds_to_answer": {"least": 1, "most": 1}, "says_yes": {}, "forgets": 0, "minutes_until_off": 59},
     )
-    trips = played(scenario, "responsible").trips
-    assert max(len(trip.tasks) for trip in trips) > 1
-    assert all(trip.worker == "zhao" for trip in trips)
+    first, second = played(scenario, "responsible").trips
+    assert len(first.tasks) + len(second.tasks) == 4
+    # By the supermarket to one stairwell, and from there to the other.
+    assert (first.metres, second.metres) == (455, 20)
+
+
+@pytest.mark.parametrize("policy", NAMES)
+def test_who_had_a_task_and_let_it_lie_does_not_get_it_again(shipped: dict[str, Outcome], policy: str) -> None:
+    helpers = [[name for name in task.holders if name != "tiebei-c01"] for task in shipped[policy].tasks.values()]
+    assert any(len(names) > 1 for names in helpers)
+    assert all(len(set(names)) == len(names) for names in helpers)
+
+
+def test_a_round_chooses_nobody_who_said_no() -> None:
+    scenario = small(orders={"kinds": {"rubbish": 1}})
+    order = draw(scenario, KNOWN.kinds, random.Random(1))[0]
+    records = Records(scenario, KNOWN, POLICIES["rounds"])
+    opened = open_task(None, order.task_id, order.facts, 1, records.situation(order.facts, order.at))
+    assert opened is not None
+    records.keep(order.task_id, opened[0])
+    distances = KNOWN.distances[scenario.community]
+    (first,) = choices(records, distances, order.at, urgent=False)
+    records.keep(order.task_id, opened[0].model_copy(update={"declined": [first.worker]}))
+    (second,) = choices(records, distances, order.at, urgent=False)
+    assert second.worker not in (None, first.worker)
+    assert choices(records, distances, order.at, urgent=True) == ()
 
 
 # The scenario
