@@ -1,6 +1,6 @@
 """What a simulated day is made of: who lives there, who helps, what is asked for, how people behave."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, field_validator, m
 import deploy
 from services.dispatch.domain.places import Distances, PlaceName, Places, distances
 from services.dispatch.domain.shifts import problems_of
-from shared.catalogue import CatalogueError, load
+from shared.catalogue import CatalogueError, line_of, load
 from shared.contracts.catalogue import AbilityCatalogue, Entry, Kinds
 from shared.contracts.dispatch import Abilities, Shift
 from shared.contracts.envelope import Identifier, Slug
@@ -219,30 +219,42 @@ def read(path: Path, known: Catalogues) -> Scenario:
         CatalogueError: it is missing or wrong, or names what the catalogues do not have.
     """
     scenario = load(path, Scenario)
-    if problems := [f"{path}: {one}" for one in _unknown(scenario, known)]:
+    problems = [
+        f"{path}:{line_of(path, location)}: {'.'.join(map(str, location))}: {catalogue} has no {name}"
+        for location, name, there, catalogue in _named(scenario, known)
+        if name not in there
+    ]
+    if problems:
         raise CatalogueError("\n".join(problems))
     return scenario
 
 
-def _unknown(scenario: Scenario, known: Catalogues) -> Iterator[str]:
-    """What a scenario names and no catalogue has."""
+Named = tuple[tuple[int | str, ...], str, Container[str], str]
+"""Where a scenario names something, what, those that there are, and which catalogue has them."""
+
+
+def _named(scenario: Scenario, known: Catalogues) -> Iterator[Named]:
+    habits, orders, abilities = scenario.habits, scenario.orders, known.abilities
+    yield ("community",), scenario.community, known.places.communities, "places.yaml"
     graph = known.places.communities.get(scenario.community)
-    if graph is None:
-        yield f"community: places.yaml has no {scenario.community}"
-        return
-    places = {one.name for one in graph.places}
-    habits, orders = scenario.habits, scenario.orders
-    told: tuple[tuple[str, Iterable[str], Any, str], ...] = (
-        ("buildings", scenario.buildings, places, "places.yaml"),
-        ("workers.starts", (one.starts for one in scenario.workers), places, "places.yaml"),
-        ("workers.skills", (skill for one in scenario.workers for skill in one.skills), known.abilities.skills, ""),
-        ("habits.shops", habits.shops.values(), places, "places.yaml"),
-        ("habits.shops", habits.shops, known.kinds.kinds, "kinds.yaml"),
-        ("habits.minutes_at_door_of", habits.minutes_at_door_of, known.kinds.kinds, "kinds.yaml"),
-        ("orders.kinds", orders.kinds, known.kinds.kinds, "kinds.yaml"),
-        ("orders.languages", orders.languages, known.abilities.languages, ""),
-        ("orders.needs", orders.needs, known.abilities.needs, ""),
-    )
-    for field, names, there, catalogue in told:
-        if missing := sorted(set(names) - set(there)):
-            yield f"{field}: {catalogue or 'abilities.yaml'} has no {', '.join(missing)}"
+    # Without a graph there is no saying what is not in it.
+    if graph is not None:
+        places = {one.name for one in graph.places}
+        yield from ((("buildings", name), name, places, "places.yaml") for name in scenario.buildings)
+        yield from (
+            (("workers", number, "starts"), one.starts, places, "places.yaml")
+            for number, one in enumerate(scenario.workers)
+        )
+        yield from ((("habits", "shops", kind), shop, places, "places.yaml") for kind, shop in habits.shops.items())
+    for number, worker in enumerate(scenario.workers):
+        yield from (
+            (("workers", number, "skills"), skill, abilities.skills, "abilities.yaml") for skill in worker.skills
+        )
+    kinds = known.kinds.kinds
+    yield from ((("orders", "kinds", name), name, kinds, "kinds.yaml") for name in orders.kinds)
+    yield from ((("habits", "shops", name), name, kinds, "kinds.yaml") for name in habits.shops)
+    of_kinds = habits.minutes_at_door_of
+    yield from ((("habits", "minutes_at_door_of", name), name, kinds, "kinds.yaml") for name in of_kinds)
+    spoken = abilities.languages
+    yield from ((("orders", "languages", name), name, spoken, "abilities.yaml") for name in orders.languages)
+    yield from ((("orders", "needs", name), name, abilities.needs, "abilities.yaml") for name in orders.needs)

@@ -36,7 +36,9 @@ def test_every_text_that_the_code_names_is_in_the_catalogue_and_none_is_left_ove
     assert not [key for key in unused if not key.startswith("help.")]
 
 
-@pytest.mark.parametrize("command", [[], ["token"], ["dead-letters"], ["submit"], ["verify"], ["simulate"], ["token", "new"]])
+@pytest.mark.parametrize(
+    "command", [[], ["token"], ["dead-letters"], ["submit"], ["verify"], ["simulate"], ["token", "new"]]
+)
 def test_help_is_in_the_readers_language(command: list[str]) -> None:
     shown = CliRunner().invoke(app, ["--language", "zh", *command, "--help"]).stdout
     assert re.search(r"[一-鿿]", shown)
