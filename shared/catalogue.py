@@ -39,6 +39,11 @@ def load(path: Path, model: type[M]) -> M:
         raise CatalogueError("\n".join(problems)) from None
 
 
+def line_of(path: Path, location: tuple[int | str, ...]) -> int:
+    """The line at which a part of a file that was loaded stands; for mistakes that only other files show."""
+    return _line(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), location)
+
+
 def _line(node: Any, location: tuple[int | str, ...]) -> int:
     """The line of the innermost node on the way to `location` that is there."""
     for part in location:

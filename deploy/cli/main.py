@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import accounts, dead_letters, replay, status, submit, tail, token, verify
+from deploy.cli import accounts, dead_letters, replay, simulate, status, submit, tail, token, verify
 from deploy.cli.help import Group
 from deploy.cli.session import Language, command
 
@@ -40,6 +40,7 @@ command(letters, "replay", "dead-letters.")(dead_letters.replay)
 command(letters, "drop", "dead-letters.")(dead_letters.drop)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
+command(app, "simulate", alone=True)(simulate.simulate)
 
 if __name__ == "__main__":
     app()

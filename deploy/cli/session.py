@@ -78,24 +78,31 @@ _SHARED = tuple(
 )
 
 
+_ALONE = tuple(one for one in _SHARED if one.name in ("language", "json"))
+"""The options of a command that speaks to no system."""
+_NOWHERE = Place("", {})
+
+
 def command(
-    app: typer.Typer, name: str, group: str = ""
+    app: typer.Typer, name: str, group: str = "", *, alone: bool = False
 ) -> Callable[[Callable[Concatenate[Session, P], None]], Callable[Concatenate[Session, P], None]]:
     """Registers a function as a command with its own options and those that every command has.
 
     Its help is the text `help.<group><name>` of the catalogue. The function's first argument is the session. Trouble
-    ends the command with one line and exit code 1.
+    ends the command with one line and exit code 1. A command that does its work `alone` needs no running system.
     """
+    shared = _ALONE if alone else _SHARED
 
     def register(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Session, P], None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
 
         @wraps(function)
         def run(ctx: typer.Context, **given: Any) -> None:
-            data, http, token_file, _, json = (given.pop(one.name) for one in _SHARED)
+            of_all = {one.name: given.pop(one.name) for one in shared}
             say = Speech(language_of(asked_language(ctx)))
             try:
-                session = Session(find(data, http, token_file), say, json, console(), console(stderr=True))
+                place = _NOWHERE if alone else find(of_all["data"], of_all["http"], of_all["token_file"])
+                session = Session(place, say, of_all["json"], console(), console(stderr=True))
                 function(session, **given)  # type: ignore[call-arg]  # typer gives what the signature names
             except Trouble as trouble:
                 console(stderr=True).print(say(trouble.key, **trouble.values), style="red", soft_wrap=True)
@@ -103,7 +110,7 @@ def command(
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         shown = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-        signature = inspect.Signature([context, *shown, *_SHARED], return_annotation=None)
+        signature = inspect.Signature([context, *shown, *shared], return_annotation=None)
         run.__signature__ = signature  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
         app.command(name, cls=Command, help=f"help.{group}{name}")(run)

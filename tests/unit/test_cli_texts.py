@@ -36,11 +36,13 @@ def test_every_text_that_the_code_names_is_in_the_catalogue_and_none_is_left_ove
     assert not [key for key in unused if not key.startswith("help.")]
 
 
-@pytest.mark.parametrize("command", [[], ["token"], ["dead-letters"], ["submit"], ["verify"], ["token", "new"]])
+@pytest.mark.parametrize(
+    "command", [[], ["token"], ["dead-letters"], ["submit"], ["verify"], ["simulate"], ["token", "new"]]
+)
 def test_help_is_in_the_readers_language(command: list[str]) -> None:
     shown = CliRunner().invoke(app, ["--language", "zh", *command, "--help"]).stdout
     assert re.search(r"[一-鿿]", shown)
-    assert not re.search(r"\b(help|option|submit|verify|token)\.[a-z_]+", shown.replace("token.new", "x"))
+    assert not re.search(r"\b(help|option|submit|verify|simulate|token)\.[a-z_]+", shown.replace("token.new", "x"))
 
 
 @pytest.mark.parametrize(
