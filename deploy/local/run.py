@@ -50,7 +50,9 @@ def run(stack: "LocalStack", load: Sequence[str] | None = LOAD_DEMONSTRATION) ->
     # In a thread of its own: so a signal never falls between starting a program and taking note of it.
     starting = threading.Thread(target=bring_up, name="start")
     starting.start()
-    wake.wait()
+    # Again and again: a signal that the system hands to another thread does not end this one's wait.
+    while not wake.wait(1.0):
+        pass
     if failed:
         print(f"\nDoorstep could not be started.\n{failed[0]}\n", file=sys.stderr, flush=True)
     else:
