@@ -1,7 +1,6 @@
 """The tasks of a simulated day, and what the rules ask about them: what the store of dispatch answers, from memory."""
 
 from collections import defaultdict
-from dataclasses import dataclass
 from datetime import datetime
 
 from deploy.simulation.policies import Policy
@@ -10,18 +9,9 @@ from services.dispatch.domain import matching
 from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement
 from services.dispatch.domain.roster import Worker
+from services.dispatch.domain.rounds import Work
 from services.dispatch.domain.task import TAKEN, Actor, Situation, Task
 from shared.contracts.intake import RequestFacts
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What somebody has to do, and has done."""
-
-    load: int
-    done: int
-    building: str | None
-    """Of the latest of his open tasks."""
 
 
 class Records:
@@ -107,8 +97,7 @@ class Records:
     def _free_slot(self, worker: Worker) -> str | None:
         """A place under his cap in which no task rests; None: there is none, or he has no cap."""
         taken = {one.slot for one in self._open[worker.worker_id].values()}
-        slots = (f"{worker.worker_id}/{number}" for number in range(1, (worker.cap or 0) + 1))
-        return next((slot for slot in slots if slot not in taken), None)
+        return worker.free_slot(taken)
 
 
 def _numbers(scenario: Scenario, *, leads: bool) -> list[int]:

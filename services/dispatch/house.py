@@ -41,14 +41,15 @@ class Dispatch:
 async def apply_to_each(
     house: Dispatch,
     tasks: Sequence[tuple[str, Task]],
-    rule: Callable[[Situation], Callable[[Task | None], tuple[Task, Sequence[Event]] | None]],
+    rule: Callable[[Task | None, Situation], tuple[Task, Sequence[Event]] | None],
     meta: Meta,
 ) -> None:
     """Apply a rule to each of several tasks, in their order."""
 
     async def one(task_id: str, known: Task) -> None:
         if known.facts is not None:
-            await house.store.tasks.update(task_id, rule(await house.situation(known.facts)), meta)
+            situation = await house.situation(known.facts)
+            await house.store.tasks.update(task_id, lambda current: rule(current, situation), meta)
 
     await asyncio.gather(*(one(task_id, known) for task_id, known in tasks))
 

@@ -7,24 +7,19 @@ from datetime import datetime, timedelta
 
 from services.dispatch.domain import task
 from services.dispatch.domain.choosing import greedy
-from services.dispatch.domain.matching import able, requirement
-from services.dispatch.domain.places import NO_GRAPH, Door
-from services.dispatch.domain.roster import Worker
+from services.dispatch.domain.matching import requirement
+from services.dispatch.domain.places import NO_GRAPH
+from services.dispatch.domain.rounds import Work, hands, waiting
 from services.dispatch.domain.task import Task
-from services.dispatch.domain.walks import Choice, Hands, Round, Waiting
+from services.dispatch.domain.walks import Choice, Round
 from services.dispatch.house import Dispatch
 from services.dispatch.planning import Planner
-from services.dispatch.store import Work
 from shared.contracts.envelope import Meta
 from shared.contracts.intake import RequestFacts
 
 MOST = 200
 """Tasks of one round."""
 _WEEK = timedelta(days=7)
-_UNCAPPED = 20
-"""Tasks that somebody without a cap can get in one round."""
-_FOREIGN = 300.0
-"""Metres that it is worth to have somebody come who speaks the resident's language."""
 
 Waits = Sequence[tuple[str, Task, RequestFacts]]
 
@@ -48,9 +43,18 @@ async def _choose(house: Dispatch, community: str, waits: Waits, planner: Planne
     helpers = askable.workers
     work = await store.work_of([one.worker_id for one in helpers], now - _WEEK)
     round_ = Round(
-        waiting=tuple(_waiting(house, one, helpers, unwanted, now) for one in waits),
+        waiting=tuple(
+            waiting(
+                one,
+                facts,
+                requirement(facts, house.kinds, house.abilities, unwanted.get(facts.household, ())),
+                helpers,
+                now,
+            )
+            for _, one, facts in waits
+        ),
         hands=tuple(
-            _hands(one, work.get(one.worker_id, Work())) for one in helpers if one.worker_id not in askable.full
+            hands(one, work.get(one.worker_id, Work())) for one in helpers if one.worker_id not in askable.full
         ),
         distances=house.distances.get(community, NO_GRAPH),
     )
@@ -75,31 +79,3 @@ async def _ask(
     await house.store.tasks.update(
         choice.task_id, lambda current: task.choose(current, worker, roles[worker], why, situation), cause
     )
-
-
-def _waiting(
-    house: Dispatch,
-    wait: tuple[str, Task, RequestFacts],
-    helpers: Sequence[Worker],
-    unwanted: Mapping[str, frozenset[str]],
-    now: datetime,
-) -> Waiting:
-    task_id, one, facts = wait
-    need = requirement(facts, house.kinds, house.abilities, unwanted.get(facts.household, ()))
-    candidates = able(helpers, need, now, one.declined)
-    return Waiting(
-        task_id=task_id,
-        building=facts.building,
-        stairwell=facts.stairwell,
-        able={**dict.fromkeys(candidates.others, _FOREIGN), **dict.fromkeys(candidates.speakers, 0.0)},
-        household=facts.household,
-        priority=one.priority,
-        urgency=facts.urgency,
-        waited=(now - (one.created_at or now)) / timedelta(minutes=1),
-    )
-
-
-def _hands(worker: Worker, work: Work) -> Hands:
-    at = work.building or next(iter(worker.buildings), "")
-    free = _UNCAPPED if worker.cap is None else max(0, worker.cap - work.load)
-    return Hands(worker.worker_id, Door(at), free=free, load=work.load, week=work.done)

@@ -9,6 +9,7 @@ from typing import Any
 from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement
 from services.dispatch.domain.roster import COORDINATORS, Door, Grid, Worker
+from services.dispatch.domain.rounds import Work
 from services.dispatch.domain.task import OPEN, Task
 from shared.batching import Batcher, Job
 from shared.condition import MEASURING
@@ -28,17 +29,6 @@ BY_WORKER = Index((("state.worker", 1), ("state.open", 1), ("changed", 1)))
 OF_COMMUNITY = Index((("state.community", 1), ("_id", 1)))
 AWAY = Index((("state.away_until", 1),), where={"state.away_until": {"$type": "date"}})
 COVERED = Index((("state.until", 1),), where={"state.until": {"$type": "date"}})
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What somebody has to do, and has done."""
-
-    load: int = 0
-    """Open tasks."""
-    done: int = 0
-    building: str | None = None
-    """Of one of his open tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +114,12 @@ class Store:
 
     async def free_slots(self, workers: Iterable[Worker]) -> dict[str, str | None]:
         """By worker with a cap: a place under it that is free; None: there is none."""
-        places = {
-            one.worker_id: [f"{one.worker_id}/{number}" for number in range(1, one.cap + 1)]
-            for one in workers
-            if one.cap is not None
-        }
-        if not places:
+        capped = [one for one in workers if one.cap is not None]
+        if not capped:
             return {}
-        query = {"state.slot": {"$type": "string", "$in": [place for some in places.values() for place in some]}}
+        query = {"state.slot": {"$type": "string", "$in": [slot for one in capped for slot in one.slots()]}}
         taken = {one["state"]["slot"] for one in await self.tasks.collection.find(query, fields={"state.slot": 1})}
-        return {worker: next((place for place in some if place not in taken), None) for worker, some in places.items()}
+        return {one.worker_id: one.free_slot(taken) for one in capped}
 
     async def returning(self, now: datetime, limit: int) -> list[str]:
         """Workers whose absence is over."""

@@ -1,6 +1,6 @@
 """Who helps, and who answers for which grid."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -42,6 +42,14 @@ class Worker(Abilities):
     def is_away(self, now: datetime) -> bool:
         """Whether he is absent just now."""
         return self.away and (self.away_until is None or now < self.away_until)
+
+    def slots(self) -> tuple[str, ...]:
+        """The places under his cap, each for one task; none where he has no cap."""
+        return tuple(f"{self.worker_id}/{number}" for number in range(1, (self.cap or 0) + 1))
+
+    def free_slot(self, taken: Collection[str | None]) -> str | None:
+        """A place under his cap that is not among the taken; None: there is none."""
+        return next((slot for slot in self.slots() if slot not in taken), None)
 
 
 class Grid(BaseModel):
