@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Request
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from services.notification import handlers
@@ -25,17 +25,19 @@ SESSION_SECONDS = 3600
 def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
     """Put notification's routes on the application."""
 
+    async def joined(last_event_id: Annotated[int | None, Header(ge=-1)] = None) -> int | None:
+        """Before the answer begins: whoever has its first line hears all that comes after."""
+        return await live.join(last_event_id)
+
     @app.get(f"{PREFIX}/stream", response_class=EventSourceResponse, tags=["stream"])
-    async def stream(
-        who: Staff, last_event_id: Annotated[int | None, Header(ge=-1)] = None
-    ) -> AsyncIterable[ServerSentEvent]:
+    async def stream(who: Staff, place: Annotated[int | None, Depends(joined)]) -> AsyncIterable[ServerSentEvent]:
         """Notifications within the token's place, as they come; with `Last-Event-ID`, those after it first (-1: all).
 
         A session ends after an hour; whoever still may, comes again with the last id.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SESSION_SECONDS):
-                async for offset, notification, text in live.listen(last_event_id):
+                async for offset, notification, text in live.listen(place):
                     if concerns(who, notification):
                         yield ServerSentEvent(raw_data=text, event="notification", id=str(offset))
 

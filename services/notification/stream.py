@@ -36,6 +36,7 @@ class Live:
         self._there = there
         self._ring: deque[Entry] = deque(maxlen=ring)
         self._grown = asyncio.Condition()
+        self._attached = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -47,13 +48,20 @@ class Live:
         if self._following is not None:
             await ended(self._following)
 
-    async def listen(self, last_seen: int | None) -> AsyncIterator[Entry]:
-        """Everything after `last_seen`, and then whatever comes; without it, only what comes.
+    async def join(self, last_seen: int | None) -> int | None:
+        """The place of a new listener: after `last_seen`, or at the end; None while the log is empty.
+
+        Waits until the log is first followed, so that he misses nothing of what is told from then on.
+        """
+        await self._attached.wait()
+        return self._end() if last_seen is None else last_seen
+
+    async def listen(self, place: int | None) -> AsyncIterator[Entry]:
+        """Everything after a place, and then whatever comes.
 
         Raises:
             BrokerUnavailable: older notifications were asked for and the log cannot be read.
         """
-        place = self._end() if last_seen is None else last_seen
         while True:
             if place is not None and self._ring and place > self._ring[-1][0]:
                 # A place in a log that is no more: from now on.
@@ -85,20 +93,23 @@ class Live:
         return list(self._ring)[-behind:] if behind > 0 else []
 
     async def _older(self, offset: int) -> AsyncIterator[Entry]:
-        async for place, body in self._bus.read_log(offset):
-            if place >= offset:
-                yield place, orjson.loads(body), body.decode()
+        async with self._bus.log(offset) as entries:
+            async for place, body in entries:
+                if place >= offset:
+                    yield place, orjson.loads(body), body.decode()
 
     async def _follow(self) -> None:
         await self._there.wait()
         while True:
             try:
                 offset: int | str = self._ring[-1][0] + 1 if self._ring else "last"
-                async for place, body in self._bus.read_log(offset):
-                    if not self._ring or place > self._ring[-1][0]:
-                        self._ring.append((place, orjson.loads(body), body.decode()))
-                        async with self._grown:
-                            self._grown.notify_all()
+                async with self._bus.log(offset) as entries:
+                    self._attached.set()
+                    async for place, body in entries:
+                        if not self._ring or place > self._ring[-1][0]:
+                            self._ring.append((place, orjson.loads(body), body.decode()))
+                            async with self._grown:
+                                self._grown.notify_all()
             except BrokerUnavailable as error:
                 log.warning("the notifications log cannot be read just now", reason=str(error))
             await asyncio.sleep(0.5)

@@ -6,7 +6,7 @@ leaves acknowledgements flowing. Every publish is persistent, mandatory, confirm
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import aio_pika
@@ -278,8 +278,11 @@ class Bus:
         except DeliveryError:
             raise NotTaken(message) from None
 
-    async def read_log(self, offset: int | str) -> AsyncIterator[tuple[int, bytes]]:
+    @asynccontextmanager
+    async def log(self, offset: int | str) -> AsyncIterator[AsyncIterator[tuple[int, bytes]]]:
         """The notifications log from an offset (`first`, `next`, `last` or a number): (offset, body), without end.
+
+        Once entered, the reader has its place: what is written from then on, it gets.
 
         Raises:
             BrokerUnavailable: the broker does not answer, or went away.
@@ -293,16 +296,7 @@ class Bus:
             waiting: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
             channel.closing.add_done_callback(lambda _: waiting.put_nowait(None))
             await channel.basic_consume(NOTIFICATIONS_LOG, waiting.put, arguments={"x-stream-offset": offset})
-            unacknowledged = 0
-            while (message := await waiting.get()) is not None:
-                headers = message.header.properties.headers or {}
-                yield cast(int, headers["x-stream-offset"]), message.body
-                unacknowledged += 1
-                # What is unacknowledged only counts against the prefetch; one acknowledgement speaks for all before it.
-                if unacknowledged >= _LOG_PREFETCH // 2 and message.delivery_tag is not None:
-                    await channel.basic_ack(message.delivery_tag, multiple=True)
-                    unacknowledged = 0
-            raise BrokerUnavailable("the notifications log went away")
+            yield _entries(channel, waiting)
         except (AMQPError, ConnectionError, aiormq.exceptions.ChannelInvalidStateError) as error:
             raise BrokerUnavailable(str(error)) from error
         finally:
@@ -339,6 +333,19 @@ class Bus:
                     del self._acknowledgements[key]
             found = self._acknowledgements[id(channel)] = Acknowledgements(channel)
         return found
+
+
+async def _entries(channel: Any, waiting: "asyncio.Queue[DeliveredMessage | None]") -> AsyncIterator[tuple[int, bytes]]:
+    unacknowledged = 0
+    while (message := await waiting.get()) is not None:
+        headers = message.header.properties.headers or {}
+        yield cast(int, headers["x-stream-offset"]), message.body
+        unacknowledged += 1
+        # What is unacknowledged only counts against the prefetch; one acknowledgement speaks for all before it.
+        if unacknowledged >= _LOG_PREFETCH // 2 and message.delivery_tag is not None:
+            await channel.basic_ack(message.delivery_tag, multiple=True)
+            unacknowledged = 0
+    raise BrokerUnavailable("the notifications log went away")
 
 
 async def _as_it_is(message: StreamMessage[Any]) -> StreamMessage[Any]:
