@@ -1,12 +1,15 @@
 """The composition root of dispatch: settings in, a ready service out."""
 
+from datetime import timedelta
+
 from fastapi import FastAPI
 
 from services.dispatch.api import add_routes
 from services.dispatch.domain.places import Places
 from services.dispatch.domain.places import distances as distances_of
-from services.dispatch.handlers import count_open, lapse, router
+from services.dispatch.handlers import count_open, lapse, router, warn
 from services.dispatch.house import Dispatch
+from services.dispatch.photos import forget
 from services.dispatch.planning import Planner
 from services.dispatch.rounds import choose
 from services.dispatch.store import Store
@@ -29,9 +32,11 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     places = load(settings.catalogue_dir / "places.yaml", Places)
     distances = {name: distances_of(neighbourhood) for name, neighbourhood in places.communities.items()}
     house = Dispatch(runtime, Store(runtime), kinds, abilities, distances)
-    planner = Planner()
+    planner, keeping = Planner(), timedelta(days=settings.photo_days)
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)
+    runtime.every("warnings", lambda: warn(house), pause=5.0)
+    runtime.every("photos", lambda: forget(house.store, runtime.clock() - keeping), pause=600.0)
     runtime.every("rounds", lambda: choose(house, planner), pause=1.0)
     runtime.every("absences", lambda: end_absences(house), pause=2.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))

@@ -9,6 +9,7 @@ from shared.consumer import Router
 from shared.contracts import dispatch, intake
 from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Event, Meta
+from shared.contracts.ledger import BuildingClosed, BuildingOpened
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.identity import derived_id
 from shared.runtime import Runtime
@@ -26,7 +27,12 @@ class Notification:
     kinds: Kinds
 
 
-@router.event(*intake.EVENTS, *(event for event in dispatch.EVENTS if event is not dispatch.WorkerRegistered))
+@router.event(
+    *intake.EVENTS,
+    BuildingClosed,
+    BuildingOpened,
+    *(event for event in dispatch.EVENTS if event is not dispatch.WorkerRegistered),
+)
 async def tell(house: Notification, event: Event, meta: Meta) -> None:
     """Something happened: tell those who must know, once."""
     rule = house.rules.notifications.get(type(event).__name__)
