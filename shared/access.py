@@ -14,6 +14,8 @@ from shared.settings import Secrets, SettingsError
 Role = Literal["operator", "coordinator", "grid_worker", "volunteer", "rider", "partner", "source"]
 STAFF: tuple[Role, ...] = ("operator", "coordinator", "grid_worker", "volunteer", "rider", "partner")
 LEADERS: tuple[Role, ...] = ("operator", "coordinator")
+PARTIES: tuple[Role, ...] = ("rider", "partner")
+"""People of other organisations: they see what they are asked for, and what is theirs."""
 
 
 class Principal(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 from services.dispatch import handlers, photos, workers
 from services.dispatch.domain.task import TAKEN, Actor, Task
 from services.dispatch.house import Dispatch
-from shared.access import LEADERS, STAFF, Principal
+from shared.access import LEADERS, PARTIES, STAFF, Principal
 from shared.contracts.dispatch import (
     AcceptTask,
     ArriveTask,
@@ -99,7 +99,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         found = await house.store.page(
             community=who.community or community,
             grids=(grid,) if grid else () if claimable else who.grids,
-            worker=worker,
+            worker=_worker(who, None) if who.role in PARTIES and not claimable else worker,
             asked=_worker(who, None) if claimable else None,
             check=check or None,
             state=state,
@@ -269,8 +269,10 @@ def show(task: Task) -> dict[str, Any]:
 def _may_see(who: Principal, task: Task) -> bool:
     if task.facts is None or who.role not in STAFF:
         return False
-    if who.worker is not None and (task.worker == who.worker or who.worker in task.asked):
+    if who.worker is not None and who.worker in (task.worker, *task.asked, *task.holders):
         return True
+    if who.role in PARTIES:
+        return False
     return who.covers(task.facts.community, task.facts.grid) or (who.leads() and who.community is None)
 
 

@@ -84,8 +84,8 @@ class Stage:
         return {one["_id"]: one["state"] for one in await self.at.dispatch.stored("tasks", where)}
 
     async def entries(self, event: str) -> list[dict[str, Any]]:
-        """What the ledger entered of one kind."""
-        return await self.at.ledger.items("/entries", type=event)
+        """The events of one kind, as the ledger entered them."""
+        return [json.loads(one["data"]) for one in await self.at.ledger.stored("entries", {"type": event})]
 
     async def entered(self, event: str, count: int) -> bool:
         """Whether the ledger has so many of them."""
