@@ -74,6 +74,7 @@ async def test_each_partner_sees_and_does_its_own_and_what_is_not_fixed_is_opene
     await repairs.all_do("start", others)
     repairs.clock.forward(minutes=61)
     await eventually(lambda: came_back(repairs, forgotten))
+    await eventually(lambda: repairs.entered("DeliveryReleased", 2))
     reasons = {one["task_id"]: one for one in await repairs.entries("DeliveryReleased")}
     assert {reasons[task]["reason"] for task in (refused, forgotten)} == {"given_back", "lease_lapsed"}
 
