@@ -70,6 +70,8 @@ async def test_each_partner_sees_and_does_its_own_and_what_is_not_fixed_is_opene
 
     refused, forgotten = tasks[0], tasks[1]
     await repairs.all_do("decline", [(refused, has[refused])], reason="not_able")
+    await repairs.all_do("claim", [(refused, "committee")])
+    await repairs.all_do("start", [(refused, "committee")])
     others = [(task, who) for task, who in has.items() if task not in (refused, forgotten)]
     await repairs.all_do("start", others)
     repairs.clock.forward(minutes=61)
@@ -79,9 +81,8 @@ async def test_each_partner_sees_and_does_its_own_and_what_is_not_fixed_is_opene
     assert {reasons[task]["reason"] for task in (refused, forgotten)} == {"given_back", "lease_lapsed"}
 
     await repairs.all_do("complete", others)
-    for task in (refused, forgotten):
-        await repairs.all_do("accept", [(task, "committee")])
-        await repairs.all_do("complete", [(task, "committee")])
+    await repairs.all_do("claim", [(forgotten, "committee")])
+    await repairs.all_do("complete", [(task, "committee") for task in (refused, forgotten)])
 
     again = tasks[2]
     history = len(await repairs.at.dispatch.stored("tasks", {"_id": again}))
