@@ -102,7 +102,7 @@ def test_goods_at_a_point_wait_until_evening_and_are_then_brought() -> None:
     assert offering.lapse(lying, situation(minutes=179)) is None
     brought, events = sure(offering.lapse(lying, situation(minutes=180)))
     assert (brought.state, brought.point, brought.declined) == ("offered", "lockers", [])
-    assert events[0].reason == "not_collected"  # type: ignore[attr-defined]
+    assert events[0].reason == "lease_lapsed"  # type: ignore[attr-defined]
 
 
 def test_each_leg_is_recorded_with_who_when_and_how_the_goods_were() -> None:

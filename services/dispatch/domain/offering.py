@@ -96,7 +96,7 @@ def lapse(task: Task | None, situation: Situation) -> Decision | None:
     if task.state == "created":
         return offer(task, task.step + 1, situation)
     if task.point is not None and task.state == "under_way":
-        return release(task, "not_collected", situation, step=0)
+        return release(task, "lease_lapsed", situation, step=0)
     reason: ReleaseReason = "offer_lapsed" if task.state == "offered" else "lease_lapsed"
     return release(task, reason, situation, declined=task.worker)
 
@@ -160,7 +160,7 @@ def replan(task: Task | None, situation: Situation) -> Decision | None:
     if shut.state == "created":
         decided, events = offer(shut, last, situation)
     else:
-        decided, events = release(shut, "replanned", situation, step=last)
+        decided, events = release(shut, "amended", situation, step=last)
     return decided, [told, *events]
 
 
