@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from services.dispatch import workers
+from services.dispatch import duties, workers
 from services.dispatch.domain import matching, task
 from services.dispatch.domain.task import Actor, Situation, Task
 from services.dispatch.house import Dispatch, cause_of
@@ -30,6 +30,7 @@ from shared.identity import derived_id
 
 router: Router[Dispatch] = Router("dispatch")
 router.include(workers.router)
+router.include(duties.router)
 
 Rule = Callable[[Task | None, Actor, Situation], tuple[Task, Sequence[Event]]]
 DUE_AT_ONCE = 200
