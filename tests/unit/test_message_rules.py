@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from services.notification.domain import message as rules
 from services.notification.domain.message import Message, Rule, Rules
 from shared.catalogue import load
-from shared.contracts import EVENTS, dispatch, intake
+from shared.contracts import EVENTS, dispatch, duties, intake
 from shared.contracts.catalogue import Kinds
 from shared.contracts.dispatch import DeliveryOffered
 from shared.contracts.envelope import Event, Meta
@@ -80,7 +80,7 @@ def test_braces_in_what_people_send_are_not_words_of_a_template() -> None:
 
 def test_every_event_of_a_requests_life_has_its_words() -> None:
     """In Chinese and English."""
-    names = {event.__name__ for event in (*intake.EVENTS, *dispatch.EVENTS)} - {"WorkerRegistered"}
+    names = {event.__name__ for event in (*intake.EVENTS, *dispatch.EVENTS, *duties.EVENTS)} - {"WorkerRegistered"}
     assert names == set(RULES.notifications)
     assert set(RULES.notifications) <= {event.__name__ for event in EVENTS.values()}
 

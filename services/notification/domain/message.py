@@ -11,7 +11,7 @@ from shared.contracts.envelope import Event, Meta
 from shared.contracts.notification import NotificationAcknowledged, StaffNotification
 from shared.contracts.refusal import refusal
 
-_WORDS = {"kind": "", "building": "", "worker": "", "urgency": ""}
+_WORDS = {"kind": "", "building": "", "place": "", "worker": "", "urgency": ""}
 
 
 class Rule(BaseModel):
@@ -109,7 +109,8 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
     urgency = getattr(event, "urgency", None)
     known = kinds.kinds.get(kind or "")
     label = known.label if known else Label(zh=kind or "", en=kind or "")
-    words = {"building": building or "?", "worker": worker or "?", "urgency": urgency or ""}
+    place = getattr(event, "place", None)
+    words = {"building": building or "?", "place": place or "?", "worker": worker or "?", "urgency": urgency or ""}
     return StaffNotification.model_construct(
         id=notification_id,
         event=type(event).__name__,
