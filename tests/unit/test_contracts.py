@@ -182,7 +182,9 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
-    events = [one for module in (audit, dispatch, duties, intake, ledger, notification, queues) for one in module.EVENTS]
+    events = [
+        one for module in (audit, dispatch, duties, intake, ledger, notification, queues) for one in module.EVENTS
+    ]
     commands = [one for module in (dispatch, duties, intake, ledger, notification) for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
