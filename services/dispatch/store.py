@@ -125,10 +125,9 @@ class Store:
             [
                 {"$match": {**mine, "state.state": "completed"}},
                 {"$group": {"_id": "$state.facts.kind", "count": {"$sum": 1}}},
-                {"$sort": {"_id": 1}},
             ]
         )
-        return {one["_id"]: one["count"] for one in found}
+        return {one["_id"]: one["count"] for one in sorted(found, key=lambda one: one["_id"])}
 
     async def free_slots(self, workers: Iterable[Worker]) -> dict[str, str | None]:
         """By worker with a cap: a place under it that is free; None: there is none."""
