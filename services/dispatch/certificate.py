@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from services.dispatch.domain.duties import Hours, Row
 from shared.catalogue import CatalogueError
 from shared.contracts.catalogue import Kinds
+from shared.contracts.duties import ZONE
 
-ZONE = ZoneInfo("Asia/Shanghai")
-"""Whose days and hours stand on the sheet, as with shifts."""
+_ZONE = ZoneInfo(ZONE)
 WORDS = frozenset({"name", "worker", "from", "until", "rows", "hours", "minutes", "tasks", "made"})
 
 
@@ -67,11 +67,11 @@ def _row(row: Row, kinds: Kinds) -> str:
 def _cells(row: Row, kinds: Kinds) -> Iterator[str]:
     known, attended = kinds.kinds.get(row.duty.kind), row.attended
     label = f"{known.label.zh} {known.label.en}" if known else row.duty.kind
-    span = f"{attended.begins.astimezone(ZONE):%H:%M}–{attended.ends.astimezone(ZONE):%H:%M}"
+    span = f"{attended.begins.astimezone(_ZONE):%H:%M}–{attended.ends.astimezone(_ZONE):%H:%M}"
     for text in (_day(attended.begins), span, label, row.duty.place):
         yield f"<td>{escape(text)}</td>"
     yield f'<td class="number">{attended.minutes}</td>'
 
 
 def _day(at: datetime) -> str:
-    return f"{at.astimezone(ZONE):%Y-%m-%d}"
+    return f"{at.astimezone(_ZONE):%Y-%m-%d}"

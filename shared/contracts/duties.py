@@ -12,6 +12,8 @@ from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, 
 
 DutyState = Literal["open", "cancelled", "attested"]
 MOST_PLACES = 50
+ZONE = "Asia/Shanghai"
+"""In whose wall time people read when a duty is; moments in messages have a zone of their own."""
 
 
 class PostDuty(Command):

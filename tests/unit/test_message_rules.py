@@ -1,5 +1,6 @@
 """The rules of a message to staff: who is told what, in which words, and whether it was read."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,22 @@ def test_a_kind_that_the_catalogue_lost_is_told_by_its_code() -> None:
 def test_braces_in_what_people_send_are_not_words_of_a_template() -> None:
     """A building is text, whatever it looks like."""
     assert told(offered(building="{worker}")).told.text["en"] == "Please accept: Groceries, building {worker}"
+
+
+def test_a_duty_is_told_with_its_place_and_in_the_time_of_the_place() -> None:
+    """And by name to those who were booked, wherever they help."""
+    event = duties.DutyCancelled(
+        community=world.TIEBEI,
+        duty_id="gate",
+        kind="gate_duty",
+        place="南门",
+        begins=NINE,
+        ends=NINE + timedelta(hours=4),
+        asked=(world.SUN,),
+    )
+    message = told(event).told
+    assert message.text["zh"] == "值班已取消：守门值班，南门，11-24 17:00–21:00"
+    assert (message.duty_id, message.role, message.asked) == ("gate", "coordinator", (world.SUN,))
 
 
 def test_every_event_of_a_requests_life_has_its_words() -> None:
