@@ -1,10 +1,10 @@
 """Documents of dispatch: duties, with who has a place."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from services.dispatch.domain.duties import LONGEST, Duty, quarter_of, quarters
+from services.dispatch.domain.duties import LONGEST, Duty, quarters
 from shared.documents import Document, Index
 from shared.runtime import Runtime
 
@@ -22,15 +22,17 @@ class Duties:
     def __init__(self, runtime: Runtime) -> None:
         self.all = runtime.aggregates("duties", Duty, lambda one: one.duty_id, [LIST, BOOKED, TAKEN, DUE])
 
-    async def on_duty(self, workers: Iterable[str], now: datetime) -> frozenset[str]:
-        """Those of them who stand somewhere just now."""
-        names = frozenset(workers)
-        found = await self._holding(tuple(quarter_of(name, now) for name in names))
-        return names.intersection(name for one in found for name in one["state"]["booked"])
+    async def on_duty(self, communities: Sequence[str], now: datetime) -> frozenset[str]:
+        """Who stands somewhere there just now."""
+        query = {**_to_come(now), "state.community": {"$in": list(communities)}}
+        query["state.begins"] |= {"$lte": now}
+        found = await self.all.collection.find(query, fields={"state.booked": 1})
+        return frozenset(name for one in found for name in one["state"]["booked"])
 
     async def in_the_way(self, worker: str, duty: Duty) -> str | None:
         """A duty that he is booked for in the time of this one."""
-        found = await self._holding(quarters(worker, duty.begins, duty.ends))
+        query = {"state.taken": {"$type": "string", "$in": list(quarters(worker, duty.begins, duty.ends))}}
+        found = await self.all.collection.find(query, fields={"_id": 1})
         return next((one["_id"] for one in found if one["_id"] != duty.duty_id), None)
 
     async def due(self, now: datetime, limit: int) -> list[str]:
@@ -50,11 +52,9 @@ class Duties:
         after: tuple[datetime, str] | None = None,
     ) -> list[Document]:
         """Duties to come or under way, the first to begin first; `over`: those that wait to be attested."""
-        query: dict[str, Any] = {"state.state": "open"}
+        query = _to_come(now)
         if over:
-            query |= {"state.ends": {"$lte": now}, "state.booked": {"$ne": []}}
-        else:
-            query |= {"state.begins": {"$gt": now - LONGEST}, "state.ends": {"$gt": now}}
+            query = {"state.state": "open", "state.ends": {"$lte": now}, "state.booked": {"$ne": []}}
         if community is not None:
             query["state.community"] = community
         if worker is not None:
@@ -77,9 +77,7 @@ class Duties:
         found = await self.all.collection.find(query, sort=list(_ORDER), fields={"state": 1})
         return [self.all.state(one) for one in found]
 
-    async def _holding(self, marks: tuple[str, ...]) -> list[Document]:
-        """Duties that have one of these quarters of an hour."""
-        if not marks:
-            return []
-        query = {"state.taken": {"$type": "string", "$in": list(marks)}}
-        return await self.all.collection.find(query, fields={"state.booked": 1})
+
+def _to_come(now: datetime) -> dict[str, Any]:
+    """Or under way; none that began longer ago can be."""
+    return {"state.state": "open", "state.begins": {"$gt": now - LONGEST}, "state.ends": {"$gt": now}}

@@ -78,14 +78,14 @@ class Store:
 
     async def _askable_of(self, jobs: list[Job[str, Askable]]) -> None:
         communities = list({job.item for job in jobs})
-        found = await self.workers.collection.find(
-            {"state.community": {"$in": communities}, "state.role": {"$ne": "coordinator"}}, fields={"state": 1}
+        found, on_duty = await asyncio.gather(
+            self.workers.collection.find(
+                {"state.community": {"$in": communities}, "state.role": {"$ne": "coordinator"}}, fields={"state": 1}
+            ),
+            self.duties.on_duty(communities, self._clock()),
         )
         helpers = [self.workers.state(one) for one in found]
-        places, on_duty = await asyncio.gather(
-            self.free_slots(helpers), self.duties.on_duty([one.worker_id for one in helpers], self._clock())
-        )
-        full = on_duty | {name for name, place in places.items() if place is None}
+        full = on_duty | {name for name, place in (await self.free_slots(helpers)).items() if place is None}
         for job in jobs:
             mine = [one for one in helpers if one.community == job.item]
             job.resolve(Askable(mine, full & {one.worker_id for one in mine}))

@@ -63,11 +63,6 @@ def quarters(worker: str, begins: datetime, ends: datetime) -> tuple[str, ...]:
     return tuple(f"{worker}/{number}" for number in range(first, last))
 
 
-def quarter_of(worker: str, now: datetime) -> str:
-    """The one that `now` lies in."""
-    return quarters(worker, now, now + QUARTER)[0]
-
-
 def post(duty: Duty | None, told: Duty, now: datetime) -> Decision | None:
     """Look for volunteers; None if it was said before.
 
