@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """Messages that one consumer may hold unacknowledged."""
     queue_limit: int = Field(default=1_000_000, ge=1)
     """Messages that a queue may hold before the broker refuses more."""
+    photo_days: int = Field(default=30, ge=1, le=3650)
+    """Days for which a photo that proves a delivery is kept."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry traces go (OTLP over HTTP); without it: nowhere."""
     log_level: str = "info"

@@ -157,18 +157,27 @@ class _CountRequests:
         await self._app(scope, receive, counted if scope["type"] == "http" else send)
 
 
+async def limited(request: Request, limit: int) -> bytes:
+    """The request's body.
+
+    Raises:
+        Refusal: it has more bytes than that.
+    """
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > limit:
+            raise refusal("", "too_large", f"the body is larger than {limit} bytes", status=413)
+    return bytes(content)
+
+
 async def body(request: Request, contract: type[C], **given: str | None) -> C:
     """The request's body as a contract; `given` are fields that the path or the token tells.
 
     Raises:
         Refusal: too large, not JSON, or not of that shape.
     """
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > BODY_LIMIT:
-            raise refusal("", "too_large", f"the body is larger than {BODY_LIMIT} bytes", status=413)
-    raw = bytes(content)
+    raw = await limited(request, BODY_LIMIT)
     if not given:
         return parse(contract, raw)
     try:

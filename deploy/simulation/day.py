@@ -15,9 +15,9 @@ from deploy.simulation.rounds import choices
 from deploy.simulation.scenario import Catalogues, Role, Scenario
 from deploy.simulation.story import Outcome, Story
 from deploy.simulation.walking import Walkers
-from services.dispatch.domain import task as rules
+from services.dispatch.domain import doing, offering
 from services.dispatch.domain.matching import able
-from services.dispatch.domain.task import Actor, Decision, Situation, Task
+from services.dispatch.domain.task import TAKEN, Actor, Decision, Situation, Task
 from shared.contracts.dispatch import (
     DeliveryAssigned,
     DeliveryCompleted,
@@ -79,29 +79,29 @@ class Day:
     def is_his(self, task_id: str, worker: str) -> bool:
         """Whether it is still worth going: he has it, or he had it and nobody else does."""
         task = self._records.tasks[task_id]
-        has = task.worker if task.state in rules.TAKEN else None
+        has = task.worker if task.state in TAKEN else None
         return task.open and worker in task.holders and has in (worker, None)
 
     def start(self, task_id: str, worker: str) -> None:
         """He sets out with it."""
-        self._try(task_id, lambda task, now: rules.start(task, Actor(worker), now))
+        self._try(task_id, lambda task, now: doing.start(task, Actor(worker), now))
 
     def complete(self, task_id: str, worker: str) -> None:
         """He is done at the door."""
-        self._try(task_id, lambda task, _: rules.complete(task, Actor(worker)))
+        self._try(task_id, lambda task, now: doing.complete(task, Actor(worker), now))
 
     # What the running service does when a message or a moment comes
 
     def _open(self, order: Order) -> None:
         self.outcome.stories[order.task_id] = Story(order)
         situation = self._records.situation(order.facts, self._clock.now)
-        self._keep(order.task_id, rules.open_task(None, order.task_id, order.facts, 1, situation))
+        self._keep(order.task_id, offering.open_task(None, order.task_id, order.facts, 1, situation))
 
     def _lapse(self, task_id: str) -> None:
         task = self._records.tasks[task_id]
         # Most tasks have moved on when the moment comes that was noted for them.
         if task.due_at is not None and task.due_at <= self._clock.now:
-            self._keep(task_id, rules.lapse(task, self._situation(task)))
+            self._keep(task_id, offering.lapse(task, self._situation(task)))
 
     def _round(self) -> None:
         self._round_is_near = False
@@ -110,10 +110,10 @@ class Day:
                 task = self._records.tasks[choice.task_id]
                 situation = self._situation(task)
                 if choice.worker is None:
-                    self._keep(choice.task_id, rules.pass_over(task, situation))
+                    self._keep(choice.task_id, offering.pass_over(task, situation))
                 else:
                     role = self._roles[choice.worker]
-                    self._keep(choice.task_id, rules.choose(task, choice.worker, role, choice.codes, situation))
+                    self._keep(choice.task_id, offering.choose(task, choice.worker, role, choice.codes, situation))
 
     def _keep(self, task_id: str, decision: Decision | None) -> None:
         if decision is None:
@@ -130,7 +130,7 @@ class Day:
         for event in events:
             self._hear(task_id, task, event)
 
-    def _try(self, task_id: str, rule: Callable[[Task, Situation], Decision]) -> None:
+    def _try(self, task_id: str, rule: Callable[[Task, Situation], Decision | None]) -> None:
         """A move that somebody makes; he learns it where the rules refuse it."""
         task = self._records.tasks[task_id]
         try:
@@ -183,13 +183,13 @@ class Day:
     def _accept(self, task_id: str, worker: str, leads: bool = False) -> None:
         facts = _facts(self._records.tasks[task_id])
         actor = self._records.actor(worker, facts, leads=leads)
-        self._try(task_id, lambda task, now: rules.accept(task, actor, now))
+        self._try(task_id, lambda task, now: doing.accept(task, actor, now))
 
     def _decline(self, task_id: str, worker: str) -> None:
         task = self._records.tasks[task_id]
         # Whoever is not asked any more has nothing to say no to.
         if task.state == "offered" and worker in (task.worker, *task.asked):
-            self._try(task_id, lambda task, now: rules.decline(task, Actor(worker), now))
+            self._try(task_id, lambda task, now: doing.decline(task, Actor(worker), now))
 
     def _lead(self, task_id: str, coordinator: str) -> None:
         """A coordinator finds somebody by telephone, whoever has least to do; where nobody can, he goes himself."""

@@ -3,45 +3,71 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request, Response
+from pydantic import AwareDatetime
 
-from services.dispatch import handlers, workers
-from services.dispatch.domain.task import TAKEN, Task
+from services.dispatch import handlers, photos, workers
+from services.dispatch.domain.task import TAKEN, Actor, Task
 from services.dispatch.house import Dispatch
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.dispatch import (
     AcceptTask,
+    ArriveTask,
+    BuyGoods,
+    CheckTask,
     ClaimTask,
     CompleteTask,
     DeclineTask,
     ExcludeWorker,
     FailTask,
     HandOverTask,
+    PauseTask,
     ReopenTask,
+    ReturnGoods,
     StartTask,
     TaskAnswer,
     TaskCommand,
     TaskState,
 )
-from shared.contracts.intake import RequestDetails
+from shared.contracts.intake import RequestDetails, RequestFacts
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, Somebody, body, http_meta, takes
+from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 
 PREFIX = "/api/dispatch"
 Name = Annotated[str | None, Query(max_length=128)]
+Moment = Annotated[AwareDatetime | None, Query(description="The device's own time.")]
 VERBS: dict[str, tuple[type[TaskCommand], Any]] = {
     "claim": (ClaimTask, handlers.accept),
     "accept": (AcceptTask, handlers.accept),
     "decline": (DeclineTask, handlers.decline),
     "start": (StartTask, handlers.start),
+    "pause": (PauseTask, handlers.pause),
+    "buy": (BuyGoods, handlers.buy),
+    "arrive": (ArriveTask, handlers.arrive),
     "hand-over": (HandOverTask, handlers.hand_over),
     "complete": (CompleteTask, handlers.complete),
     "fail": (FailTask, handlers.fail),
+    "return-goods": (ReturnGoods, handlers.return_goods),
+    "check": (CheckTask, handlers.check),
     "reopen": (ReopenTask, handlers.reopen),
 }
-Verb = Literal["claim", "accept", "decline", "start", "hand-over", "complete", "fail", "reopen"]
+Verb = Literal[
+    "claim",
+    "accept",
+    "decline",
+    "start",
+    "pause",
+    "buy",
+    "arrive",
+    "hand-over",
+    "complete",
+    "fail",
+    "return-goods",
+    "check",
+    "reopen",
+]
 
 
 def add_routes(app: FastAPI, house: Dispatch) -> None:
@@ -59,10 +85,12 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         state: TaskState | None = None,
         is_open: Annotated[bool | None, Query(alias="open")] = None,
         claimable: bool = False,
+        check: bool = False,
     ) -> dict[str, Any]:
         """Tasks within the token's place: the most urgent first, then the longest waiting. No personal data.
 
-        `claimable`: those that the token's worker is asked for beside others, in other grids, too.
+        `claimable`: those that the token's worker is asked for beside others, in other grids, too; `check`: those that
+        wait for a second look.
         """
         who.require(*STAFF, "source")
         if not who.covers(who.community or community, grid) and grid is not None:
@@ -73,6 +101,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
             grids=(grid,) if grid else () if claimable else who.grids,
             worker=worker,
             asked=_worker(who, None) if claimable else None,
+            check=check or None,
             state=state,
             is_open=is_open,
             request_id=request_id,
@@ -100,23 +129,54 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
     @app.get(f"{PREFIX}/tasks/{{task_id}}", tags=["tasks"])
     async def one_task(who: Somebody, task_id: str) -> dict[str, Any]:
         """One task. Name, phone, door and list are opened for who has it and for who leads; the opening is noted."""
-        task = await house.store.tasks.get(task_id)
-        if task is None or task.facts is None or not _may_see(who, task):
-            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        task, facts = await _seen(who, task_id)
         shown = show(task)
         if who.role in LEADERS or (task.state in TAKEN and task.worker == who.worker):
             await house.runtime.openings.note(
                 who,
                 f"task:{task_id}",
                 "delivery",
-                community=task.facts.community,
-                grid=task.facts.grid,
+                community=facts.community,
+                grid=facts.grid,
                 request_id=task.request_id,
             )
-            sealed = house.runtime.sealer.open(task.facts.sealed, f"request:{task.request_id}")
+            sealed = house.runtime.sealer.open(facts.sealed, f"request:{task.request_id}")
             details = RequestDetails.model_validate_json(sealed, extra="ignore")
             shown["details"] = details.model_dump(mode="json", by_alias=True)
         return shown
+
+    @app.post(
+        f"{PREFIX}/tasks/{{task_id}}/photos",
+        response_model=photos.PhotoAnswer,
+        status_code=201,
+        openapi_extra={"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string"}}}}},
+        tags=["proof"],
+    )
+    async def keep_photo(who: Somebody, task_id: str, request: Request, at: Moment = None) -> photos.PhotoAnswer:
+        """A photo as proof: a JPEG, PNG or WebP picture as the body. What the camera wrote beside it is not kept."""
+        who.require(*STAFF)
+        await _seen(who, task_id)
+        raw = await limited(request, photos.LARGEST)
+        actor = Actor(_worker(who, None) if who.worker else who.name, who.leads(), at)
+        return await photos.keep(house, task_id, actor, raw, http_meta(request, "", house.runtime.clock()))
+
+    @app.get(f"{PREFIX}/tasks/{{task_id}}/photos/{{photo_id}}", tags=["proof"])
+    async def one_photo(who: Somebody, task_id: str, photo_id: str) -> Response:
+        """The picture, as JPEG, for who had the task and for who leads; the opening is noted."""
+        task, facts = await _seen(who, task_id)
+        if who.role not in LEADERS and who.worker not in task.holders:
+            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        jpeg = await photos.picture(house, task_id, photo_id)
+        await house.runtime.openings.note(
+            who,
+            f"photo:{photo_id}",
+            "delivery",
+            community=facts.community,
+            grid=facts.grid,
+            request_id=task.request_id,
+        )
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return Response(jpeg, media_type="image/jpeg", headers=headers)
 
     @app.post(
         f"{PREFIX}/tasks/{{task_id}}/exclude",
@@ -128,9 +188,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         """Never this `worker` again behind the door of this task."""
         who.require(*LEADERS)
         command = await body(request, ExcludeWorker, task_id=task_id)
-        task = await house.store.tasks.get(task_id)
-        if task is None or not _may_see(who, task):
-            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        await _seen(who, task_id)
         return await workers.exclude(house, command, http_meta(request, ExcludeWorker.wire, house.runtime.clock()))
 
     @app.post(
@@ -149,13 +207,18 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         command = await body(request, contract, **given)
         if command.worker is None and who.worker is not None:
             command = command.model_copy(update={"worker": who.worker})
-        task = await house.store.tasks.get(task_id)
-        if task is None or task.facts is None or not _may_see(who, task):
-            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        await _seen(who, task_id)
         answer: TaskAnswer = await handler(
             house, command, http_meta(request, contract.wire, house.runtime.clock()), leads=who.leads()
         )
         return answer
+
+    async def _seen(who: Principal, task_id: str) -> tuple[Task, RequestFacts]:
+        """A task that this principal may see; to others it is as if there were none."""
+        task = await house.store.tasks.get(task_id)
+        if task is None or task.facts is None or not _may_see(who, task):
+            raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
+        return task, task.facts
 
     @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
@@ -192,6 +255,12 @@ def show(task: Task) -> dict[str, Any]:
         "language": facts.language,
         "contactless": facts.contactless,
         "needs_review": facts.needs_review,
+        "gate": task.gate,
+        "point": task.point,
+        "paused": task.paused.reason if task.paused else None,
+        "legs": [one.model_dump() for one in task.legs],
+        "photos": [one.model_dump(exclude={"look"}) for one in task.photos],
+        "check": task.check,
         "due_at": task.due_at,
         "created_at": task.created_at,
     }

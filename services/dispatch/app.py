@@ -1,5 +1,7 @@
 """The composition root of dispatch: settings in, a ready service out."""
 
+from datetime import timedelta
+
 from fastapi import FastAPI
 
 from services.dispatch import certificate
@@ -8,8 +10,9 @@ from services.dispatch.domain.places import Places
 from services.dispatch.domain.places import distances as distances_of
 from services.dispatch.duties import remind
 from services.dispatch.duties_api import add_duty_routes
-from services.dispatch.handlers import count_open, lapse, router
+from services.dispatch.handlers import count_open, lapse, router, warn
 from services.dispatch.house import Dispatch
+from services.dispatch.photos import forget
 from services.dispatch.planning import Planner
 from services.dispatch.rounds import choose
 from services.dispatch.store import Store
@@ -33,9 +36,11 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     sheet = certificate.load(settings.catalogue_dir / "certificate.html")
     distances = {name: distances_of(neighbourhood) for name, neighbourhood in places.communities.items()}
     house = Dispatch(runtime, Store(runtime), kinds, abilities, distances)
-    planner = Planner()
+    planner, keeping = Planner(), timedelta(days=settings.photo_days)
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)
+    runtime.every("warnings", lambda: warn(house), pause=5.0)
+    runtime.every("photos", lambda: forget(house.store, runtime.clock() - keeping), pause=600.0)
     runtime.every("rounds", lambda: choose(house, planner), pause=1.0)
     runtime.every("absences", lambda: end_absences(house), pause=2.0)
     runtime.every("duties", lambda: remind(house), pause=2.0)

@@ -1,29 +1,37 @@
 """Messages in: requests that need hands, and what workers say."""
 
 import asyncio
+import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from services.dispatch import duties, workers
-from services.dispatch.domain import matching, task
+from services.dispatch.domain import doing, matching, offering, roster
+from services.dispatch.domain.doing import Evidence
 from services.dispatch.domain.task import Actor, Situation, Task
-from services.dispatch.house import Dispatch, cause_of
+from services.dispatch.house import Dispatch, apply_to_each, cause_of
 from shared.aggregates import Outcome
 from shared.consumer import Router
 from shared.contracts.dispatch import (
     AcceptTask,
+    ArriveTask,
+    BuyGoods,
+    CheckTask,
     ClaimTask,
     CompleteTask,
     DeclineTask,
     FailTask,
     HandOverTask,
+    PauseTask,
     ReopenTask,
+    ReturnGoods,
     StartTask,
     TaskAnswer,
     TaskCommand,
 )
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.intake import RequestAmended, RequestCancelled, RequestCreated, RequestFacts
+from shared.contracts.ledger import BuildingClosed, BuildingOpened
 from shared.contracts.refusal import refusal
 from shared.documents import Occupied
 from shared.identity import derived_id
@@ -32,9 +40,11 @@ router: Router[Dispatch] = Router("dispatch")
 router.include(workers.router)
 router.include(duties.router)
 
-Rule = Callable[[Task | None, Actor, Situation], tuple[Task, Sequence[Event]]]
+Rule = Callable[[Task | None, Actor, Situation], tuple[Task, Sequence[Event]] | None]
 DUE_AT_ONCE = 200
 """Offers and leases dealt with in one round."""
+MOST_WRONG_CODES = 5
+"""After so many only somebody who leads can say that it is done."""
 _CLAIM_TRIES = 50
 """How often a claim looks for another free place under the worker's cap, when each was taken meanwhile."""
 
@@ -44,7 +54,10 @@ async def open_task(house: Dispatch, event: RequestCreated, meta: Meta) -> None:
     """A need: offer it."""
     situation, task_id = await house.situation(event), task_id_of(event.request_id)
     await house.store.tasks.update(
-        task_id, lambda known: task.open_task(known, task_id, facts_of(event), meta.sequence, situation), meta, new=True
+        task_id,
+        lambda known: offering.open_task(known, task_id, facts_of(event), meta.sequence, situation),
+        meta,
+        new=True,
     )
 
 
@@ -53,7 +66,7 @@ async def amend(house: Dispatch, event: RequestAmended, meta: Meta) -> None:
     """The need changed."""
     situation, task_id = await house.situation(event), task_id_of(event.request_id)
     await house.store.tasks.update(
-        task_id, lambda known: task.amend(known, task_id, facts_of(event), meta.sequence, situation), meta
+        task_id, lambda known: offering.amend(known, task_id, facts_of(event), meta.sequence, situation), meta
     )
 
 
@@ -61,43 +74,76 @@ async def amend(house: Dispatch, event: RequestAmended, meta: Meta) -> None:
 async def cancel(house: Dispatch, event: RequestCancelled, meta: Meta) -> None:
     """The need is gone."""
     task_id = task_id_of(event.request_id)
-    await house.store.tasks.update(task_id, lambda known: task.cancel(known, task_id, event.request_id), meta)
+    await house.store.tasks.update(task_id, lambda known: offering.cancel(known, task_id, event.request_id), meta)
 
 
 @router.command(AcceptTask)
 @router.command(ClaimTask)
 async def accept(house: Dispatch, command: AcceptTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """A worker says yes. The write itself is refused where a place under his cap was taken meanwhile."""
-    for _ in range(_CLAIM_TRIES):
-        try:
-            return await _act(house, command, meta, leads, task.accept, takes=True)
-        except Occupied:
-            continue
-    raise refusal("worker", "cap_reached", f"{command.worker} claims too much at once; try again", status=409)
+    return await _take(house, command, meta, leads, doing.accept)
 
 
 @router.command(DeclineTask)
 async def decline(house: Dispatch, command: DeclineTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """A worker says no."""
-    return await _act(house, command, meta, leads, task.decline, asks=True)
+    return await _act(house, command, meta, leads, doing.decline, asks=True)
 
 
 @router.command(StartTask)
 async def start(house: Dispatch, command: StartTask, meta: Meta, leads: bool = False) -> TaskAnswer:
-    """A worker sets out."""
-    return await _act(house, command, meta, leads, task.start)
+    """A worker sets out, which says yes, too, where he was out of reach when he was asked."""
+    return await _take(
+        house, command, meta, leads, lambda known, actor, now: doing.start(known, actor, now, command.goods)
+    )
+
+
+@router.command(PauseTask)
+async def pause(house: Dispatch, command: PauseTask, meta: Meta, leads: bool = False) -> TaskAnswer:
+    """It goes on later."""
+    reason, minutes = command.reason, command.minutes
+    return await _act(
+        house, command, meta, leads, lambda known, actor, now: doing.pause(known, actor, reason, minutes, now)
+    )
+
+
+@router.command(BuyGoods)
+async def buy(house: Dispatch, command: BuyGoods, meta: Meta, leads: bool = False) -> TaskAnswer:
+    """The shopping is done."""
+    return await _act(
+        house, command, meta, leads, lambda known, actor, _: doing.buy(known, actor, command.amount, command.missing)
+    )
+
+
+@router.command(ArriveTask)
+async def arrive(house: Dispatch, command: ArriveTask, meta: Meta, leads: bool = False) -> TaskAnswer:
+    """At the door."""
+    return await _act(house, command, meta, leads, lambda known, actor, _: doing.arrive(known, actor))
 
 
 @router.command(HandOverTask)
 async def hand_over(house: Dispatch, command: HandOverTask, meta: Meta, leads: bool = False) -> TaskAnswer:
-    """A worker passes it on."""
-    to = await house.store.workers.get(command.to)
-    if to is None:
-        raise refusal("to", "unknown_worker", f"nobody is registered as {command.to}")
-    slot = (await house.store.free_slots([to])).get(to.worker_id)
+    """A worker passes it on, or leaves it at a point."""
+    slot = None
+    if command.to is None and command.point is None:
+        raise refusal("to", "required", "say to whom, or at which point it is left")
+    if command.to is not None:
+        to = await house.store.workers.get(command.to)
+        if to is None:
+            raise refusal("to", "unknown_worker", f"nobody is registered as {command.to}")
+        slot = (await house.store.free_slots([to])).get(to.worker_id)
 
     def pass_on(slot: str | None) -> Rule:
-        return lambda known, actor, now: task.hand_over(known, actor, command.to, command.goods, now, slot)
+        return lambda known, actor, now: doing.hand_over(
+            known,
+            actor,
+            now,
+            to=command.to,
+            point=command.point,
+            goods=command.goods,
+            told=command.told,
+            slot=slot,
+        )
 
     try:
         return await _act(house, command, meta, leads, pass_on(slot))
@@ -107,20 +153,71 @@ async def hand_over(house: Dispatch, command: HandOverTask, meta: Meta, leads: b
 
 @router.command(CompleteTask)
 async def complete(house: Dispatch, command: CompleteTask, meta: Meta, leads: bool = False) -> TaskAnswer:
-    """Done at the door."""
-    return await _act(house, command, meta, leads, lambda known, actor, _: task.complete(known, actor))
+    """Done at the door. A wrong code is counted, so that nobody tries them all."""
+    known = await house.store.tasks.get(command.task_id)
+    if command.code is not None and known is not None and known.open:
+        await _compare(house, command.code, known, meta)
+    evidence = Evidence(
+        note=command.note,
+        goods=command.goods,
+        code=command.code is not None,
+        called_back=command.called_back,
+        told=command.told,
+    )
+    return await _act(
+        house, command, meta, leads, lambda known, actor, now: doing.complete(known, actor, now, evidence)
+    )
 
 
 @router.command(FailTask)
 async def fail(house: Dispatch, command: FailTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """It could not be done."""
-    return await _act(house, command, meta, leads, lambda known, actor, _: task.fail(known, actor, command.reason))
+    reason, note = command.reason, command.note
+    return await _act(
+        house, command, meta, leads, lambda known, actor, now: doing.fail(known, actor, now, reason, note)
+    )
+
+
+@router.command(ReturnGoods)
+async def return_goods(house: Dispatch, command: ReturnGoods, meta: Meta, leads: bool = False) -> TaskAnswer:
+    """What was to be brought went back."""
+    point, goods = command.point, command.goods
+    return await _act(
+        house, command, meta, leads, lambda known, actor, _: doing.return_goods(known, actor, point, goods)
+    )
+
+
+@router.command(CheckTask)
+async def check(house: Dispatch, command: CheckTask, meta: Meta, leads: bool = False) -> TaskAnswer:
+    """Somebody else takes a second look."""
+    confirmed = command.confirmed
+    return await _act(
+        house,
+        command,
+        meta,
+        leads,
+        lambda known, actor, now: doing.check(known, actor, now, confirmed=confirmed),
+        asks=not confirmed,
+    )
 
 
 @router.command(ReopenTask)
 async def reopen(house: Dispatch, command: ReopenTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """It was not done after all."""
-    return await _act(house, command, meta, leads, task.reopen, asks=True)
+    return await _act(house, command, meta, leads, doing.reopen, asks=True)
+
+
+@router.event(BuildingClosed, BuildingOpened)
+async def replan(house: Dispatch, event: BuildingClosed | BuildingOpened, meta: Meta) -> None:
+    """A building was closed or opened: what is open there goes to the gate, or to the door again."""
+    community, closed = event.community or "", isinstance(event, BuildingClosed)
+    await house.store.gates.update(
+        f"{community}/{event.building}",
+        lambda known: roster.close(known, community, event.building, meta.sequence, closed=closed),
+        meta,
+        new=True,
+    )
+    await apply_to_each(house, await house.store.behind(community, event.building), offering.replan, meta)
 
 
 async def lapse(house: Dispatch) -> int:
@@ -133,9 +230,22 @@ async def lapse(house: Dispatch) -> int:
             return
         situation = await house.situation(known.facts)
         cause = Meta(f"due:{task_id}:{known.due_at.isoformat()}", "", "dispatch", now, known.request_id)
-        await house.store.tasks.update(task_id, lambda current: task.lapse(current, situation), cause)
+        await house.store.tasks.update(task_id, lambda current: offering.lapse(current, situation), cause)
 
     await asyncio.gather(*(one(task_id, known) for task_id, known in due))
+    return len(due)
+
+
+async def warn(house: Dispatch) -> int:
+    """Tell of tasks that will soon be late; how many there were."""
+    now = house.runtime.clock()
+    due = await house.store.to_warn(now, DUE_AT_ONCE)
+
+    async def one(task_id: str) -> None:
+        cause = Meta(house.runtime.new_id(), "", "dispatch", now, task_id)
+        await house.store.tasks.update(task_id, lambda current: offering.warn(current, now), cause)
+
+    await asyncio.gather(*(one(task_id) for task_id in due))
     return len(due)
 
 
@@ -155,6 +265,27 @@ def task_id_of(request_id: str) -> str:
 def facts_of(event: RequestFacts) -> RequestFacts:
     """The facts in an event about a request."""
     return RequestFacts.model_construct(**{name: getattr(event, name) for name in RequestFacts.model_fields})
+
+
+async def _take(house: Dispatch, command: TaskCommand, meta: Meta, leads: bool, rule: Rule) -> TaskAnswer:
+    """Let a worker make a move by which he gets the task."""
+    for _ in range(_CLAIM_TRIES):
+        try:
+            return await _act(house, command, meta, leads, rule, takes=True)
+        except Occupied:
+            continue
+    raise refusal("worker", "cap_reached", f"{command.worker} claims too much at once; try again", status=409)
+
+
+async def _compare(house: Dispatch, code: str, known: Task, meta: Meta) -> None:
+    """Raises:
+    Refusal: it is not the code of this request, or too many wrong ones were told.
+    """
+    if known.wrong_codes >= MOST_WRONG_CODES:
+        raise refusal("code", "too_many_codes", "too many wrong codes; ask whoever leads to complete it", status=409)
+    if not hmac.compare_digest(code, house.runtime.lookup.door_code(known.request_id)):
+        await house.store.tasks.update(known.task_id, doing.count_wrong_code, meta)
+        raise refusal("code", "wrong_code", "this is not the code that the resident was given", status=409)
 
 
 async def _act(

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from services.dispatch.domain import task
+from services.dispatch.domain import offering
 from services.dispatch.domain.choosing import greedy
 from services.dispatch.domain.matching import requirement
 from services.dispatch.domain.places import NO_GRAPH
@@ -73,9 +73,9 @@ async def _ask(
     worker = choice.worker
     situation = await house.situation(facts, asks=worker is None)
     if worker is None:
-        await house.store.tasks.update(choice.task_id, lambda current: task.pass_over(current, situation), cause)
+        await house.store.tasks.update(choice.task_id, lambda current: offering.pass_over(current, situation), cause)
         return
     why = (*choice.codes, f"metres:{choice.extra_metres:.0f}", f"load:{choice.load_before}", f"week:{choice.week}")
     await house.store.tasks.update(
-        choice.task_id, lambda current: task.choose(current, worker, roles[worker], why, situation), cause
+        choice.task_id, lambda current: offering.choose(current, worker, roles[worker], why, situation), cause
     )

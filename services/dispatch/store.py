@@ -8,7 +8,7 @@ from typing import Any
 
 from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement
-from services.dispatch.domain.roster import COORDINATORS, Door, Grid, Worker
+from services.dispatch.domain.roster import COORDINATORS, Door, Gate, Grid, Worker
 from services.dispatch.domain.rounds import Work
 from services.dispatch.domain.task import OPEN, Task
 from services.dispatch.duty_store import Duties
@@ -26,6 +26,12 @@ ASKED = Index((("state.asked", 1), *_ORDER))
 SLOT = Index((("state.slot", 1),), unique=True, where={"state.slot": {"$type": "string"}})
 """A place under somebody's cap holds one task: the claim itself is refused where another was faster."""
 WAITS = Index((("state.waits", 1), *_ORDER), where={"state.waits": True})
+WARN = Index((("state.warn_at", 1),), where={"state.warn_at": {"$type": "date"}})
+CHECK = Index((("state.check", 1), *_ORDER), where={"state.check": True})
+LOOKS = Index((("state.looks", 1),), where={"state.looks": {"$type": "string"}})
+"""Photos that look alike."""
+BUILDING = Index((("state.facts.community", 1), ("state.facts.building", 1), *_ORDER), where={"state.open": True})
+TAKEN_AT = Index((("at", 1),))
 BY_WORKER = Index((("state.worker", 1), ("state.open", 1), ("changed", 1)))
 OF_COMMUNITY = Index((("state.community", 1), ("_id", 1)))
 AWAY = Index((("state.away_until", 1),), where={"state.away_until": {"$type": "date"}})
@@ -46,11 +52,16 @@ class Store:
 
     def __init__(self, runtime: Runtime) -> None:
         self.tasks = runtime.aggregates(
-            "tasks", Task, lambda one: one.request_id, [OF_REQUEST, LIST, DUE, ASKED, SLOT, WAITS, BY_WORKER]
+            "tasks",
+            Task,
+            lambda one: one.request_id,
+            [OF_REQUEST, LIST, DUE, WARN, ASKED, SLOT, WAITS, CHECK, LOOKS, BUILDING, BY_WORKER],
         )
         self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id, [OF_COMMUNITY, AWAY])
         self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}", [COVERED])
         self.doors = runtime.aggregates("doors", Door, lambda one: one.household)
+        self.gates = runtime.aggregates("gates", Gate, lambda one: f"{one.community}/{one.building}")
+        self.photos = runtime.collection("photos", [TAKEN_AT])
         self.duties = Duties(runtime)
         self._clock = runtime.clock
         self._askable: Batcher[str, Askable] = Batcher(self._askable_of)
@@ -168,6 +179,24 @@ class Store:
         )
         return [(one["_id"], self.tasks.state(one)) for one in found]
 
+    async def to_warn(self, now: datetime, limit: int) -> list[str]:
+        """Tasks that will soon be late, and whose holder was not told."""
+        query = {"state.warn_at": {"$type": "date", "$lte": now}}
+        found = await self.tasks.collection.find(query, sort=[("state.warn_at", 1)], limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
+
+    async def pictured(self, parts: Sequence[str]) -> list[tuple[str, list[str]]]:
+        """Tasks with photos that may be alike, and how these look."""
+        query = {"state.looks": {"$type": "string", "$in": list(parts)}}
+        found = await self.tasks.collection.find(query, limit=200, fields={"state.photos.look": 1})
+        return [(one["_id"], [photo["look"] for photo in one["state"]["photos"]]) for one in found]
+
+    async def behind(self, community: str, building: str) -> list[tuple[str, Task]]:
+        """Open tasks of a building, first of the list first."""
+        query = {"state.open": True, "state.facts.community": community, "state.facts.building": building}
+        found = await self.tasks.collection.find(query, sort=list(_ORDER), fields={"history": 0})
+        return [(one["_id"], self.tasks.state(one)) for one in found]
+
     async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
         """How many have run out, and when the first of them did."""
         count, first = await asyncio.gather(self.tasks.collection.count(_due(now)), self.due(now, 1))
@@ -207,6 +236,7 @@ class Store:
         is_open: bool | None = None,
         request_id: str | None = None,
         asked: str | None = None,
+        check: bool | None = None,
         limit: int,
         after: tuple[int, datetime, str] | None = None,
     ) -> list[Document]:
@@ -221,11 +251,12 @@ class Store:
                 ("state.open", is_open),
                 ("state.worker", worker),
                 ("state.asked", asked),
+                ("state.check", check),
                 ("state.facts.community", community),
             )
             if value is not None
         }
-        if is_open is None and request_id is None and asked is None:
+        if is_open is None and request_id is None and asked is None and check is None:
             # Both at once, as two ranges of the index merged in its order.
             query["state.open"] = {"$in": [True, False]}
         if grids:

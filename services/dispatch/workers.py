@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from services.dispatch import duties
-from services.dispatch.domain import roster, shifts, task
+from services.dispatch.domain import offering, roster, shifts
 from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
 from services.dispatch.house import Dispatch, apply_to_each, cause_of
 from shared.aggregates import Outcome
@@ -89,7 +89,7 @@ async def stand_in(house: Dispatch, event: WorkerAbsent, meta: Meta) -> None:
     held = await house.store.held(event.worker_id)
     covered = event.grids if event.cover is not None else ()
     others = [(task_id, one) for task_id, one in held if one.facts is not None and one.facts.grid not in covered]
-    await apply_to_each(house, others, lambda known, now: task.leave(known, event.worker_id, now), meta)
+    await apply_to_each(house, others, lambda known, now: offering.leave(known, event.worker_id, now), meta)
     await duties.leave(house, event.worker_id, event.until, meta)
 
 
@@ -127,7 +127,7 @@ async def exclude(house: Dispatch, command: ExcludeWorker, meta: Meta) -> TaskAn
 async def stay_away(house: Dispatch, event: WorkerExcluded, meta: Meta) -> None:
     """What he has behind that door and has not set out with goes to another."""
     held = await house.store.held(event.worker, household=event.household)
-    await apply_to_each(house, held, lambda known, now: task.leave(known, event.worker, now), meta)
+    await apply_to_each(house, held, lambda known, now: offering.leave(known, event.worker, now), meta)
 
 
 @router.event(WorkerRegistered)
@@ -162,7 +162,7 @@ async def cover_grid(house: Dispatch, command: CoverGrid, meta: Meta) -> Registr
 async def move_open_work(house: Dispatch, event: GridCovered, meta: Meta) -> None:
     """The grid's open work goes to whoever covers, in the order of the list."""
     held = await house.store.held(event.instead_of, community=event.community, grid=event.grid)
-    await apply_to_each(house, held, lambda known, now: task.cover(known, event.instead_of, now), meta)
+    await apply_to_each(house, held, lambda known, now: offering.cover(known, event.instead_of, now), meta)
 
 
 async def end_absences(house: Dispatch) -> int:

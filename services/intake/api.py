@@ -73,7 +73,11 @@ def add_routes(app: FastAPI, house: Intake) -> None:
         document = await house.store.requests.collection.get(request_id)
         request = rules.known(house.store.requests.state(document) if document else None)
         _may_see(who, request, code)
-        return _state_and_history(request, document or {})
+        shown = _state_and_history(request, document or {})
+        if who is None or who.role == "source":
+            # Who asked for help tells it at the door; staff must hear it there.
+            shown["door_code"] = house.runtime.lookup.door_code(request_id)
+        return shown
 
     @app.post(
         f"{PREFIX}/requests/{{request_id}}/cancel",

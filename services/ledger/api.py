@@ -1,6 +1,6 @@
 """HTTP in: the book, for those who may read it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
 from pydantic import ValidationError
@@ -12,7 +12,9 @@ from services.ledger.store import fact_of
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.envelope import UNKNOWN
 from shared.contracts.ledger import (
+    CloseBuilding,
     GrantAccess,
+    OpenBuilding,
     PersonDetails,
     RegisterBuilding,
     RegisterPerson,
@@ -103,6 +105,26 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         return await handlers.register_building(
             house, command, http_meta(request, RegisterBuilding.wire, house.runtime.clock())
         )
+
+    @app.post(
+        f"{PREFIX}/buildings/{{community}}/{{building}}/{{verb}}",
+        status_code=202,
+        response_model=RegistrationAnswer,
+        openapi_extra=takes(CloseBuilding),
+        tags=["people"],
+    )
+    async def close_building(
+        who: Somebody, community: str, building: str, verb: Literal["close", "open"], request: Request
+    ) -> RegistrationAnswer:
+        """Close a building at once, or open it again: staff are told, and what is under way to it is planned anew."""
+        who.require(*LEADERS)
+        _within(who, community)
+        now, given = house.runtime.clock(), {"community": community, "building": building}
+        if verb == "close":
+            close = await body(request, CloseBuilding, **given)
+            return await handlers.close_building(house, close, http_meta(request, CloseBuilding.wire, now))
+        reopen = await body(request, OpenBuilding, **given)
+        return await handlers.open_building(house, reopen, http_meta(request, OpenBuilding.wire, now))
 
     @app.post(
         f"{PREFIX}/people",

@@ -10,7 +10,9 @@ from shared.consumer import Router
 from shared.contracts import EVENTS
 from shared.contracts.envelope import UNKNOWN, Event, Meta
 from shared.contracts.ledger import (
+    CloseBuilding,
     GrantAccess,
+    OpenBuilding,
     PersonDetails,
     PersonRegistered,
     RegisterBuilding,
@@ -63,6 +65,28 @@ async def register_building(house: Ledger, command: RegisterBuilding, meta: Meta
         lambda known: register.register_building(known, command.community, command.building, command.grid),
         meta,
         new=True,
+    )
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=building_id)
+
+
+@router.command(CloseBuilding)
+async def close_building(house: Ledger, command: CloseBuilding, meta: Meta) -> RegistrationAnswer:
+    """Nobody goes in or out."""
+    return await _close(house, command, meta, closed=True)
+
+
+@router.command(OpenBuilding)
+async def open_building(house: Ledger, command: OpenBuilding, meta: Meta) -> RegistrationAnswer:
+    """It is open again."""
+    return await _close(house, command, meta, closed=False)
+
+
+async def _close(
+    house: Ledger, command: CloseBuilding | OpenBuilding, meta: Meta, *, closed: bool
+) -> RegistrationAnswer:
+    building_id = f"{command.community}/{command.building}"
+    outcome = await house.store.buildings.update(
+        building_id, lambda known: register.close_building(known, closed=closed), _cause(command.command_id, meta)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=building_id)
 

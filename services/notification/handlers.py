@@ -9,6 +9,7 @@ from shared.consumer import Router
 from shared.contracts import dispatch, duties, intake
 from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Event, Meta
+from shared.contracts.ledger import BuildingClosed, BuildingOpened
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.identity import derived_id
 from shared.runtime import Runtime
@@ -28,6 +29,8 @@ class Notification:
 
 @router.event(
     *intake.EVENTS,
+    BuildingClosed,
+    BuildingOpened,
     *(event for event in dispatch.EVENTS if event is not dispatch.WorkerRegistered),
     *duties.EVENTS,
 )

@@ -1,9 +1,11 @@
 """Shapes of the catalogues that operators edit: what the services agree on about kinds of help and ladders."""
 
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.contracts.dispatch import TimeOfDay
 from shared.contracts.envelope import Slug
 from shared.contracts.intake import Urgency
 
@@ -45,6 +47,37 @@ class Step(Entry):
     minutes: Minutes
 
 
+Proof = Literal["note", "photo", "code", "call_back"]
+
+
+class Span(Entry):
+    """Part of every day, in local wall time; past midnight where it ends before it begins."""
+
+    begins: TimeOfDay
+    ends: TimeOfDay
+
+
+class Hours(Entry):
+    """Times of day that matter."""
+
+    zone: str = "Asia/Shanghai"
+    """A name of the IANA time zone database."""
+    evening: TimeOfDay = "18:00"
+    """What nobody collected at a point by then is brought to the door."""
+    night: Span = Span(begins="21:30", ends="07:00")
+    """Nobody is asked for kinds with `night: waits`, unless it is urgent."""
+    meals: tuple[Span, ...] = (Span(begins="11:00", ends="13:00"), Span(begins="17:00", ends="19:00"))
+    """Kinds with `meal` have the times of what is urgent."""
+
+    @model_validator(mode="after")
+    def _zone_exists(self) -> "Hours":
+        try:
+            ZoneInfo(self.zone)
+        except ZoneInfoNotFoundError:
+            raise ValueError(f"there is no time zone {self.zone}") from None
+        return self
+
+
 class Ladder(Entry):
     """Who is asked in which order, and how long work may take before somebody else is asked."""
 
@@ -53,6 +86,8 @@ class Ladder(Entry):
     """From yes to setting out."""
     finish_within: Minutes
     """From setting out to the door."""
+    warn_before: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of either time that is left when whoever has it is warned; 0: never."""
 
 
 class Kind(Entry):
@@ -67,6 +102,13 @@ class Kind(Entry):
     """What whoever does it must have."""
     language: bool = False
     """Whether he must speak the resident's language; if not, whoever does is asked first, and a phrase sheet helps."""
+    proof: tuple[Proof, ...] = ()
+    """What must show that it was done: a note, a photo, the code that the resident tells, a call afterwards. Note and
+    photo show a failed attempt, too."""
+    second_look: Annotated[float, Field(ge=0, le=1)] = 0
+    """Share of completions that somebody else than the doer shall look at."""
+    night: Literal["goes", "waits"] = "goes"
+    meal: bool = False
 
 
 class Aid(Entry):
@@ -74,6 +116,7 @@ class Aid(Entry):
 
     skills: tuple[Slug, ...] = ()
     sex: Literal["f", "m"] | None = None
+    proof: tuple[Proof, ...] = ()
 
 
 class AbilityCatalogue(Entry):
@@ -95,6 +138,7 @@ class AbilityCatalogue(Entry):
 class Kinds(Entry):
     """The catalogue `kinds.yaml`."""
 
+    hours: Hours = Hours()
     ladders: dict[Slug, Ladder]
     kinds: dict[Slug, Kind]
 

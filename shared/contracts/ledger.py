@@ -20,6 +20,28 @@ class RegisterBuilding(Command):
     grid: Slug
 
 
+class CloseBuilding(Command):
+    """Nobody goes in or out from now on; whoever is inside is looked after."""
+
+    wire: ClassVar[str] = "doorstep.building.close.v1"
+    key: ClassVar[str] = "building.close"
+
+    command_id: Identifier
+    community: Slug
+    building: BuildingNumber
+
+
+class OpenBuilding(Command):
+    """The building is open again."""
+
+    wire: ClassVar[str] = "doorstep.building.open.v1"
+    key: ClassVar[str] = "building.open"
+
+    command_id: Identifier
+    community: Slug
+    building: BuildingNumber
+
+
 class GrantAccess(Command):
     """Let the bearer of a token in. Only its SHA-256 is told; the token itself is shown once, to who asked for it."""
 
@@ -99,6 +121,24 @@ class BuildingRegistered(Event):
     building: str
 
 
+class BuildingClosed(Event):
+    """Nobody goes into it or out of it."""
+
+    wire: ClassVar[str] = "doorstep.building.closed.v1"
+    key: ClassVar[str] = "building.closed"
+
+    building: str
+
+
+class BuildingOpened(Event):
+    """It is open again."""
+
+    wire: ClassVar[str] = "doorstep.building.opened.v1"
+    key: ClassVar[str] = "building.opened"
+
+    building: str
+
+
 class PersonRegistered(Event):
     """Somebody is on the books; in the clear only ids and flags."""
 
@@ -148,5 +188,13 @@ class AccessRevoked(Event):
     token_hash: str
 
 
-COMMANDS = (RegisterBuilding, RegisterPerson, GrantAccess, RevokeAccess)
-EVENTS = (BuildingRegistered, PersonRegistered, PersonUpdated, AccessGranted, AccessRevoked)
+COMMANDS = (RegisterBuilding, CloseBuilding, OpenBuilding, RegisterPerson, GrantAccess, RevokeAccess)
+EVENTS = (
+    BuildingRegistered,
+    BuildingClosed,
+    BuildingOpened,
+    PersonRegistered,
+    PersonUpdated,
+    AccessGranted,
+    AccessRevoked,
+)

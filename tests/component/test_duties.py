@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,19 +9,10 @@ import httpx
 import pytest
 
 from tests import world
-from tests.component.test_dispatch import Room
-from tests.running import Clock, Service, Town, eventually, problems
+from tests.component.conftest import Room
+from tests.running import Service, Town, eventually, problems
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def room(town: Town) -> AsyncIterator[Room]:
-    """Dispatch runs, and knows its workers."""
-    clock = Clock()
-    async with town.up("dispatch", clock=clock) as at, town.amqp("operator") as operator, town.ear() as events:
-        await world.settle(at.dispatch)
-        yield Room(at.dispatch, operator, events, clock)
 
 
 def duty(room: Room, duty_id: str, /, after: float = 1, hours: float = 4, **changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests import world
-from tests.component.test_dispatch import Room
+from tests.component.conftest import Room
 from tests.running import Clock, Service, Town, eventually
 
 KIND = "notice"

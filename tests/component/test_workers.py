@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 
 from services.dispatch.domain.ladder import MOST_ASKED
 from tests import world
-from tests.component.test_dispatch import Room
-from tests.running import Clock, Town, eventually, problems
+from tests.component.conftest import Room
+from tests.running import Town, eventually, problems
 
 READER = {
     "worker_id": "reader",
@@ -23,15 +22,6 @@ READER = {
     "name": "郑",
 }
 """Holds the Bluetooth reader, and helps in g2."""
-
-
-@pytest.fixture
-async def room(town: Town) -> AsyncIterator[Room]:
-    """Dispatch runs, and knows its workers."""
-    clock = Clock()
-    async with town.up("dispatch", clock=clock) as at, town.amqp("operator") as operator, town.ear() as events:
-        await world.settle(at.dispatch)
-        yield Room(at.dispatch, operator, events, clock)
 
 
 async def registered(room: Room, body: dict[str, Any], status: int = 202) -> httpx.Response:

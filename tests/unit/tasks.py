@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.dispatch.domain.doing import accept, complete, fail, start
 from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement
+from services.dispatch.domain.offering import open_task
 from services.dispatch.domain.roster import Worker
-from services.dispatch.domain.task import Actor, Situation, Task, accept, complete, fail, open_task, start
+from services.dispatch.domain.task import Actor, Decision, Situation, Task
 from shared.contracts.catalogue import Ladder
 from shared.contracts.intake import RequestFacts
 from tests import world
@@ -58,6 +60,12 @@ def offered(**changes: Any) -> Task:
     return decision[0]
 
 
+def sure(decision: Decision | None) -> Decision:
+    """A decision that must be one."""
+    assert decision is not None
+    return decision
+
+
 def assigned() -> Task:
     """Zhao said yes at nine."""
     return accept(offered(), ZHAO, situation())[0]
@@ -70,12 +78,12 @@ def under_way() -> Task:
 
 def completed() -> Task:
     """Zhao was at the door."""
-    return complete(under_way(), ZHAO)[0]
+    return complete(under_way(), ZHAO, situation())[0]
 
 
 def failed() -> Task:
     """Nobody was at home."""
-    return fail(under_way(), ZHAO, "nobody_home")[0]
+    return fail(under_way(), ZHAO, situation(), "nobody_home")[0]
 
 
 def names(events: Any) -> list[str]:

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.dispatch.domain import task as rules
+from services.dispatch.domain import doing, offering
 from services.dispatch.domain.task import OPEN, TAKEN, Actor, Decision, Situation, Task
 from shared.contracts.refusal import Refusal
 from tests import world
@@ -37,7 +37,7 @@ class Claims(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         for number in range(6):
-            decision = rules.open_task(None, f"t{number}", facts(), 1, self.now())
+            decision = offering.open_task(None, f"t{number}", facts(), 1, self.now())
             assert decision is not None
             self.tasks[number] = decision[0]
 
@@ -71,10 +71,10 @@ class Claims(RuleBasedStateMachine):
         before = self.tasks[number]
         actor = self.actor(worker, leads)
         if before.state == "offered" and (leads or (self.asked(before, worker) and not actor.full)):
-            self.keep(number, rules.accept(before, actor, self.now()))
+            self.keep(number, doing.accept(before, actor, self.now()))
             return
         with pytest.raises(Refusal) as excinfo:
-            rules.accept(before, actor, self.now())
+            doing.accept(before, actor, self.now())
         if before.state in TAKEN:
             assert str(before.worker) in str(excinfo.value), "whoever comes second learns who has it"
 
@@ -84,37 +84,39 @@ class Claims(RuleBasedStateMachine):
 
     @rule(number=TASKS, worker=WORKERS)
     def give_back(self, number: int, worker: str) -> None:
-        self.attempt(number, lambda task: rules.decline(task, Actor(worker), self.now()))
+        self.attempt(number, lambda task: doing.decline(task, Actor(worker), self.now()))
 
     @rule(number=TASKS, worker=WORKERS)
     def start(self, number: int, worker: str) -> None:
-        self.attempt(number, lambda task: rules.start(task, Actor(worker), self.now()))
+        actor = self.actor(worker)
+        self.attempt(number, lambda task: doing.start(task, actor, self.now()))
 
     @rule(number=TASKS, worker=WORKERS, to=WORKERS)
     def hand_over(self, number: int, worker: str, to: str) -> None:
         place = self.place(to)
-        self.attempt(number, lambda task: rules.hand_over(task, Actor(worker), to, "intact", self.now(), place))
+        now = self.now()
+        self.attempt(number, lambda task: doing.hand_over(task, Actor(worker), now, to=to, slot=place))
 
     @rule(number=TASKS, worker=WORKERS)
     def complete(self, number: int, worker: str) -> None:
-        self.attempt(number, lambda task: rules.complete(task, Actor(worker)))
+        self.attempt(number, lambda task: doing.complete(task, Actor(worker), self.now()))
 
     @rule(number=TASKS)
     def reopen(self, number: int) -> None:
-        self.attempt(number, lambda task: rules.reopen(task, Actor("c", leads=True), self.now()))
+        self.attempt(number, lambda task: doing.reopen(task, Actor("c", leads=True), self.now()))
 
     @rule(worker=WORKERS)
     def leave(self, worker: str) -> None:
         for number, task in list(self.tasks.items()):
-            self.keep(number, rules.leave(task, worker, self.now()))
+            self.keep(number, offering.leave(task, worker, self.now()))
 
     @rule(minutes=st.sampled_from([1.0, 20.0, 70.0, 200.0]))
     def wait(self, minutes: float) -> None:
         self.minutes += minutes
         for number, task in list(self.tasks.items()):
-            self.keep(number, rules.lapse(task, self.now()))
+            self.keep(number, offering.lapse(task, self.now()))
 
-    def attempt(self, number: int, move: Callable[[Task], Decision]) -> None:
+    def attempt(self, number: int, move: Callable[[Task], Decision | None]) -> None:
         """A refusal changes nothing."""
         with contextlib.suppress(Refusal):
             self.keep(number, move(self.tasks[number]))

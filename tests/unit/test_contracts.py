@@ -112,6 +112,11 @@ StartTask                doorstep.task.start.v1                task.start
 HandOverTask             doorstep.task.hand-over.v1            task.hand-over
 CompleteTask             doorstep.task.complete.v1             task.complete
 FailTask                 doorstep.task.fail.v1                 task.fail
+PauseTask                doorstep.task.pause.v1                task.pause
+BuyGoods                 doorstep.task.buy.v1                  task.buy
+ArriveTask               doorstep.task.arrive.v1               task.arrive
+ReturnGoods              doorstep.task.return-goods.v1         task.return-goods
+CheckTask                doorstep.task.check.v1                task.check
 ReopenTask               doorstep.task.reopen.v1               task.reopen
 ExcludeWorker            doorstep.task.exclude.v1              task.exclude
 RegisterWorker           doorstep.worker.register.v1           worker.register
@@ -126,6 +131,8 @@ CancelDuty               doorstep.duty.cancel.v1               duty.cancel
 AttestDuty               doorstep.duty.attest.v1               duty.attest
 AcknowledgeNotification  doorstep.notification.acknowledge.v1  notification.acknowledge
 RegisterBuilding         doorstep.building.register.v1         building.register
+CloseBuilding            doorstep.building.close.v1            building.close
+OpenBuilding             doorstep.building.open.v1             building.open
 RegisterPerson           doorstep.person.register.v1           person.register
 GrantAccess              doorstep.access.grant.v1              access.grant
 RevokeAccess             doorstep.access.revoke.v1             access.revoke
@@ -137,6 +144,17 @@ DeliveryAssigned         doorstep.delivery.assigned.v1         delivery.assigned
 DeliveryReleased         doorstep.delivery.released.v1         delivery.released.tiebei.g3
 DeliveryStarted          doorstep.delivery.started.v1          delivery.started.tiebei.g3
 DeliveryHandedOver       doorstep.delivery.handed-over.v1      delivery.handed-over.tiebei.g3
+DeliveryPaused           doorstep.delivery.paused.v1           delivery.paused.tiebei.g3
+DeliveryResumed          doorstep.delivery.resumed.v1          delivery.resumed.tiebei.g3
+DeliveryPostponed        doorstep.delivery.postponed.v1        delivery.postponed.tiebei.g3
+DeliveryAtRisk           doorstep.delivery.at-risk.v1          delivery.at-risk.tiebei.g3
+DeliveryBought           doorstep.delivery.bought.v1           delivery.bought.tiebei.g3
+DeliveryArrived          doorstep.delivery.arrived.v1          delivery.arrived.tiebei.g3
+DeliveryPhotographed     doorstep.delivery.photographed.v1     delivery.photographed.tiebei.g3
+DeliveryReturned         doorstep.delivery.returned.v1         delivery.returned.tiebei.g3
+DeliveryChecked          doorstep.delivery.checked.v1          delivery.checked.tiebei.g3
+DeliveryReplanned        doorstep.delivery.replanned.v1        delivery.replanned.tiebei.g3
+DeliveryFlagged          doorstep.delivery.flagged.v1          delivery.flagged.tiebei.g3
 DeliveryCompleted        doorstep.delivery.completed.v1        delivery.completed.tiebei.g3
 DeliveryFailed           doorstep.delivery.failed.v1           delivery.failed.tiebei.g3
 DeliveryReopened         doorstep.delivery.reopened.v1         delivery.reopened.tiebei.g3
@@ -156,6 +174,8 @@ DutyAttested             doorstep.duty.attested.v1             duty.attested.tie
 DutyUnattested           doorstep.duty.unattested.v1           duty.unattested.tiebei.g3
 NotificationAcknowledged doorstep.notification.acknowledged.v1 notification.acknowledged.tiebei.g3
 BuildingRegistered       doorstep.building.registered.v1       building.registered.tiebei.g3
+BuildingClosed           doorstep.building.closed.v1           building.closed.tiebei.g3
+BuildingOpened           doorstep.building.opened.v1           building.opened.tiebei.g3
 PersonRegistered         doorstep.person.registered.v1         person.registered.tiebei.g3
 PersonUpdated            doorstep.person.updated.v1            person.updated.tiebei.g3
 AccessGranted            doorstep.access.granted.v1            access.granted.tiebei.g3

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.dispatch.domain import task as rules
+from services.dispatch.domain import doing, offering
 from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement, aids, lacks, nearest, requirement
 from services.dispatch.domain.roster import Worker
+from services.dispatch.domain.task import Actor, Situation, Task
 from shared.contracts.catalogue import AbilityCatalogue, Kinds, Ladder
 from shared.contracts.dispatch import Shift
 from shared.contracts.refusal import Refusal
@@ -101,9 +102,9 @@ def test_the_nearest_is_who_lacks_least_and_could_be_helped() -> None:
 # The ladder
 
 
-def opened(roster: Roster, ladder: Ladder = LADDER, **changes: Any) -> tuple[rules.Task, Any]:
+def opened(roster: Roster, ladder: Ladder = LADDER, **changes: Any) -> tuple[Task, Any]:
     """A request that has just become known."""
-    decision = rules.open_task(None, "t1", facts(**changes), 1, situation(roster=roster, ladder=ladder))
+    decision = offering.open_task(None, "t1", facts(**changes), 1, situation(roster=roster, ladder=ladder))
     assert decision is not None
     return decision[0], decision[1]
 
@@ -144,7 +145,7 @@ def test_the_whole_ladder_is_climbed_step_by_step_each_told() -> None:
         assert task.due_at is not None
         seen.append((task.role, task.worker, task.asked))
         late = situation(minutes=(task.due_at - NINE) / timedelta(minutes=1), roster=everybody, ladder=FULL)
-        decision = rules.lapse(task, late)
+        decision = offering.lapse(task, late)
         assert decision is not None
         task = decision[0]
     assert seen == [
@@ -192,15 +193,15 @@ def test_a_claim_over_the_cap_is_refused_unless_a_coordinator_gives_it() -> None
     """Who leads may ask for more of somebody."""
     task, _ = opened(replace(EVERYBODY, responsible=None))
     with pytest.raises(Refusal) as excinfo:
-        rules.accept(task, rules.Actor(world.SUN, full=True), situation())
+        doing.accept(task, Actor(world.SUN, full=True), situation())
     assert (excinfo.value.status, excinfo.value.problems[0].code) == (409, "cap_reached")
-    assert rules.accept(task, rules.Actor(world.SUN, leads=True, full=True), situation())[0].worker == world.SUN
+    assert doing.accept(task, Actor(world.SUN, leads=True, full=True), situation())[0].worker == world.SUN
 
 
 def test_the_others_who_were_asked_are_told_who_has_it() -> None:
     """And may forget it."""
     task, _ = opened(replace(EVERYBODY, responsible=None))
-    claimed, events = rules.accept(task, rules.Actor(world.SUN, slot="s/1"), situation())
+    claimed, events = doing.accept(task, Actor(world.SUN, slot="s/1"), situation())
     assert (claimed.asked, claimed.slot) == ([], "s/1")
     assert events[0].asked == (world.WU,)  # type: ignore[attr-defined]
 
@@ -208,20 +209,20 @@ def test_the_others_who_were_asked_are_told_who_has_it() -> None:
 def test_the_last_of_several_who_says_no_passes_it_on() -> None:
     """Nobody waits for an answer that cannot come."""
     task, _ = opened(replace(EVERYBODY, responsible=None))
-    task, _ = rules.decline(task, rules.Actor(world.SUN), situation())
-    task, events = rules.decline(task, rules.Actor(world.WU), situation())
+    task, _ = doing.decline(task, Actor(world.SUN), situation())
+    task, events = doing.decline(task, Actor(world.WU), situation())
     assert (task.role, tasks.names(events)[0]) == ("coordinator", "DeliveryReleased")
 
 
 @pytest.mark.parametrize("verb", ["complete", "fail", "decline"])
 def test_a_place_under_the_cap_is_free_again_when_the_task_leaves_his_hands(verb: str) -> None:
     """Done, failed, or given back."""
-    task, _ = rules.accept(tasks.offered(), rules.Actor(world.ZHAO, slot="z/1"), situation())
+    task, _ = doing.accept(tasks.offered(), Actor(world.ZHAO, slot="z/1"), situation())
     assert task.slot == "z/1"
     after, _ = {
-        "complete": lambda: rules.complete(task, tasks.ZHAO),
-        "fail": lambda: rules.fail(task, tasks.ZHAO, "refused"),
-        "decline": lambda: rules.decline(task, tasks.ZHAO, situation()),
+        "complete": lambda: doing.complete(task, tasks.ZHAO, situation()),
+        "fail": lambda: doing.fail(task, tasks.ZHAO, situation(), "refused"),
+        "decline": lambda: doing.decline(task, tasks.ZHAO, situation()),
     }[verb]()
     assert after.slot is None
 
@@ -229,12 +230,12 @@ def test_a_place_under_the_cap_is_free_again_when_the_task_leaves_his_hands(verb
 def test_who_leaves_gives_back_what_he_has_not_set_out_with() -> None:
     """And is not asked for it again; what he carries he finishes."""
     for task in (tasks.offered(), tasks.assigned()):
-        decision = rules.leave(task, world.ZHAO, situation())
+        decision = offering.leave(task, world.ZHAO, situation())
         assert decision is not None
         assert decision[0].declined == [world.ZHAO]
         assert decision[0].asked == [world.SUN, world.WU]
-    assert rules.leave(tasks.under_way(), world.ZHAO, situation()) is None
-    assert rules.leave(tasks.assigned(), world.QIAN, situation()) is None
+    assert offering.leave(tasks.under_way(), world.ZHAO, situation()) is None
+    assert offering.leave(tasks.assigned(), world.QIAN, situation()) is None
 
 
 # Rounds
@@ -245,7 +246,7 @@ CHOSEN = Ladder.model_validate(
 )
 
 
-def chosen_at(minutes: float = 0) -> rules.Situation:
+def chosen_at(minutes: float = 0) -> Situation:
     """With a ladder that begins with a round."""
     return situation(minutes=minutes, ladder=CHOSEN)
 
@@ -254,7 +255,7 @@ def test_a_task_waits_for_the_round_that_chooses_whom_to_ask() -> None:
     """Nobody is told of anything yet; then one is, and may read why."""
     task, events = opened(EVERYBODY, CHOSEN)
     assert (task.state, task.waits, task.worker, list(events)) == ("created", True, None, [])
-    decision = rules.choose(task, world.QIAN, "grid_worker", ("nearest", "metres:12"), chosen_at())
+    decision = offering.choose(task, world.QIAN, "grid_worker", ("nearest", "metres:12"), chosen_at())
     assert decision is not None
     asked, (event,) = decision
     assert (asked.state, asked.waits, asked.worker, asked.why) == (
@@ -265,23 +266,23 @@ def test_a_task_waits_for_the_round_that_chooses_whom_to_ask() -> None:
     )
     assert event.why == ("nearest", "metres:12")  # type: ignore[attr-defined]
     assert asked.due_at == NINE + timedelta(minutes=20)
-    assert rules.choose(asked, world.SUN, "volunteer", (), chosen_at()) is None, "another round came too late"
-    assert rules.accept(asked, tasks.QIAN, chosen_at())[0].why == []
+    assert offering.choose(asked, world.SUN, "volunteer", (), chosen_at()) is None, "another round came too late"
+    assert doing.accept(asked, tasks.QIAN, chosen_at())[0].why == []
 
 
 def test_a_round_that_finds_nobody_passes_the_task_on() -> None:
     """To the next step, at once."""
-    decision = rules.pass_over(opened(EVERYBODY, CHOSEN)[0], chosen_at())
+    decision = offering.pass_over(opened(EVERYBODY, CHOSEN)[0], chosen_at())
     assert decision is not None
     assert (decision[0].step, decision[0].asked) == (1, [world.SUN, world.WU])
-    assert rules.pass_over(decision[0], chosen_at()) is None
+    assert offering.pass_over(decision[0], chosen_at()) is None
 
 
 def test_a_task_that_no_round_looks_at_goes_on_by_itself() -> None:
     """After a minute, whatever is the matter with the rounds."""
     task, _ = opened(EVERYBODY, CHOSEN)
-    assert rules.lapse(task, chosen_at(minutes=0.9)) is None
-    decision = rules.lapse(task, chosen_at(minutes=1))
+    assert offering.lapse(task, chosen_at(minutes=0.9)) is None
+    decision = offering.lapse(task, chosen_at(minutes=1))
     assert decision is not None
     assert (decision[0].step, decision[0].waits) == (1, False)
 
@@ -289,10 +290,10 @@ def test_a_task_that_no_round_looks_at_goes_on_by_itself() -> None:
 def test_what_waits_can_be_cancelled_amended_and_was_perhaps_done_already() -> None:
     """Like any other task."""
     task, _ = opened(EVERYBODY, CHOSEN)
-    cancelled = rules.cancel(task, "t1", "r1")
+    cancelled = offering.cancel(task, "t1", "r1")
     assert cancelled is not None
     assert (cancelled[0].state, cancelled[0].waits) == ("cancelled", False)
-    moved = rules.amend(task, "t1", facts(grid="g2", building="3"), 2, chosen_at())
+    moved = offering.amend(task, "t1", facts(grid="g2", building="3"), 2, chosen_at())
     assert moved is not None
     assert (moved[0].waits, moved[0].facts and moved[0].facts.grid) == (True, "g2")
 

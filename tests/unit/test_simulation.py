@@ -25,7 +25,8 @@ from deploy.simulation.records import Records
 from deploy.simulation.rounds import choices
 from deploy.simulation.scenario import SHIPPED, Scenario, catalogues, read
 from deploy.simulation.story import Outcome
-from services.dispatch.domain.task import MOVES, open_task
+from services.dispatch.domain.offering import open_task
+from services.dispatch.domain.task import MOVES
 from shared.catalogue import CatalogueError
 
 KNOWN = catalogues()

@@ -27,6 +27,8 @@ class Requirement:
     """Wished for; two different wishes cannot be met by anybody."""
     never: frozenset[str] = frozenset()
     """Workers whom that door does not want again."""
+    proof: frozenset[str] = frozenset()
+    """What must show that it was done."""
 
 
 def requirement(
@@ -42,6 +44,7 @@ def requirement(
         language_is_must=kind is not None and kind.language,
         sexes=frozenset(aid.sex for aid in aids if aid.sex is not None),
         never=frozenset(never),
+        proof=frozenset(kind.proof if kind else ()).union(*(aid.proof for aid in aids)),
     )
 
 

@@ -71,6 +71,16 @@ class Door(BaseModel):
     never: list[str] = []
 
 
+class Gate(BaseModel):
+    """Whether a building is closed, as far as was heard."""
+
+    community: str
+    building: str
+    closed: bool = False
+    told: int = 0
+    """Place in the building's history of the news that this is from."""
+
+
 Decision = tuple[Worker, Sequence[Event]]
 
 
@@ -211,6 +221,15 @@ def exclude(door: Door | None, facts: RequestFacts, worker: str, task_id: str) -
         task_id=task_id,
     )
     return door.model_copy(update={"never": [*door.never, worker]}), [event]
+
+
+def close(
+    gate: Gate | None, community: str, building: str, told: int, *, closed: bool
+) -> tuple[Gate, Sequence[Event]] | None:
+    """A building was closed or opened; None if something newer is known."""
+    if gate is not None and gate.told >= told:
+        return None
+    return Gate(community=community, building=building, closed=closed, told=told), []
 
 
 def _back(worker: Worker) -> Decision:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel
 
 from shared.contracts.dispatch import (
+    DeliveryArrived,
     DeliveryAssigned,
     DeliveryCancelled,
     DeliveryCompleted,
@@ -15,6 +16,7 @@ from shared.contracts.dispatch import (
     DeliveryFailed,
     DeliveryHandedOver,
     DeliveryOffered,
+    DeliveryPostponed,
     DeliveryReleased,
     DeliveryReopened,
     DeliveryStarted,
@@ -35,6 +37,8 @@ STATE_AFTER: dict[type[DeliveryEvent], RequestState] = {
     DeliveryAssigned: "assigned",
     DeliveryReleased: "created",
     DeliveryStarted: "under_way",
+    DeliveryPostponed: "created",
+    DeliveryArrived: "under_way",
     DeliveryHandedOver: "under_way",
     DeliveryCompleted: "completed",
     DeliveryFailed: "failed",

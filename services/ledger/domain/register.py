@@ -8,6 +8,8 @@ from shared.contracts.envelope import Event
 from shared.contracts.ledger import (
     AccessGranted,
     AccessRevoked,
+    BuildingClosed,
+    BuildingOpened,
     BuildingRegistered,
     GrantAccess,
     PersonRegistered,
@@ -26,6 +28,7 @@ class Building(BaseModel):
     community: str
     building: str
     grid: str
+    closed: bool = False
 
 
 class Person(BaseModel):
@@ -51,7 +54,23 @@ def register_building(
     if known is not None and known.grid == grid:
         return None
     event = BuildingRegistered(community=community, grid=grid, building=building)
-    return Building(community=community, building=building, grid=grid), [event]
+    closed = known is not None and known.closed
+    return Building(community=community, building=building, grid=grid, closed=closed), [event]
+
+
+def close_building(known: Building | None, *, closed: bool) -> tuple[Building, Sequence[Event]] | None:
+    """Close a building, or open it again; None if it is so.
+
+    Raises:
+        Refusal: there is no such building.
+    """
+    if known is None:
+        raise refusal("building", "unknown_building", "no building of this number is entered", status=404)
+    if known.closed == closed:
+        return None
+    kind = BuildingClosed if closed else BuildingOpened
+    event = kind(community=known.community, grid=known.grid, building=known.building)
+    return known.model_copy(update={"closed": closed}), [event]
 
 
 def register_person(known: Person | None, told: Person) -> tuple[Person, Sequence[Event]] | None:
