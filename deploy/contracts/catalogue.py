@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from shared.contracts import COMMANDS, EVENTS, dispatch, intake, ledger, notification
+from shared.contracts import COMMANDS, EVENTS, dispatch, duties, intake, ledger, notification
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command, Contract, Problem, Refused
 
 Family = Literal["command", "event", "notification", "answer", "sealed"]
@@ -20,12 +20,16 @@ SERVICES = MappingProxyType(
 )
 """The four services and what each decides."""
 
+_PARTS_OF = MappingProxyType({"duties": "dispatch"})
+"""Modules of contracts that are one part of a service."""
+
 STAFF_ADDRESS = "{role}.{community}.{grid}.{worker}"
 """Routing key on the notifications exchange."""
 
 ANSWERS: tuple[type[Contract], ...] = (
     intake.RequestAnswer,
     dispatch.TaskAnswer,
+    duties.DutyAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
@@ -90,6 +94,8 @@ def answer_to(command: type[Command]) -> type[Contract]:
     """The answer that a sender of `command` gets when it is carried out."""
     if issubclass(command, dispatch.TaskCommand):
         return dispatch.TaskAnswer
+    if command in duties.COMMANDS:
+        return duties.DutyAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:
@@ -98,6 +104,7 @@ def answer_to(command: type[Command]) -> type[Contract]:
 
 
 def _service(contract: type[Contract]) -> str:
-    """The contract's module is named for the service that owns it."""
+    """The contract's module is named for the service that owns it, or for a part of one."""
     name = contract.__module__.rpartition(".")[2]
+    name = _PARTS_OF.get(name, name)
     return name if name in SERVICES else ""

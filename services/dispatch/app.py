@@ -4,9 +4,12 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
+from services.dispatch import certificate
 from services.dispatch.api import add_routes
 from services.dispatch.domain.places import Places
 from services.dispatch.domain.places import distances as distances_of
+from services.dispatch.duties import remind
+from services.dispatch.duties_api import add_duty_routes
 from services.dispatch.handlers import count_open, lapse, router, warn
 from services.dispatch.house import Dispatch
 from services.dispatch.photos import forget
@@ -30,6 +33,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     if missing := kinds.skills_missing(abilities):
         raise CatalogueError("\n".join(f"{settings.catalogue_dir / 'kinds.yaml'}: {line}" for line in missing))
     places = load(settings.catalogue_dir / "places.yaml", Places)
+    sheet = certificate.load(settings.catalogue_dir / "certificate.html")
     distances = {name: distances_of(neighbourhood) for name, neighbourhood in places.communities.items()}
     house = Dispatch(runtime, Store(runtime), kinds, abilities, distances)
     planner, keeping = Planner(), timedelta(days=settings.photo_days)
@@ -39,11 +43,13 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("photos", lambda: forget(house.store, runtime.clock() - keeping), pause=600.0)
     runtime.every("rounds", lambda: choose(house, planner), pause=1.0)
     runtime.every("absences", lambda: end_absences(house), pause=2.0)
+    runtime.every("duties", lambda: remind(house), pause=2.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     runtime.condition.measure(lambda: count_open(house))
     app = build_app(runtime, planner)
     add_routes(app, house)
     add_worker_routes(app, house)
+    add_duty_routes(app, house, sheet)
     return app
 
 

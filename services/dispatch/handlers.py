@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from services.dispatch import workers
+from services.dispatch import duties, workers
 from services.dispatch.domain import doing, matching, offering, roster
 from services.dispatch.domain.doing import Evidence
 from services.dispatch.domain.task import Actor, Situation, Task
@@ -38,6 +38,7 @@ from shared.identity import derived_id
 
 router: Router[Dispatch] = Router("dispatch")
 router.include(workers.router)
+router.include(duties.router)
 
 Rule = Callable[[Task | None, Actor, Situation], tuple[Task, Sequence[Event]] | None]
 DUE_AT_ONCE = 200

@@ -1,4 +1,4 @@
-"""Documents of dispatch: tasks, workers, grids."""
+"""Documents of dispatch: tasks, workers, grids; duties have a file of their own."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ from services.dispatch.domain.matching import Requirement
 from services.dispatch.domain.roster import COORDINATORS, Door, Gate, Grid, Worker
 from services.dispatch.domain.rounds import Work
 from services.dispatch.domain.task import OPEN, Task
+from services.dispatch.duty_store import Duties
 from shared.batching import Batcher, Job
 from shared.condition import MEASURING
 from shared.contracts.intake import RequestFacts
@@ -43,7 +44,7 @@ class Askable:
 
     workers: list[Worker]
     full: frozenset[str]
-    """Those who have as many tasks as they can have."""
+    """Those who have as many tasks as they can have, or stand somewhere on duty."""
 
 
 class Store:
@@ -61,6 +62,8 @@ class Store:
         self.doors = runtime.aggregates("doors", Door, lambda one: one.household)
         self.gates = runtime.aggregates("gates", Gate, lambda one: f"{one.community}/{one.building}")
         self.photos = runtime.collection("photos", [TAKEN_AT])
+        self.duties = Duties(runtime)
+        self._clock = runtime.clock
         self._askable: Batcher[str, Askable] = Batcher(self._askable_of)
 
     async def roster(self, facts: RequestFacts, need: Requirement) -> Roster:
@@ -86,11 +89,14 @@ class Store:
 
     async def _askable_of(self, jobs: list[Job[str, Askable]]) -> None:
         communities = list({job.item for job in jobs})
-        found = await self.workers.collection.find(
-            {"state.community": {"$in": communities}, "state.role": {"$ne": "coordinator"}}, fields={"state": 1}
+        found, on_duty = await asyncio.gather(
+            self.workers.collection.find(
+                {"state.community": {"$in": communities}, "state.role": {"$ne": "coordinator"}}, fields={"state": 1}
+            ),
+            self.duties.on_duty(communities, self._clock()),
         )
         helpers = [self.workers.state(one) for one in found]
-        full = frozenset(name for name, place in (await self.free_slots(helpers)).items() if place is None)
+        full = on_duty | {name for name, place in (await self.free_slots(helpers)).items() if place is None}
         for job in jobs:
             mine = [one for one in helpers if one.community == job.item]
             job.resolve(Askable(mine, full & {one.worker_id for one in mine}))
@@ -122,6 +128,17 @@ class Store:
             before = found.get(one["_id"], Work())
             found[one["_id"]] = replace(before, load=one["count"], building=one["at"])
         return found
+
+    async def done_by_kind(self, worker: str, since: datetime, until: datetime) -> dict[str, int]:
+        """How many tasks of each kind he completed in that time."""
+        mine = {"state.worker": worker, "state.open": False, "changed": {"$gte": since, "$lt": until}}
+        found = await self.tasks.collection.aggregate(
+            [
+                {"$match": {**mine, "state.state": "completed"}},
+                {"$group": {"_id": "$state.facts.kind", "count": {"$sum": 1}}},
+            ]
+        )
+        return {one["_id"]: one["count"] for one in sorted(found, key=lambda one: one["_id"])}
 
     async def free_slots(self, workers: Iterable[Worker]) -> dict[str, str | None]:
         """By worker with a cap: a place under it that is free; None: there is none."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from services.dispatch import duties
 from services.dispatch.domain import offering, roster, shifts
 from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
 from services.dispatch.house import Dispatch, apply_to_each, cause_of
@@ -75,7 +76,10 @@ async def be_absent(house: Dispatch, command: ReportAbsence, meta: Meta) -> Regi
 
 @router.event(WorkerAbsent)
 async def stand_in(house: Dispatch, event: WorkerAbsent, meta: Meta) -> None:
-    """The grids that he answers for go to whoever covers; what else he has not set out with goes to the next."""
+    """The grids that he answers for go to whoever covers; what else he has not set out with goes to the next.
+
+    His places on duties until he is back are free for others.
+    """
     worker = await house.store.workers.get(event.worker_id)
     if worker is None or not worker.away:
         return
@@ -86,6 +90,7 @@ async def stand_in(house: Dispatch, event: WorkerAbsent, meta: Meta) -> None:
     covered = event.grids if event.cover is not None else ()
     others = [(task_id, one) for task_id, one in held if one.facts is not None and one.facts.grid not in covered]
     await apply_to_each(house, others, lambda known, now: offering.leave(known, event.worker_id, now), meta)
+    await duties.leave(house, event.worker_id, event.until, meta)
 
 
 @router.event(WorkerReturned)

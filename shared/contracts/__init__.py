@@ -1,11 +1,17 @@
-"""What travels between the services: one module per publisher, wire names written out."""
+"""What travels between the services: one module per publisher or part of one, wire names written out."""
 
-from shared.contracts import audit, dispatch, intake, ledger, notification, queues
+from shared.contracts import audit, dispatch, duties, intake, ledger, notification, queues
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
     command.wire: command
-    for command in (*intake.COMMANDS, *dispatch.COMMANDS, *notification.COMMANDS, *ledger.COMMANDS)
+    for command in (
+        *intake.COMMANDS,
+        *dispatch.COMMANDS,
+        *duties.COMMANDS,
+        *notification.COMMANDS,
+        *ledger.COMMANDS,
+    )
 }
 """Every command by wire type."""
 
@@ -14,6 +20,7 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         *intake.EVENTS,
         *dispatch.EVENTS,
+        *duties.EVENTS,
         *notification.EVENTS,
         *ledger.EVENTS,
         *audit.EVENTS,

@@ -31,6 +31,7 @@ class StaffNotification(Event):
     at: datetime
     request_id: str | None
     task_id: str | None = None
+    duty_id: str | None = None
     role: str
     """Whom it is for: `grid_worker`, `volunteer`, `coordinator`, …"""
     worker: str | None

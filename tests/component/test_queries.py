@@ -100,7 +100,28 @@ async def at(town: Town) -> AsyncIterator[Running]:
             )
             copy["state"]["away_until"] = copy["changed"] + timedelta(days=1) if number % 9 == 0 else None
 
+        def duty(copy: dict[str, Any], number: int) -> None:
+            state = copy["state"]
+            begins = state["begins"] + timedelta(hours=number % 200 - 100)
+            worker = f"w{number % 60}"
+            state.update(
+                duty_id=copy["_id"],
+                community=("tiebei", "other")[number % 7 == 0],
+                begins=begins,
+                ends=begins + timedelta(hours=1),
+                state=("open", "attested", "cancelled")[number % 3],
+                booked=[worker],
+                taken=[f"{worker}/{number}"],
+                due_at=state["due_at"] if number % 9 == 0 else None,
+            )
+
+        begins = running.dispatch.runtime.clock() + timedelta(hours=1)
+        posted = {"duty_id": "gate", "community": world.TIEBEI, "kind": "gate_duty", "place": "南门"}
+        times = {"begins": begins.isoformat(), "ends": (begins + timedelta(hours=1)).isoformat()}
+        await world.accepted(running.dispatch, "/duties", {**posted, **times})
+
         await multiply_one(running.dispatch, "tasks", task)
+        await multiply_one(running.dispatch, "duties", duty)
         await multiply_one(running.dispatch, "workers", worker)
         await multiply_one(running.dispatch, "grids", lambda copy, number: copy["state"].update(until=None))
         await multiply_one(running.intake, "requests", request)
@@ -164,12 +185,18 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         await both_pages(at.dispatch, "/tasks", "volunteer", claimable=True)
         for who in ("operator", "coordinator"):
             await both_pages(at.dispatch, "/workers", who)
+        for who in ("operator", "coordinator", "volunteer"):
+            await both_pages(at.dispatch, "/duties", who)
+            await both_pages(at.dispatch, "/duties", who, over=True)
+        await both_pages(at.dispatch, "/duties", "volunteer", mine=True)
+        await at.dispatch.get(f"/workers/{world.ZHAO}/hours", who="grid_worker")
         for who in ("coordinator", "grid_worker"):
             await at.dispatch.get("/walks", who=who)
         await both_pages(at.dispatch, "/reconciliation", "operator")
         await both_pages(at.dispatch, "/dead-letters", "operator")
-    for collection in ("tasks", "workers", "dead_letters"):
+    for collection in ("tasks", "workers", "duties", "dead_letters"):
         found += wasteful(queries, collection)
+    assert [one for one in queries if one["ns"].endswith(".duties")]
     assert [one for one in queries if one["ns"].endswith(".tasks")]
 
     async with profiled(town, "intake") as queries:
@@ -238,6 +265,26 @@ async def test_who_can_be_asked_is_found_through_an_index(town: Town, at: Runnin
     asked = [one for one in queries if one["ns"].endswith(".workers")]
     assert asked
     assert max(one["docsExamined"] for one in asked) <= MANY // 50 + 10
+
+
+async def test_who_is_on_duty_and_which_duty_is_over_is_found_through_an_index(town: Town, at: Running) -> None:
+    """And which duty is in the way of another, and what somebody did."""
+    store = Store(at.dispatch.runtime)
+    now = at.dispatch.runtime.clock()
+    gate = await store.duties.all.get("gate")
+    assert gate is not None
+    async with profiled(town, "dispatch") as queries:
+        assert await store.duties.on_duty(["tiebei"], now)
+        assert await store.duties.in_the_way("w1", gate) is None
+        assert await store.duties.due(now, 10) == []
+        assert await store.duties.attested("w1", now - timedelta(days=30), now + timedelta(days=30))
+        assert await store.duties.page(now, worker="w3", limit=10)
+        assert await store.done_by_kind(world.QIAN, now - timedelta(days=30), now + timedelta(days=30))
+    found = wasteful(queries, "duties") + wasteful(queries, "tasks")
+    assert not found, "\n".join(found)
+    asked = [one for one in queries if one["ns"].endswith(".duties")]
+    assert len(asked) >= 5
+    assert max(one["docsExamined"] for one in asked) <= MANY // 60 + 10
 
 
 async def test_what_is_due_and_what_is_unsent_is_found_through_an_index(town: Town, at: Running) -> None:

@@ -24,7 +24,7 @@ from deploy.contracts.compatibility import Finding, breaks, message_breaks
 from deploy.contracts.examples import example
 from deploy.contracts.schemas import schema_of, schemas
 from deploy.engines.definitions import VHOST
-from shared.contracts import COMMANDS, EVENTS, audit, dispatch, envelope, intake, ledger, notification, queues
+from shared.contracts import COMMANDS, EVENTS, audit, dispatch, duties, envelope, intake, ledger, notification, queues
 from shared.contracts.envelope import Contract, Event
 
 Schema = dict[str, Any]
@@ -70,7 +70,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, dispatch, envelope, intake, ledger, notification, queues)
+    modules = (audit, dispatch, duties, envelope, intake, ledger, notification, queues)
     contracts = {
         thing
         for module in modules
@@ -124,6 +124,11 @@ SignUpVolunteer          doorstep.worker.sign-up.v1            worker.sign-up
 ApproveWorker            doorstep.worker.approve.v1            worker.approve
 ReportAbsence            doorstep.worker.report-absence.v1     worker.report-absence
 CoverGrid                doorstep.grid.cover.v1                grid.cover
+PostDuty                 doorstep.duty.post.v1                 duty.post
+BookDuty                 doorstep.duty.book.v1                 duty.book
+WithdrawFromDuty         doorstep.duty.withdraw.v1             duty.withdraw
+CancelDuty               doorstep.duty.cancel.v1               duty.cancel
+AttestDuty               doorstep.duty.attest.v1               duty.attest
 AcknowledgeNotification  doorstep.notification.acknowledge.v1  notification.acknowledge
 RegisterBuilding         doorstep.building.register.v1         building.register
 CloseBuilding            doorstep.building.close.v1            building.close
@@ -161,6 +166,12 @@ WorkerAbsent             doorstep.worker.absent.v1             worker.absent.tie
 WorkerReturned           doorstep.worker.returned.v1           worker.returned.tiebei.g3
 WorkerExcluded           doorstep.worker.excluded.v1           worker.excluded.tiebei.g3
 GridCovered              doorstep.grid.covered.v1              grid.covered.tiebei.g3
+DutyPosted               doorstep.duty.posted.v1               duty.posted.tiebei.g3
+DutyBooked               doorstep.duty.booked.v1               duty.booked.tiebei.g3
+DutyWithdrawn            doorstep.duty.withdrawn.v1            duty.withdrawn.tiebei.g3
+DutyCancelled            doorstep.duty.cancelled.v1            duty.cancelled.tiebei.g3
+DutyAttested             doorstep.duty.attested.v1             duty.attested.tiebei.g3
+DutyUnattested           doorstep.duty.unattested.v1           duty.unattested.tiebei.g3
 NotificationAcknowledged doorstep.notification.acknowledged.v1 notification.acknowledged.tiebei.g3
 BuildingRegistered       doorstep.building.registered.v1       building.registered.tiebei.g3
 BuildingClosed           doorstep.building.closed.v1           building.closed.tiebei.g3
@@ -191,8 +202,10 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
-    events = [one for module in (audit, dispatch, intake, ledger, notification, queues) for one in module.EVENTS]
-    commands = [one for module in (dispatch, intake, ledger, notification) for one in module.COMMANDS]
+    events = [
+        one for module in (audit, dispatch, duties, intake, ledger, notification, queues) for one in module.EVENTS
+    ]
+    commands = [one for module in (dispatch, duties, intake, ledger, notification) for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
     assert {one.wire for one in listed} == COMMANDS.keys() | EVENTS.keys()

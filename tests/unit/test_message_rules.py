@@ -1,5 +1,6 @@
 """The rules of a message to staff: who is told what, in which words, and whether it was read."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from services.notification.domain import message as rules
 from services.notification.domain.message import Message, Rule, Rules
 from shared.catalogue import load
-from shared.contracts import EVENTS, dispatch, intake
+from shared.contracts import EVENTS, dispatch, duties, intake
 from shared.contracts.catalogue import Kinds
 from shared.contracts.dispatch import DeliveryOffered
 from shared.contracts.envelope import Event, Meta
@@ -78,9 +79,25 @@ def test_braces_in_what_people_send_are_not_words_of_a_template() -> None:
     assert told(offered(building="{worker}")).told.text["en"] == "Please accept: Groceries, building {worker}"
 
 
+def test_a_duty_is_told_with_its_place_and_in_the_time_of_the_place() -> None:
+    """And by name to those who were booked, wherever they help."""
+    event = duties.DutyCancelled(
+        community=world.TIEBEI,
+        duty_id="gate",
+        kind="gate_duty",
+        place="南门",
+        begins=NINE,
+        ends=NINE + timedelta(hours=4),
+        asked=(world.SUN,),
+    )
+    message = told(event).told
+    assert message.text["zh"] == "值班已取消：守门值班，南门，11-24 17:00–21:00"
+    assert (message.duty_id, message.role, message.asked) == ("gate", "coordinator", (world.SUN,))
+
+
 def test_every_event_of_a_requests_life_has_its_words() -> None:
     """In Chinese and English."""
-    names = {event.__name__ for event in (*intake.EVENTS, *dispatch.EVENTS)} - {"WorkerRegistered"}
+    names = {event.__name__ for event in (*intake.EVENTS, *dispatch.EVENTS, *duties.EVENTS)} - {"WorkerRegistered"}
     assert names | {"BuildingClosed", "BuildingOpened"} == set(RULES.notifications)
     assert set(RULES.notifications) <= {event.__name__ for event in EVENTS.values()}
 

@@ -25,7 +25,7 @@ class Roster:
     workers: Sequence[Worker] = ()
     """All who help in the community."""
     full: frozenset[str] = frozenset()
-    """Those who have as many tasks as they can have."""
+    """Those who have as many tasks as they can have, or stand somewhere on duty."""
     need: Requirement = field(default_factory=lambda: Requirement(kind=""))
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from shared.contracts.catalogue import Kinds, Label
+from shared.contracts.duties import ZONE, DutyEvent
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.notification import NotificationAcknowledged, StaffNotification
 from shared.contracts.refusal import refusal
 
-_WORDS = {"kind": "", "building": "", "worker": "", "urgency": ""}
+_WORDS = {"kind": "", "building": "", "place": "", "when": "", "worker": "", "urgency": ""}
 
 
 class Rule(BaseModel):
@@ -109,7 +111,7 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
     urgency = getattr(event, "urgency", None)
     known = kinds.kinds.get(kind or "")
     label = known.label if known else Label(zh=kind or "", en=kind or "")
-    words = {"building": building or "?", "worker": worker or "?", "urgency": urgency or ""}
+    words = {"building": building or "?", "worker": worker or "?", "urgency": urgency or "", **_where_and_when(event)}
     return StaffNotification.model_construct(
         id=notification_id,
         event=type(event).__name__,
@@ -117,6 +119,7 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
         at=meta.time,
         request_id=getattr(event, "request_id", None),
         task_id=getattr(event, "task_id", None),
+        duty_id=getattr(event, "duty_id", None),
         community=event.community,
         grid=event.grid,
         role=getattr(event, "role", "grid_worker") if rule.to == "asked" else rule.to,
@@ -132,3 +135,10 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
             "en": rule.text.en.format(kind=label.en, **words),
         },
     )
+
+
+def _where_and_when(event: Event) -> dict[str, str]:
+    if not isinstance(event, DutyEvent):
+        return {"place": "?", "when": "?"}
+    begins, ends = (at.astimezone(ZoneInfo(ZONE)) for at in (event.begins, event.ends))
+    return {"place": event.place, "when": f"{begins:%m-%d %H:%M}–{ends:%H:%M}"}
