@@ -4,7 +4,8 @@ from collections import defaultdict
 from datetime import datetime
 
 from deploy.simulation.policies import Policy
-from deploy.simulation.scenario import Catalogues, Scenario
+from deploy.simulation.scenario import Scenario
+from services.dispatch.catalogues import Catalogues
 from services.dispatch.domain import matching
 from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement

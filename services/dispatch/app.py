@@ -3,8 +3,7 @@
 from fastapi import FastAPI
 
 from services.dispatch.api import add_routes
-from services.dispatch.domain.places import Places
-from services.dispatch.domain.places import distances as distances_of
+from services.dispatch.catalogues import catalogues
 from services.dispatch.handlers import count_open, lapse, router
 from services.dispatch.house import Dispatch
 from services.dispatch.planning import Planner
@@ -12,8 +11,6 @@ from services.dispatch.rounds import choose
 from services.dispatch.store import Store
 from services.dispatch.workers import end_absences
 from services.dispatch.workers_api import add_worker_routes
-from shared.catalogue import CatalogueError, load
-from shared.contracts.catalogue import AbilityCatalogue, Kinds
 from shared.runtime import Runtime
 from shared.service import build_app, run
 from shared.settings import Settings
@@ -22,13 +19,8 @@ from shared.settings import Settings
 def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     """The service. A test hands in a runtime with its own clock."""
     runtime = runtime or Runtime("dispatch", settings)
-    kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
-    abilities = load(settings.catalogue_dir / "abilities.yaml", AbilityCatalogue)
-    if missing := kinds.skills_missing(abilities):
-        raise CatalogueError("\n".join(f"{settings.catalogue_dir / 'kinds.yaml'}: {line}" for line in missing))
-    places = load(settings.catalogue_dir / "places.yaml", Places)
-    distances = {name: distances_of(neighbourhood) for name, neighbourhood in places.communities.items()}
-    house = Dispatch(runtime, Store(runtime), kinds, abilities, distances)
+    known = catalogues(settings.catalogue_dir)
+    house = Dispatch(runtime, Store(runtime), known.kinds, known.abilities, known.distances)
     planner = Planner()
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)

@@ -1,0 +1,32 @@
+"""The catalogues that dispatch decides by."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.dispatch.domain.places import Distances, Places, distances
+from shared.catalogue import CatalogueError, load
+from shared.contracts.catalogue import AbilityCatalogue, Kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogues:
+    """What operators say about kinds of help, abilities and places."""
+
+    kinds: Kinds
+    abilities: AbilityCatalogue
+    distances: dict[str, Distances]
+    """By community."""
+
+
+def catalogues(folder: Path) -> Catalogues:
+    """Those of a folder.
+
+    Raises:
+        CatalogueError: one of them is missing or wrong, or a kind asks for a skill that there is not.
+    """
+    kinds = load(folder / "kinds.yaml", Kinds)
+    abilities = load(folder / "abilities.yaml", AbilityCatalogue)
+    if missing := kinds.skills_missing(abilities):
+        raise CatalogueError("\n".join(f"{folder / 'kinds.yaml'}: {line}" for line in missing))
+    places = load(folder / "places.yaml", Places)
+    return Catalogues(kinds, abilities, {name: distances(one) for name, one in places.communities.items()})
