@@ -12,10 +12,11 @@ from rich.table import Table
 
 from deploy.cli.session import Session
 from deploy.cli.trouble import Trouble
-from deploy.simulation.compare import compare
-from deploy.simulation.figures import URGENCIES, Figures, Waits
-from deploy.simulation.policies import NAMES
-from deploy.simulation.scenario import SHIPPED, Catalogues, Scenario, catalogues, read
+from deploy.simulation.compare import NAMES, compare, ordered
+from deploy.simulation.figures import ALL, URGENCIES, Figures, Waits, figures, least
+from deploy.simulation.scenario import CATALOGUES, SHIPPED, Scenario, read
+from deploy.simulation.story import Outcome
+from services.dispatch.catalogues import Catalogues, catalogues
 from shared.catalogue import CatalogueError
 
 _LATE = ("no_yes", "lapsed", "not_set_out", "on_the_way", "open")
@@ -35,7 +36,9 @@ def simulate(
     if missing := set(without or ()).difference(one.worker_id for one in scenario.workers):
         raise Trouble("simulate.unknown_worker", path=file, names=", ".join(sorted(missing)))
     scenario = scenario.without(without or ()).model_copy(update={"seed": scenario.seed if seed is None else seed})
-    found = _played(session, scenario, known, tuple(dict.fromkeys(policy or NAMES)))
+    played = _played(session, scenario, known, tuple(dict.fromkeys(policy or NAMES)))
+    found = [figures(one, known.kinds) for one in played]
+    bound = least(ordered(scenario, known), scenario, known.distances[scenario.community])
     told = {
         "community": scenario.community,
         "hours": scenario.hours,
@@ -43,14 +46,17 @@ def simulate(
         "workers": len(scenario.workers),
     }
     if session.json:
-        session.write_json({**told, "without": without or [], "policies": [asdict(one) for one in found]})
+        told = {**told, "without": without or [], "least": {name: asdict(one) for name, one in bound.items()}}
+        session.write_json({**told, "policies": [asdict(one) for one in found]})
     else:
         session.out.print(_table(session, found, told))
+        shown = {name: _number(one) for name, one in bound.items()}
+        session.tell("simulate.least", **shown)
 
 
 def _read(file: Path) -> tuple[Scenario, Catalogues]:
     try:
-        known = catalogues()
+        known = catalogues(CATALOGUES)
         return read(file, known), known
     except CatalogueError as error:
         raise Trouble("simulate.wrong", reason=error) from None
@@ -58,7 +64,7 @@ def _read(file: Path) -> tuple[Scenario, Catalogues]:
         raise Trouble("trouble.unreadable", path=file, reason=getattr(error, "strerror", None) or error) from None
 
 
-def _played(session: Session, scenario: Scenario, known: Catalogues, names: Sequence[str]) -> list[Figures]:
+def _played(session: Session, scenario: Scenario, known: Catalogues, names: Sequence[str]) -> list[Outcome]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=session.err, transient=True, disable=not session.err.is_terminal) as progress:
         bars = {name: progress.add_task(name, total=scenario.hours) for name in names}
@@ -78,9 +84,9 @@ def _table(session: Session, found: Sequence[Figures], told: Mapping[str, object
     row(say("simulate.orders"), (one.orders for one in found))
     row(say("simulate.deliveries"), (one.deliveries for one in found))
     row(say("simulate.open"), (one.open for one in found))
-    for urgency in URGENCIES:
+    for urgency in (*URGENCIES, ALL):
         row(say("simulate.until_yes", urgency=say(f"simulate.{urgency}")), (one.until_yes[urgency] for one in found))
-    for urgency in URGENCIES:
+    for urgency in (*URGENCIES, ALL):
         row(say("simulate.until_door", urgency=say(f"simulate.{urgency}")), (one.until_door[urgency] for one in found))
     row(say("simulate.metres"), (one.metres for one in found))
     row(say("simulate.metres_per_delivery"), (one.metres_per_delivery for one in found))

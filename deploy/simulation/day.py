@@ -12,9 +12,10 @@ from deploy.simulation.orders import Order
 from deploy.simulation.policies import Policy
 from deploy.simulation.records import Records
 from deploy.simulation.rounds import choices
-from deploy.simulation.scenario import Catalogues, Role, Scenario
+from deploy.simulation.scenario import Role, Scenario
 from deploy.simulation.story import Outcome, Story
 from deploy.simulation.walking import Walkers
+from services.dispatch.catalogues import Catalogues
 from services.dispatch.domain import task as rules
 from services.dispatch.domain.matching import able
 from services.dispatch.domain.task import Actor, Decision, Situation, Task
@@ -206,13 +207,3 @@ class Day:
 def _facts(task: Task) -> RequestFacts:
     assert task.facts is not None
     return task.facts
-
-
-def play(
-    scenario: Scenario, known: Catalogues, policy: Policy, orders: tuple[Order, ...], dice: random.Random
-) -> Outcome:
-    """A whole day at once."""
-    day = Day(scenario, known, policy, orders, dice)
-    for _ in day.play():
-        pass
-    return day.outcome
