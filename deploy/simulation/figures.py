@@ -16,6 +16,8 @@ from shared.contracts.intake import Urgency
 
 URGENCIES: tuple[Urgency, ...] = tuple(reversed(get_args(Urgency)))
 ALL = "all"
+LATE = ("no_yes", "lapsed", "not_set_out", "on_the_way", "open")
+"""Why an order can be late: `Figures.late_because`."""
 
 
 @dataclass(frozen=True, slots=True)
