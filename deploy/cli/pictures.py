@@ -34,9 +34,16 @@ def draw(folder: Path, say: Speech, days: Sequence[Day]) -> list[Path]:
 
 @contextmanager
 def _style(font: str | None) -> Iterator[None]:
-    fonts = [font, "DejaVu Sans"] if font else ["DejaVu Sans"]
-    look = {"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": "medium", "axes.axisbelow": True}
-    with rc_context({"font.family": fonts, "axes.unicode_minus": False, "figure.dpi": 120, **look}):
+    look: dict[Any, Any] = {
+        "axes.axisbelow": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlesize": "medium",
+        "axes.unicode_minus": False,
+        "figure.dpi": 120,
+        "font.family": [*([font] if font else []), "DejaVu Sans"],
+    }
+    with rc_context(look):
         yield
 
 
