@@ -113,8 +113,11 @@ class Day:
                 if choice.worker is None:
                     self._keep(choice.task_id, rules.pass_over(task, situation))
                 else:
-                    role = self._roles[choice.worker]
-                    self._keep(choice.task_id, rules.choose(task, choice.worker, role, choice.codes, situation))
+                    best, role = (choice.worker, *choice.others), self._roles[choice.worker]
+                    self._keep(
+                        choice.task_id,
+                        rules.choose(task, best, role, choice.codes, situation),
+                    )
 
     def _keep(self, task_id: str, decision: Decision | None) -> None:
         if decision is None:

@@ -281,13 +281,24 @@ def lapse(task: Task | None, situation: Situation) -> Decision | None:
     return _release(task, reason, situation, declined=task.worker)
 
 
-def choose(task: Task | None, worker: str, role: str, why: Sequence[str], situation: Situation) -> Decision | None:
-    """A round chose somebody: ask him; None if it does not wait for that any more."""
+def choose(
+    task: Task | None, best: Sequence[str], role: str, why: Sequence[str], situation: Situation
+) -> Decision | None:
+    """A round chose somebody: ask him, and as many of the next best as the step says.
+
+    None if it does not wait for that any more. `best` begins with whoever fits best; `role` is his.
+    """
     if task is None or not task.waits:
         return None
-    until = situation.after(situation.ladder.steps[task.step].minutes, _facts(task))
-    offered = _moved(task, "offer", role=role, worker=worker, due_at=until, why=list(why))
-    return offered, [_event(DeliveryOffered, offered, step=task.step, role=role, until=until, why=tuple(why))]
+    step, facts = situation.ladder.steps[task.step], _facts(task)
+    until = situation.after(step.minutes, facts)
+    several = list(best[: step.at_once.of(facts.urgency)])
+    asked: dict[str, Any] = {"worker": several[0]} if len(several) == 1 else {"worker": None, "asked": several}
+    offered = _moved(task, "offer", role=role, due_at=until, why=list(why), **asked)
+    told = _event(
+        DeliveryOffered, offered, step=task.step, role=role, until=until, asked=tuple(offered.asked), why=tuple(why)
+    )
+    return offered, [told]
 
 
 def pass_over(task: Task | None, situation: Situation) -> Decision | None:
