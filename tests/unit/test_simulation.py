@@ -22,7 +22,7 @@ from deploy.simulation.records import Records
 from deploy.simulation.rounds import choices
 from deploy.simulation.scenario import SHIPPED, read
 from deploy.simulation.story import Outcome
-from services.dispatch.domain.task import MOVES, open_task
+from services.dispatch.domain.task import MOVES, Actor, accept, choose, open_task
 from shared.catalogue import CatalogueError
 from tests.unit.days import KNOWN, SMALL, played, small, workers, written
 
@@ -204,6 +204,28 @@ def test_a_round_chooses_nobody_who_said_no() -> None:
     (second,) = choices(records, distances, order.at, urgent=False)
     assert second.worker not in (None, first.worker)
     assert choices(records, distances, order.at, urgent=True) == ()
+
+
+def test_who_is_asked_beside_others_has_his_share_of_it_until_it_is_taken() -> None:
+    scenario = small(orders={"kinds": {"rubbish": 1}})
+    order = draw(scenario, KNOWN.kinds, random.Random(1))[0]
+    records = Records(scenario, KNOWN, POLICIES["shortlist"])
+    now = records.situation(order.facts, order.at)
+    opened = open_task(None, order.task_id, order.facts, 1, now)
+    assert opened is not None
+    records.keep(order.task_id, opened[0])
+    (choice,) = choices(records, KNOWN.distances[scenario.community], order.at, urgent=False)
+    best = [str(choice.worker), *choice.others]
+    assert set(best) == {one.worker_id for one in records.helpers}
+    asked = choose(opened[0], best, "volunteer", (), now)
+    assert asked is not None
+    records.keep(order.task_id, asked[0])
+    count = len(asked[0].asked)
+    assert count > 1
+    assert [records.work_of(name).asked for name in best] == [1 / count] * count + [0] * (len(best) - count)
+    records.keep(order.task_id, accept(asked[0], Actor(best[0]), now)[0])
+    assert [records.work_of(name).asked for name in best] == [0] * len(best)
+    assert records.work_of(best[0]).load == 1
 
 
 # The scenario
