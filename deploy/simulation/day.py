@@ -114,10 +114,7 @@ class Day:
                     self._keep(choice.task_id, rules.pass_over(task, situation))
                 else:
                     best, role = (choice.worker, *choice.others), self._roles[choice.worker]
-                    self._keep(
-                        choice.task_id,
-                        rules.choose(task, best, role, choice.codes, situation),
-                    )
+                    self._keep(choice.task_id, rules.choose(task, best, role, choice.codes, situation))
 
     def _keep(self, task_id: str, decision: Decision | None) -> None:
         if decision is None:
