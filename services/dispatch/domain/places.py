@@ -93,7 +93,7 @@ class Distances:
     between_stairwells: float
     unknown: float
     """Metres to a place that the graph does not have."""
-    shops: Mapping[str, str] = field(default_factory=dict)
+    shops: Mapping[str, str] = field(default_factory=dict[str, str])
     """By kind of help: the place where goods are fetched."""
 
     def places(self, first: str, second: str) -> float:
