@@ -150,5 +150,5 @@ def _time(value: Any, now: datetime) -> datetime:
 def _number(value: Any) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0

@@ -12,9 +12,10 @@ from deploy.simulation.orders import Order
 from deploy.simulation.policies import Policy
 from deploy.simulation.records import Records
 from deploy.simulation.rounds import choices
-from deploy.simulation.scenario import Catalogues, Role, Scenario
+from deploy.simulation.scenario import Role, Scenario
 from deploy.simulation.story import Outcome, Story
 from deploy.simulation.walking import Walkers
+from services.dispatch.catalogues import Catalogues
 from services.dispatch.domain import doing, offering
 from services.dispatch.domain.matching import able
 from services.dispatch.domain.task import TAKEN, Actor, Decision, Situation, Task
@@ -112,8 +113,8 @@ class Day:
                 if choice.worker is None:
                     self._keep(choice.task_id, offering.pass_over(task, situation))
                 else:
-                    role = self._roles[choice.worker]
-                    self._keep(choice.task_id, offering.choose(task, choice.worker, role, choice.codes, situation))
+                    best, role = (choice.worker, *choice.others), self._roles[choice.worker]
+                    self._keep(choice.task_id, offering.choose(task, best, role, choice.codes, situation))
 
     def _keep(self, task_id: str, decision: Decision | None) -> None:
         if decision is None:
@@ -206,13 +207,3 @@ class Day:
 def _facts(task: Task) -> RequestFacts:
     assert task.facts is not None
     return task.facts
-
-
-def play(
-    scenario: Scenario, known: Catalogues, policy: Policy, orders: tuple[Order, ...], dice: random.Random
-) -> Outcome:
-    """A whole day at once."""
-    day = Day(scenario, known, policy, orders, dice)
-    for _ in day.play():
-        pass
-    return day.outcome

@@ -7,11 +7,17 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import get_args
 
+from deploy.simulation.orders import Order
+from deploy.simulation.scenario import Scenario
 from deploy.simulation.story import Outcome, Story
+from services.dispatch.domain.places import Distances, Door
 from shared.contracts.catalogue import Kinds
 from shared.contracts.intake import Urgency
 
 URGENCIES: tuple[Urgency, ...] = tuple(reversed(get_args(Urgency)))
+ALL = "all"
+LATE = ("no_yes", "lapsed", "not_set_out", "on_the_way", "open")
+"""Why an order can be late: `Figures.late_because`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +39,9 @@ class Figures:
     open: int
     """Not done when the day ended."""
     until_yes: Mapping[str, Waits]
-    """By urgency: from the order to the first yes."""
+    """By urgency, and of `all`: from the order to the first yes."""
     until_door: Mapping[str, Waits]
-    """By urgency: from the order to the door."""
+    """By urgency, and of `all`: from the order to the door."""
     metres: float
     metres_per_delivery: float | None
     late: int
@@ -58,7 +64,7 @@ def figures(outcome: Outcome, kinds: Kinds) -> Figures:
     by = Counter(one.worker for one in outcome.tasks.values() if one.state == "completed" and one.worker)
     done = sum(by.values())
     metres = sum(trip.metres for trip in outcome.trips)
-    late = Counter(why for story in stories if (why := _late(story, kinds, outcome.ends)) is not None)
+    late = Counter(why for story in stories if (why := why_late(story, kinds, outcome.ends)) is not None)
     helped = sum(by[name] for name in outcome.helpers)
     most = max((by[name] for name in outcome.helpers), default=0)
     return Figures(
@@ -80,12 +86,28 @@ def figures(outcome: Outcome, kinds: Kinds) -> Figures:
     )
 
 
+def least(orders: Iterable[Order], scenario: Scenario, distances: Distances) -> dict[str, Waits]:
+    """What no way of doing it can pass: the time in the shop, the way from there, and the time at the door.
+
+    It lets somebody stand in the right shop, or before the door, when each order comes, and know of it at once.
+    """
+    habits = scenario.habits
+
+    def minutes(order: Order) -> float:
+        shop = habits.shops.get(order.facts.kind)
+        way = 0.0 if shop is None else distances.doors(Door(shop), order.door) / habits.metres_per_minute
+        return way + (habits.minutes_at_shop if shop is not None else 0.0) + habits.at_door(order.facts.kind)
+
+    return _by_urgency((one.facts.urgency, one.at, one.at + timedelta(minutes=minutes(one))) for one in orders)
+
+
 def _by_urgency(spans: Iterable[tuple[Urgency, datetime, datetime | None]]) -> dict[str, Waits]:
     minutes: dict[str, list[float]] = {urgency: [] for urgency in URGENCIES}
     for urgency, begins, ends in spans:
         if ends is not None:
             minutes[urgency].append((ends - begins) / timedelta(minutes=1))
-    return {urgency: _waits(sorted(some)) for urgency, some in minutes.items()}
+    minutes[ALL] = [one for some in minutes.values() for one in some]
+    return {name: _waits(sorted(some)) for name, some in minutes.items()}
 
 
 def _waits(ordered: list[float]) -> Waits:
@@ -97,7 +119,8 @@ def _waits(ordered: list[float]) -> Waits:
     return Waits(len(ordered), rank(0.5), rank(0.95))
 
 
-def _late(story: Story, kinds: Kinds, ends: datetime) -> str | None:
+def why_late(story: Story, kinds: Kinds, ends: datetime) -> str | None:
+    """Why an order was late; None if it was not."""
     facts = story.order.facts
     ladder = kinds.ladder_of(facts.kind)
     allowed = timedelta(minutes=ladder.start_within.of(facts.urgency) + ladder.finish_within.of(facts.urgency))

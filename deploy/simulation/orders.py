@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deploy.simulation.scenario import Scenario
+from services.dispatch.domain.places import Door
 from services.intake.domain.request import priority
 from shared.contracts.catalogue import Kinds
 from shared.contracts.intake import RequestFacts, Urgency
@@ -22,6 +23,10 @@ class Order:
     def task_id(self) -> str:
         """One request, one task."""
         return f"task-{self.facts.request_id}"
+
+    @property
+    def door(self) -> Door:
+        return Door(self.facts.building, self.facts.stairwell, self.floor)
 
 
 def draw(scenario: Scenario, kinds: Kinds, dice: random.Random) -> tuple[Order, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.contracts.catalogue import Kinds, Ladder, Step
+from shared.contracts.catalogue import ALONE, AtOnce, Kinds, Ladder, Step
 
 Steps = tuple[Step, ...]
 
@@ -22,19 +22,25 @@ def policies(kinds: Kinds) -> dict[str, Policy]:
     """All of them by name; `kinds` are those of today.
 
     `today`: the ladders as they are. `broadcast`: everybody able is asked at once, the first who claims has it.
-    `responsible`: whoever answers for the grid. `rounds`: a round chooses, then the ladder as it is. At the end of each
-    stands a coordinator. Minutes of a step are those of the first step of today, and no other time is changed.
+    `responsible`: whoever answers for the grid. `rounds`: a round chooses, then the ladder as it is. `shortlist`: two
+    rounds, and as many of the best as `SHORTLIST` says are asked at once. At the end of each stands a coordinator.
+    Minutes of a step are those of the first step of today, and no other time is changed.
     """
     found = (
         Policy("today", kinds),
         Policy("broadcast", _other(kinds, lambda ladder: (*_first(ladder, "grid_pool"), ladder.steps[-1])), True),
         Policy("responsible", _other(kinds, lambda ladder: (*_first(ladder, "responsible"), ladder.steps[-1]))),
         Policy("rounds", _other(kinds, _chosen_first)),
+        Policy(
+            "shortlist",
+            _other(kinds, lambda ladder: (*_first(ladder, "chosen", SHORTLIST), *_chosen_first(ladder, SHORTLIST))),
+        ),
     )
     return {one.name: one for one in found}
 
 
-NAMES = ("today", "broadcast", "responsible", "rounds")
+NAMES = ("today", "broadcast", "responsible", "rounds", "shortlist")
+SHORTLIST = AtOnce(normal=3, soon=4, urgent=5)
 
 
 def _other(kinds: Kinds, steps: Callable[[Ladder], Steps]) -> Kinds:
@@ -42,9 +48,9 @@ def _other(kinds: Kinds, steps: Callable[[Ladder], Steps]) -> Kinds:
     return kinds.model_copy(update={"ladders": ladders})
 
 
-def _first(ladder: Ladder, to: str) -> Steps:
-    return (Step.model_validate({"to": to, "minutes": ladder.steps[0].minutes}),)
+def _first(ladder: Ladder, to: str, at_once: AtOnce = ALONE) -> Steps:
+    return (Step.model_validate({"to": to, "minutes": ladder.steps[0].minutes, "at_once": at_once}),)
 
 
-def _chosen_first(ladder: Ladder) -> Steps:
-    return (*_first(ladder, "chosen"), *(step for step in ladder.steps if step.to != "chosen"))
+def _chosen_first(ladder: Ladder, at_once: AtOnce = ALONE) -> Steps:
+    return (*_first(ladder, "chosen", at_once), *(step for step in ladder.steps if step.to != "chosen"))

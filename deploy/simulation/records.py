@@ -4,7 +4,8 @@ from collections import defaultdict
 from datetime import datetime
 
 from deploy.simulation.policies import Policy
-from deploy.simulation.scenario import Catalogues, Scenario
+from deploy.simulation.scenario import Scenario
+from services.dispatch.catalogues import Catalogues
 from services.dispatch.domain import matching
 from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement
@@ -32,17 +33,25 @@ class Records:
         }
         self.coordinator = next((scenario.workers[n].worker_id for n in _numbers(scenario, leads=True)), None)
         self._open: dict[str, dict[str, Task]] = defaultdict(dict)
+        self._asked: dict[str, float] = defaultdict(float)
         self._done: dict[str, int] = defaultdict(int)
+        self._last: dict[str, str] = {}
+        """Building of what each did last."""
 
     def keep(self, task_id: str, task: Task) -> None:
         """Enter how a task stands now."""
         before = self.tasks.get(task_id)
         if before is not None and before.worker is not None:
             self._open[before.worker].pop(task_id, None)
+        for asked, sign in ((before.asked if before is not None else [], -1), (task.asked, 1)):
+            for name in asked:
+                self._asked[name] += sign / len(asked)
         if task.worker is not None and task.open:
             self._open[task.worker][task_id] = task
         if task.worker is not None and task.state == "completed":
             self._done[task.worker] += 1
+            if task.facts is not None:
+                self._last[task.worker] = task.facts.building
         self.waits.pop(task_id, None)
         if task.waits:
             self.waits[task_id] = task
@@ -56,7 +65,8 @@ class Records:
         """What somebody has in hand, what he is asked for among it, and how much he has done."""
         mine = self._open[worker]
         facts = next(reversed(mine.values())).facts if mine else None
-        return Work(len(mine), self._done[worker], facts.building if facts else None)
+        building = facts.building if facts else self._last.get(worker)
+        return Work(len(mine), self._asked[worker], self._done[worker], building)
 
     def situation(self, facts: RequestFacts, now: datetime) -> Situation:
         """What a decision about a request there rests on."""

@@ -17,7 +17,7 @@ def choices(records: Records, distances: Distances, now: datetime, *, urgent: bo
         return ()
     full = records.full()
     round_ = Round(
-        tuple(waiting(one, facts, records.need(facts), records.helpers, now) for one, facts in part),
+        tuple(waiting(one, facts, records.need(facts), records.helpers, now, distances) for one, facts in part),
         tuple(hands(one, records.work_of(one.worker_id)) for one in records.helpers if one.worker_id not in full),
         distances,
     )

@@ -1,17 +1,17 @@
 """What a simulated day is made of: who lives there, who helps, what is asked for, how people behave."""
 
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
 import deploy
-from services.dispatch.domain.places import Distances, PlaceName, Places, distances
+from services.dispatch.catalogues import Catalogues
+from services.dispatch.domain.places import PlaceName
 from services.dispatch.domain.shifts import problems_of
 from shared.catalogue import CatalogueError, line_of, load
-from shared.contracts.catalogue import AbilityCatalogue, Entry, Kinds
+from shared.contracts.catalogue import Entry
 from shared.contracts.dispatch import Abilities, Shift
 from shared.contracts.envelope import Identifier, Slug
 
@@ -149,6 +149,10 @@ class Habits(Entry):
     shops: dict[Slug, PlaceName] = Field(default_factory=dict)
     """By kind: where one goes before the door."""
 
+    def at_door(self, kind: str) -> float:
+        """Minutes that a kind takes at the door."""
+        return self.minutes_at_door_of.get(kind, self.minutes_at_door)
+
 
 class Scenario(Entry):
     """One day, or some hours of it, or some days."""
@@ -186,32 +190,6 @@ class Scenario(Entry):
         return self.model_copy(update={"workers": left})
 
 
-@dataclass(frozen=True, slots=True)
-class Catalogues:
-    """What the running dispatch reads when it starts."""
-
-    kinds: Kinds
-    abilities: AbilityCatalogue
-    distances: dict[str, Distances]
-    """By community."""
-    places: Places
-
-
-def catalogues(folder: Path = CATALOGUES) -> Catalogues:
-    """The catalogues of a folder.
-
-    Raises:
-        CatalogueError: one of them is missing or wrong.
-    """
-    places = load(folder / "places.yaml", Places)
-    return Catalogues(
-        load(folder / "kinds.yaml", Kinds),
-        load(folder / "abilities.yaml", AbilityCatalogue),
-        {name: distances(one) for name, one in places.communities.items()},
-        places,
-    )
-
-
 def read(path: Path, known: Catalogues) -> Scenario:
     """A scenario from a file.
 
@@ -235,11 +213,11 @@ Named = tuple[tuple[int | str, ...], str, Container[str], str]
 
 def _named(scenario: Scenario, known: Catalogues) -> Iterator[Named]:
     habits, orders, abilities = scenario.habits, scenario.orders, known.abilities
-    yield ("community",), scenario.community, known.places.communities, "places.yaml"
-    graph = known.places.communities.get(scenario.community)
+    yield ("community",), scenario.community, known.distances, "places.yaml"
+    graph = known.distances.get(scenario.community)
     # Without a graph there is no saying what is not in it.
     if graph is not None:
-        places = {one.name for one in graph.places}
+        places = graph.metres
         yield from ((("buildings", name), name, places, "places.yaml") for name in scenario.buildings)
         yield from (
             (("workers", number, "starts"), one.starts, places, "places.yaml")

@@ -133,8 +133,7 @@ class Walkers:
         self._clock.after(self._at_door(first).total_seconds(), done)
 
     def _at_door(self, one: Waiting) -> timedelta:
-        kind = self._errands.order_of(one.task_id).facts.kind
-        return timedelta(minutes=self._habits.minutes_at_door_of.get(kind, self._habits.minutes_at_door))
+        return timedelta(minutes=self._habits.at_door(self._errands.order_of(one.task_id).facts.kind))
 
     def _waiting(self, task: Task, walker: _Walker) -> Waiting:
         """A task as he sees it, who knows the door."""

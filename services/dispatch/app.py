@@ -6,8 +6,7 @@ from fastapi import FastAPI
 
 from services.dispatch import certificate
 from services.dispatch.api import add_routes
-from services.dispatch.domain.places import Places
-from services.dispatch.domain.places import distances as distances_of
+from services.dispatch.catalogues import catalogues
 from services.dispatch.duties import remind
 from services.dispatch.duties_api import add_duty_routes
 from services.dispatch.handlers import count_open, lapse, router, warn
@@ -18,8 +17,6 @@ from services.dispatch.rounds import choose
 from services.dispatch.store import Store
 from services.dispatch.workers import end_absences
 from services.dispatch.workers_api import add_worker_routes
-from shared.catalogue import CatalogueError, load
-from shared.contracts.catalogue import AbilityCatalogue, Kinds
 from shared.runtime import Runtime
 from shared.service import build_app, run
 from shared.settings import Settings
@@ -28,14 +25,9 @@ from shared.settings import Settings
 def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     """The service. A test hands in a runtime with its own clock."""
     runtime = runtime or Runtime("dispatch", settings)
-    kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
-    abilities = load(settings.catalogue_dir / "abilities.yaml", AbilityCatalogue)
-    if missing := kinds.skills_missing(abilities):
-        raise CatalogueError("\n".join(f"{settings.catalogue_dir / 'kinds.yaml'}: {line}" for line in missing))
-    places = load(settings.catalogue_dir / "places.yaml", Places)
+    known = catalogues(settings.catalogue_dir)
     sheet = certificate.load(settings.catalogue_dir / "certificate.html")
-    distances = {name: distances_of(neighbourhood) for name, neighbourhood in places.communities.items()}
-    house = Dispatch(runtime, Store(runtime), kinds, abilities, distances)
+    house = Dispatch(runtime, Store(runtime), known.kinds, known.abilities, known.distances)
     planner, keeping = Planner(), timedelta(days=settings.photo_days)
     runtime.consume(router, house)
     runtime.every("due dates", lambda: lapse(house), pause=0.5)

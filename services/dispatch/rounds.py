@@ -36,7 +36,7 @@ async def choose(house: Dispatch, planner: Planner) -> int:
 
 
 async def _choose(house: Dispatch, community: str, waits: Waits, planner: Planner | None) -> None:
-    now, store = house.runtime.clock(), house.store
+    now, store, distances = house.runtime.clock(), house.store, house.distances.get(community, NO_GRAPH)
     askable, unwanted = await asyncio.gather(
         store.askable(community), store.unwanted({one[2].household for one in waits})
     )
@@ -50,13 +50,14 @@ async def _choose(house: Dispatch, community: str, waits: Waits, planner: Planne
                 requirement(facts, house.kinds, house.abilities, unwanted.get(facts.household, ())),
                 helpers,
                 now,
+                distances,
             )
             for _, one, facts in waits
         ),
         hands=tuple(
             hands(one, work.get(one.worker_id, Work())) for one in helpers if one.worker_id not in askable.full
         ),
-        distances=house.distances.get(community, NO_GRAPH),
+        distances=distances,
     )
     # In a thread, for two hundred tasks take longer than anybody else should wait.
     plan = await (asyncio.to_thread(greedy, round_) if planner is None else planner.plan(round_))
@@ -75,7 +76,8 @@ async def _ask(
     if worker is None:
         await house.store.tasks.update(choice.task_id, lambda current: offering.pass_over(current, situation), cause)
         return
+    best = (worker, *choice.others)
     why = (*choice.codes, f"metres:{choice.extra_metres:.0f}", f"load:{choice.load_before}", f"week:{choice.week}")
     await house.store.tasks.update(
-        choice.task_id, lambda current: offering.choose(current, worker, roles[worker], why, situation), cause
+        choice.task_id, lambda current: offering.choose(current, best, roles[worker], why, situation), cause
     )

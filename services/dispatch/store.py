@@ -114,19 +114,34 @@ class Store:
         return {one["_id"]: frozenset(one["state"]["never"]) for one in found}
 
     async def work_of(self, workers: Sequence[str], since: datetime) -> dict[str, Work]:
-        """What each has in hand, and has done since; those without either are left out."""
+        """What each has in hand, and has done since; is asked for beside others; those without any are left out."""
         grouped: Document = {"_id": "$state.worker", "count": {"$sum": 1}, "at": {"$last": "$state.facts.building"}}
         mine = {"state.worker": {"$in": list(workers)}}
-        has, done = await asyncio.gather(
+        share = {"asked": "$state.asked", "share": {"$divide": [1, {"$size": "$state.asked"}]}}
+        has, done, asked = await asyncio.gather(
             self.tasks.collection.aggregate([{"$match": {**mine, "state.open": True}}, {"$group": grouped}]),
             self.tasks.collection.aggregate(
-                [{"$match": {**mine, "state.open": False, "changed": {"$gte": since}}}, {"$group": grouped}]
+                [
+                    {"$match": {**mine, "state.open": False, "changed": {"$gte": since}}},
+                    {"$sort": {"changed": 1}},
+                    {"$group": grouped},
+                ]
+            ),
+            self.tasks.collection.aggregate(
+                [
+                    {"$match": {"state.asked": {"$in": list(workers)}}},
+                    {"$project": share},
+                    {"$unwind": "$asked"},
+                    {"$group": {"_id": "$asked", "share": {"$sum": "$share"}}},
+                ]
             ),
         )
-        found = {one["_id"]: Work(done=one["count"]) for one in done}
+        found = {one["_id"]: Work(done=one["count"], building=one["at"]) for one in done}
         for one in has:
             before = found.get(one["_id"], Work())
             found[one["_id"]] = replace(before, load=one["count"], building=one["at"])
+        for one in asked:
+            found[one["_id"]] = replace(found.get(one["_id"], Work()), asked=one["share"])
         return found
 
     async def done_by_kind(self, worker: str, since: datetime, until: datetime) -> dict[str, int]:

@@ -35,6 +35,21 @@ class Minutes(Entry):
         return {"normal": self.normal, "soon": self.soon, "urgent": self.urgent}[urgency]
 
 
+class AtOnce(Entry):
+    """How many are asked at once, by urgency."""
+
+    normal: Annotated[int, Field(ge=1, le=20)] = 1
+    soon: Annotated[int, Field(ge=1, le=20)] = 1
+    urgent: Annotated[int, Field(ge=1, le=20)] = 1
+
+    def of(self, urgency: Urgency) -> int:
+        """For one urgency."""
+        return {"normal": self.normal, "soon": self.soon, "urgent": self.urgent}[urgency]
+
+
+ALONE = AtOnce()
+
+
 class Step(Entry):
     """One step of an offer ladder: who is asked, and for how long."""
 
@@ -45,6 +60,8 @@ class Step(Entry):
     `coordinator`: a named person takes it in hand. Only those are asked who are able; a step without any is passed
     over."""
     minutes: Minutes
+    at_once: AtOnce = ALONE
+    """Of a step `chosen`: so many of those who fit best are asked; the first who says yes has it."""
 
 
 Proof = Literal["note", "photo", "code", "call_back"]

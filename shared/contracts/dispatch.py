@@ -15,9 +15,7 @@ Told = Literal["door", "phone", "message"]
 """How the resident was told: in person, by a call, in writing."""
 PauseReason = Literal["waiting_for_resident", "waiting_for_shop", "waiting_for_parts", "other"]
 FailReason = Literal["nobody_home", "refused", "goods_missing", "wrong_address", "not_possible", "other"]
-ReleaseReason = Literal[
-    "declined", "offer_lapsed", "lease_lapsed", "covered", "amended", "given_back", "not_collected", "replanned"
-]
+ReleaseReason = Literal["declined", "offer_lapsed", "lease_lapsed", "covered", "amended", "given_back"]
 Sex = Literal["f", "m"]
 Standing = Literal["waiting", "approved", "rejected"]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]

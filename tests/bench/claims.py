@@ -1,7 +1,7 @@
 """Measures how long three hundred claims of one task take: `python -m tests.bench.claims [--rounds N] [--claims N]`.
 
-Against as many bare conditional updates of one document, in the same run on the same database, alternating. A claim here
-is the handler's: who is asked, the cap, the place, the write with its event; HTTP and AMQP come on top of both.
+Against as many bare conditional updates of one document, in the same run on the same database, alternating. A claim
+here is the handler's: who is asked, the cap, the place, the write with its event; HTTP and AMQP come on top of both.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def main() -> None:
             rabbit.stop()
     ratios = [one / other for one, other in zip(ours, bare, strict=True)]
     for label, values, unit in (("claims", ours, "ms"), ("bare updates", bare, "ms"), ("ratio", ratios, "")):
-        print(f"{label:14} median {statistics.median(values):7.2f}{unit}  {min(values):.2f} to {max(values):.2f}")  # noqa: T201
+        print(f"{label:14} median {statistics.median(values):7.2f}{unit}  {min(values):.2f} to {max(values):.2f}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.dispatch.catalogues import catalogues
 from services.notification.domain.message import Rules
 from shared.catalogue import CatalogueError, load
 from shared.contracts.catalogue import AbilityCatalogue, Kinds
@@ -48,6 +49,17 @@ def test_a_kind_that_asks_for_an_unknown_skill_is_named(tmp_path: Path) -> None:
     assert kinds.skills_missing(nothing) == [
         "kinds.gas_top_up.skills: gas_card_reader is not among the skills of abilities.yaml"
     ]
+
+
+def test_goods_of_a_kind_that_there_is_not_are_named_with_their_line(tmp_path: Path) -> None:
+    """In the catalogue of places, which knows where goods are fetched."""
+    for one in ("kinds.yaml", "abilities.yaml", "places.yaml"):
+        (tmp_path / one).write_text((OURS / one).read_text(encoding="utf-8"), encoding="utf-8")
+    assert catalogues(tmp_path).distances["tiebei"].shops["parcel"] == "lockers"
+    text = (tmp_path / "places.yaml").read_text(encoding="utf-8").replace("{groceries: super", "{gossip: super")
+    (tmp_path / "places.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(CatalogueError, match=r"places\.yaml:\d+: communities\.tiebei\.shops\.gossip: .*no such kind"):
+        catalogues(tmp_path)
 
 
 def test_every_ladder_of_ours_ends_with_a_coordinator() -> None:

@@ -11,7 +11,7 @@ from services.dispatch.domain.ladder import Roster
 from services.dispatch.domain.matching import Requirement, aids, lacks, nearest, requirement
 from services.dispatch.domain.roster import Worker
 from services.dispatch.domain.task import Actor, Situation, Task
-from shared.contracts.catalogue import AbilityCatalogue, Kinds, Ladder
+from shared.contracts.catalogue import AbilityCatalogue, AtOnce, Kinds, Ladder
 from shared.contracts.dispatch import Shift
 from shared.contracts.refusal import Refusal
 from tests import world
@@ -255,7 +255,7 @@ def test_a_task_waits_for_the_round_that_chooses_whom_to_ask() -> None:
     """Nobody is told of anything yet; then one is, and may read why."""
     task, events = opened(EVERYBODY, CHOSEN)
     assert (task.state, task.waits, task.worker, list(events)) == ("created", True, None, [])
-    decision = offering.choose(task, world.QIAN, "grid_worker", ("nearest", "metres:12"), chosen_at())
+    decision = offering.choose(task, [world.QIAN, world.SUN], "grid_worker", ("nearest", "metres:12"), chosen_at())
     assert decision is not None
     asked, (event,) = decision
     assert (asked.state, asked.waits, asked.worker, asked.why) == (
@@ -266,8 +266,24 @@ def test_a_task_waits_for_the_round_that_chooses_whom_to_ask() -> None:
     )
     assert event.why == ("nearest", "metres:12")  # type: ignore[attr-defined]
     assert asked.due_at == NINE + timedelta(minutes=20)
-    assert offering.choose(asked, world.SUN, "volunteer", (), chosen_at()) is None, "another round came too late"
+    assert offering.choose(asked, [world.SUN], "volunteer", (), chosen_at()) is None, "another round came too late"
     assert doing.accept(asked, tasks.QIAN, chosen_at())[0].why == []
+
+
+def test_a_step_may_ask_several_of_the_best_and_more_of_them_what_is_urgent() -> None:
+    """The first who says yes has it; the others learn that they need not think about it any more."""
+    steps = [CHOSEN.steps[0].model_copy(update={"at_once": AtOnce(normal=2, urgent=3)}), *CHOSEN.steps[1:]]
+    ladder = CHOSEN.model_copy(update={"steps": tuple(steps)})
+    task, _ = opened(EVERYBODY, ladder)
+    now = situation(ladder=ladder)
+    decision = offering.choose(task, [world.SUN, world.QIAN, world.WU], "volunteer", ("nearest",), now)
+    assert decision is not None
+    asked, (event,) = decision
+    assert (asked.worker, asked.asked) == (None, [world.SUN, world.QIAN])
+    assert event.asked == (world.SUN, world.QIAN)  # type: ignore[attr-defined]
+    taken, (told,) = doing.accept(asked, tasks.QIAN, now)
+    assert (taken.worker, taken.asked) == (world.QIAN, [])
+    assert told.asked == (world.SUN,)  # type: ignore[attr-defined]
 
 
 def test_a_round_that_finds_nobody_passes_the_task_on() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cloudevents.core.bindings.rabbitmq import RabbitMQMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.contracts.envelope import Meta
@@ -150,6 +150,7 @@ def test_what_only_claims_to_be_a_cloudevent_is_refused(body: bytes) -> None:
     st.sampled_from([None, "application/json", "application/cloudevents+json"]),
     st.binary(max_size=40),
 )
+@example({"ce-sequence": float("inf")}, None, b"")
 def test_any_message_is_read_or_refused(headers: dict[str, Any], content_type: str | None, body: bytes) -> None:
     """Nothing else happens, and what is read is text."""
     try:

@@ -117,6 +117,7 @@ def test_no_detour_is_shorter_than_the_way(first: Door, over: Door, last: Door) 
         ({"metres_per_floor": 0}, "greater than 0"),
         ({"metres_between_stairwells": -1}, "greater than 0"),
         ({"colour": "red"}, "not permitted"),
+        ({"shops": {"groceries": "bazaar"}}, "fetched from what is not among the places: bazaar"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(changes: dict[str, Any], error: str) -> None:

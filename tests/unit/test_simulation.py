@@ -3,87 +3,32 @@
 import json
 import random
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from deploy.cli.main import app
 from deploy.demo import orders as demo
 from deploy.demo.community import BUILDINGS, COMMUNITY, demonstration, grid_of
-from deploy.simulation.compare import compare
-from deploy.simulation.day import play
+from deploy.simulation import compare
 from deploy.simulation.figures import figures
 from deploy.simulation.orders import draw
 from deploy.simulation.policies import NAMES, policies
 from deploy.simulation.records import Records
 from deploy.simulation.rounds import choices
-from deploy.simulation.scenario import SHIPPED, Scenario, catalogues, read
+from deploy.simulation.scenario import SHIPPED, read
 from deploy.simulation.story import Outcome
-from services.dispatch.domain.offering import open_task
-from services.dispatch.domain.task import MOVES
+from services.dispatch.domain.doing import accept
+from services.dispatch.domain.offering import choose, open_task
+from services.dispatch.domain.task import MOVES, Actor
 from shared.catalogue import CatalogueError
+from tests.unit.days import KNOWN, SMALL, played, small, workers, written
 
-KNOWN = catalogues()
 POLICIES = policies(KNOWN.kinds)
-SMALL: dict[str, Any] = {
-    "community": "tiebei",
-    "begins": "2026-11-24T08:00:00+08:00",
-    "hours": 4,
-    "seed": 1,
-    "seconds_between_rounds": 3,
-    "buildings": {"1": {"grid": "g1"}, "2": {"grid": "g1"}, "5": {"grid": "g2"}},
-    "workers": [
-        {
-            "worker_id": "zhao",
-            "role": "grid_worker",
-            "grids": ["g1"],
-            "starts": "office",
-            "skills": ["gas_card_reader"],
-        },
-        {"worker_id": "qian", "role": "grid_worker", "grids": ["g2"], "starts": "office"},
-        {"worker_id": "sun", "role": "volunteer", "starts": "1", "languages": ["zh", "ru"]},
-        {"worker_id": "wu", "role": "volunteer", "grids": ["g2"], "starts": "5"},
-        {"worker_id": "zhou", "role": "coordinator", "starts": "office"},
-    ],
-    "orders": {"count": 40, "by_hour": [1] * 24, "kinds": {"groceries": 3, "rubbish": 2, "gas_top_up": 1}},
-    "habits": {
-        "seconds_to_answer": {"least": 30, "most": 300},
-        "says_yes": {"grid_worker": 0.9, "volunteer": 0.7},
-        "forgets": 0.1,
-        "minutes_until_off": 5,
-        "carries": 4,
-        "metres_per_minute": 70,
-        "minutes_at_shop": 6,
-        "minutes_at_door": 4,
-        "shops": {"groceries": "supermarket"},
-    },
-}
-"""Four hours in two grids, with everybody of the story world under other names."""
-
-
-def small(**changes: Any) -> Scenario:
-    """The small scenario; `changes` replace its parts, or some fields of a part."""
-    merged = {
-        name: {**SMALL[name], **change} if isinstance(change, Mapping) and name != "buildings" else change
-        for name, change in changes.items()
-    }
-    return Scenario.model_validate({**SMALL, **merged})
-
-
-def workers(**changes: Any) -> list[dict[str, Any]]:
-    """Those who help there, each with these changes."""
-    return [one if one["role"] == "coordinator" else {**one, **changes} for one in SMALL["workers"]]
-
-
-def played(scenario: Scenario, policy: str = "today") -> Outcome:
-    orders = draw(scenario, KNOWN.kinds, random.Random(scenario.seed))
-    return play(scenario, KNOWN, POLICIES[policy], orders, random.Random(scenario.seed))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +79,7 @@ def test_the_shipped_day_accounts_for_all_its_orders(shipped: dict[str, Outcome]
     found = figures(outcome, KNOWN.kinds)
     assert found.orders == len(outcome.tasks) == 400
     assert found.deliveries + found.open == 400
-    assert found.deliveries == sum(found.deliveries_by.values()) == sum(one.count for one in found.until_door.values())
+    assert found.deliveries == sum(found.deliveries_by.values()) == found.until_door["all"].count
     assert found.late == sum(found.late_because.values())
 
 
@@ -263,6 +208,28 @@ def test_a_round_chooses_nobody_who_said_no() -> None:
     assert choices(records, distances, order.at, urgent=True) == ()
 
 
+def test_who_is_asked_beside_others_has_his_share_of_it_until_it_is_taken() -> None:
+    scenario = small(orders={"kinds": {"rubbish": 1}})
+    order = draw(scenario, KNOWN.kinds, random.Random(1))[0]
+    records = Records(scenario, KNOWN, POLICIES["shortlist"])
+    now = records.situation(order.facts, order.at)
+    opened = open_task(None, order.task_id, order.facts, 1, now)
+    assert opened is not None
+    records.keep(order.task_id, opened[0])
+    (choice,) = choices(records, KNOWN.distances[scenario.community], order.at, urgent=False)
+    best = [str(choice.worker), *choice.others]
+    assert set(best) == {one.worker_id for one in records.helpers}
+    asked = choose(opened[0], best, "volunteer", (), now)
+    assert asked is not None
+    records.keep(order.task_id, asked[0])
+    count = len(asked[0].asked)
+    assert count > 1
+    assert [records.work_of(name).asked for name in best] == [1 / count] * count + [0] * (len(best) - count)
+    records.keep(order.task_id, accept(asked[0], Actor(best[0]), now)[0])
+    assert [records.work_of(name).asked for name in best] == [0] * len(best)
+    assert records.work_of(best[0]).load == 1
+
+
 # The scenario
 
 
@@ -316,20 +283,12 @@ def test_what_no_catalogue_has_is_told(tmp_path: Path, changes: dict[str, Any], 
 # The command
 
 
-def written(folder: Path, scenario: Scenario) -> Path:
-    path = folder / "day.yaml"
-    path.write_text(
-        yaml.safe_dump(json.loads(scenario.model_dump_json()), allow_unicode=True, sort_keys=False), encoding="utf-8"
-    )
-    return path
-
-
 @pytest.mark.parametrize(("language", "title"), [("en", "metres walked"), ("zh", "步行（米）")])
 def test_the_command_prints_the_policies_side_by_side(tmp_path: Path, language: str, title: str) -> None:
     path = written(tmp_path, small())
     done = CliRunner().invoke(app, ["simulate", str(path), "--language", language])
     assert done.exit_code == 0, done.stderr
-    assert all(name in done.stdout for name in (*NAMES, title))
+    assert all(name in done.stdout for name in (*compare.NAMES, title))
 
 
 def test_the_command_tells_programs_the_figures_that_it_was_asked_for(tmp_path: Path) -> None:
@@ -337,7 +296,7 @@ def test_the_command_tells_programs_the_figures_that_it_was_asked_for(tmp_path: 
     words = ["simulate", str(path), "--json", "--policy", "rounds", "--without", "wu", "--seed", "9"]
     told = json.loads(CliRunner().invoke(app, words).stdout)
     scenario = small(seed=9).without(["wu"])
-    (figures_,) = compare(scenario, KNOWN, ["rounds"], lambda name, hours: None)
+    figures_ = figures(played(scenario, "rounds"), KNOWN.kinds)
     assert (told["seed"], told["workers"], told["without"]) == (9, 4, ["wu"])
     assert told["policies"][0]["deliveries_by"] == figures_.deliveries_by
     assert told["policies"][0]["metres"] == figures_.metres

@@ -187,8 +187,8 @@ def test_an_order_is_never_worse_than_the_one_that_was_given(round_: Round) -> N
 def test_the_cost_is_the_metres_and_what_else_counts() -> None:
     """Each thing by its weight, and only by its own."""
     tasks = [waiting("1", "1", able={world.ZHAO: 7.0}), waiting("2", "2", able={world.ZHAO: 0.0}, urgency="soon")]
-    worker, other = hands(load=2, week=5), hands(world.QIAN, week=3)
-    nothing = Weights(penalty=0, load=0, week=0, later=0, split=0, over=0)
+    worker, other = hands(load=2, week=5, asked=0.5), hands(world.QIAN, week=3)
+    nothing = Weights(penalty=0, queue=0, load=0, week=0, later=0, split=0, over=0)
 
     def costs(**weights: float) -> float:
         weighed = {name: getattr(nothing, name) for name in Weights.__slots__} | weights
@@ -198,7 +198,8 @@ def test_the_cost_is_the_metres_and_what_else_counts() -> None:
     metres = costs()
     assert metres == 20 + 60
     assert costs(penalty=2.0) == metres + 2 * 7
-    assert costs(load=10.0) == metres + 10 * (2 + 3)
+    assert costs(queue=10.0) == metres + 2 * 10 * (2 + 0.5)
+    assert costs(load=10.0) == metres + 10
     assert costs(week=1.0) == metres + 2 * (5 - 3)
     assert costs(later=100.0) == metres + 100
     assert costs(over=1000.0) == metres + 1000

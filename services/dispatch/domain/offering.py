@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from services.dispatch.domain.ladder import CHOSEN, whom
 from services.dispatch.domain.matching import able, nearest
@@ -108,13 +109,24 @@ def warn(task: Task | None, now: datetime) -> Decision | None:
     return task.model_copy(update={"warn_at": None}), [event(DeliveryAtRisk, task, until=task.due_at)]
 
 
-def choose(task: Task | None, worker: str, role: str, why: Sequence[str], situation: Situation) -> Decision | None:
-    """A round chose somebody: ask him; None if it does not wait for that any more."""
+def choose(
+    task: Task | None, best: Sequence[str], role: str, why: Sequence[str], situation: Situation
+) -> Decision | None:
+    """A round chose somebody: ask him, and as many of the next best as the step says.
+
+    None if it does not wait for that any more. `best` begins with whoever fits best; `role` is his.
+    """
     if task is None or not task.waits:
         return None
-    until = situation.after(situation.ladder.steps[task.step].minutes, known(task)[1])
-    offered = moved(task, "offer", role=role, worker=worker, due_at=until, why=list(why))
-    return offered, [event(DeliveryOffered, offered, step=task.step, role=role, until=until, why=tuple(why))]
+    step, facts = situation.ladder.steps[task.step], known(task)[1]
+    until = situation.after(step.minutes, facts)
+    several = list(best[: step.at_once.of(facts.urgency)])
+    asked: dict[str, Any] = {"worker": several[0]} if len(several) == 1 else {"worker": None, "asked": several}
+    offered = moved(task, "offer", role=role, due_at=until, why=list(why), **asked)
+    told = event(
+        DeliveryOffered, offered, step=task.step, role=role, until=until, asked=tuple(offered.asked), why=tuple(why)
+    )
+    return offered, [told]
 
 
 def pass_over(task: Task | None, situation: Situation) -> Decision | None:

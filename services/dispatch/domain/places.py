@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -45,6 +45,8 @@ class Neighbourhood(Entry):
     """From one stairwell of a building to another, at the ground."""
     places: Annotated[tuple[Place, ...], Field(min_length=1)]
     ways: tuple[Way, ...] = ()
+    shops: dict[Slug, PlaceName] = Field(default_factory=dict)
+    """By kind of help: where goods of that kind are fetched."""
 
     @model_validator(mode="after")
     def _one_whole(self) -> "Neighbourhood":
@@ -54,6 +56,8 @@ class Neighbourhood(Entry):
         ends = dict.fromkeys(name for way in self.ways for name in way.between)
         if unknown := [name for name in ends if name not in counts]:
             raise ValueError(f"a way leads to what is not among the places: {_listed(unknown)}")
+        if unknown := [name for name in self.shops.values() if name not in counts]:
+            raise ValueError(f"goods are fetched from what is not among the places: {_listed(unknown)}")
         if circles := [way.between[0] for way in self.ways if way.between[0] == way.between[1]]:
             raise ValueError(f"a way leads back to where it began: {_listed(circles)}")
         start = self.places[0].name
@@ -89,6 +93,8 @@ class Distances:
     between_stairwells: float
     unknown: float
     """Metres to a place that the graph does not have."""
+    shops: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By kind of help: the place where goods are fetched."""
 
     def places(self, first: str, second: str) -> float:
         """Metres between two places, on the ground."""
@@ -127,6 +133,7 @@ def distances(neighbourhood: Neighbourhood) -> Distances:
         neighbourhood.metres_per_floor,
         neighbourhood.metres_between_stairwells,
         unknown=farthest or UNKNOWN,
+        shops=neighbourhood.shops,
     )
 
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from services.dispatch.domain.ordering import ordered
-from services.dispatch.domain.walks import Choice, Code, Hands, Round, Waiting, Walk, visits, walk
+from services.dispatch.domain.ordering import ordered, step
+from services.dispatch.domain.walks import Choice, Code, Hands, Round, Waiting, Walk, burden, visit, visits, walk
+
+_MOST_BESIDE = 19
+"""No step asks more at once than the one who was chosen and these."""
 
 
 def choices(round_: Round, walks: Sequence[Walk]) -> tuple[Choice, ...]:
@@ -36,7 +39,15 @@ def _placed(round_: Round, one: Waiting, mine: Walk) -> Choice:
         load_before=worker.load,
         week=worker.week,
         bundled_with=tuple(task for task, common in bundled.items() if common),
+        others=_others(round_, one, worker),
     )
+
+
+def _others(round_: Round, one: Waiting, worker: Hands) -> tuple[str, ...]:
+    alone = visit([one])
+    free = [each for each in round_.hands if each.worker_id in one.able and each.free > 0 and each is not worker]
+    free.sort(key=lambda each: (step(round_, each, alone) + burden(round_, each, [one]), each.worker_id))
+    return tuple(each.worker_id for each in free[:_MOST_BESIDE])
 
 
 def _without(round_: Round, worker: Hands, others: Sequence[Waiting]) -> float:

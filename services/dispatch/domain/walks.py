@@ -39,9 +39,13 @@ class Weights:
 
     penalty: float = 1.0
     """For each metre that `Waiting.able` says it is worth not to ask this worker."""
+    queue: float = 1000.0
+    """For a task, for each open task that its worker has already: as far one walks in the quarter of an hour that each
+    of them lets it wait."""
     load: float = 25.0
-    """For a further task, for each open task that its worker has already: the fourth costs three times this."""
-    week: float = 4.0
+    """For a further task, for each that its worker gets before it in the same round: the fourth costs three times
+    this."""
+    week: float = 40.0
     """For a task, for each one that its worker has done this week beyond whoever has done least."""
     later: float = 400.0
     """For going to a more urgent door after a less urgent one; twice that from normal to urgent."""
@@ -102,6 +106,8 @@ class Hands:
     """Open tasks that he has."""
     week: int = 0
     """Tasks that he has done this week."""
+    asked: float = 0.0
+    """How many tasks more he may have soon: his share of those that he is asked for beside others."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,8 @@ class Choice:
     """Tasks that he had done this week."""
     bundled_with: tuple[str, ...] = ()
     """Tasks of the same walk with the same household, stairwell, building or shop."""
+    others: tuple[str, ...] = ()
+    """Who else could do it, whom it would cost least first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,10 +280,10 @@ def cost(round_: Round, walks: Iterable[Walk]) -> float:
 def burden(round_: Round, worker: Hands, tasks: Sequence[Waiting], before: int = 0) -> float:
     """What it costs to give these to a worker beside the way, in metres, `before` more of this round being his."""
     weights, count = round_.weights, len(tasks)
-    load = worker.load + before
     return (
         weights.penalty * sum(one.able[worker.worker_id] for one in tasks)
-        + weights.load * (load * count + count * (count - 1) / 2)
+        + weights.queue * (worker.load + worker.asked) * count
+        + weights.load * (before * count + count * (count - 1) / 2)
         + weights.week * (worker.week - round_.least_week) * count
     )
 
