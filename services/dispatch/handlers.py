@@ -154,9 +154,8 @@ async def hand_over(house: Dispatch, command: HandOverTask, meta: Meta, leads: b
 @router.command(CompleteTask)
 async def complete(house: Dispatch, command: CompleteTask, meta: Meta, leads: bool = False) -> TaskAnswer:
     """Done at the door. A wrong code is counted, so that nobody tries them all."""
-    known = await house.store.tasks.get(command.task_id)
-    if command.code is not None and known is not None and known.open:
-        await _compare(house, command.code, known, meta)
+    if command.code is not None:
+        await _compare(house, command.task_id, command.code, meta)
     evidence = Evidence(
         note=command.note,
         goods=command.goods,
@@ -277,10 +276,13 @@ async def _take(house: Dispatch, command: TaskCommand, meta: Meta, leads: bool, 
     raise refusal("worker", "cap_reached", f"{command.worker} claims too much at once; try again", status=409)
 
 
-async def _compare(house: Dispatch, code: str, known: Task, meta: Meta) -> None:
+async def _compare(house: Dispatch, task_id: str, code: str, meta: Meta) -> None:
     """Raises:
     Refusal: it is not the code of this request, or too many wrong ones were told.
     """
+    known = await house.store.tasks.get(task_id)
+    if known is None or not known.open:
+        return  # Nothing is completed by it.
     if known.wrong_codes >= MOST_WRONG_CODES:
         raise refusal("code", "too_many_codes", "too many wrong codes; ask whoever leads to complete it", status=409)
     if not hmac.compare_digest(code, house.runtime.lookup.door_code(known.request_id)):

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from services.dispatch.domain.looks import parts_of
+from services.dispatch.photos import forget
 from services.dispatch.store import Store
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually
@@ -183,6 +185,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
             ):
                 await both_pages(at.dispatch, "/tasks", who, **params)
         await both_pages(at.dispatch, "/tasks", "volunteer", claimable=True)
+        await both_pages(at.dispatch, "/tasks", "coordinator", check=True)
         for who in ("operator", "coordinator"):
             await both_pages(at.dispatch, "/workers", who)
         for who in ("operator", "coordinator", "volunteer"):
@@ -285,6 +288,20 @@ async def test_who_is_on_duty_and_which_duty_is_over_is_found_through_an_index(t
     asked = [one for one in queries if one["ns"].endswith(".duties")]
     assert len(asked) >= 5
     assert max(one["docsExamined"] for one in asked) <= MANY // 60 + 10
+
+
+async def test_proof_warnings_and_closed_buildings_are_found_through_an_index(town: Town, at: Running) -> None:
+    """Photos that look alike, those whose time is over, who will be late, what is open in one building."""
+    now = at.dispatch.runtime.clock()
+    async with profiled(town, "dispatch") as queries:
+        store = Store(at.dispatch.runtime)
+        assert await store.to_warn(now, 10) == []
+        assert await store.pictured(parts_of("0f" * 8)) == []
+        assert await store.behind("tiebei", "99") == []
+        assert await forget(store, now) == 0
+    found = [one for collection in ("tasks", "photos") for one in wasteful(queries, collection)]
+    assert not found, "\n".join(found)
+    assert {one["ns"].rpartition(".")[2] for one in queries} >= {"tasks", "photos"}
 
 
 async def test_what_is_due_and_what_is_unsent_is_found_through_an_index(town: Town, at: Running) -> None:
