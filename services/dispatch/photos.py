@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Literal
 
@@ -21,10 +22,14 @@ from shared.identity import derived_id
 
 LARGEST = 8 * 1024 * 1024
 """Bytes of a photo as it is sent."""
-_MOST_PIXELS = 50_000_000
+_MOST_PIXELS = 40_000_000
+_MOST_DECODED = 25_000_000
+"""Pixels that are held in memory at once; a JPEG can be read at a fraction of its size."""
 _EDGE = 1600
 """Pixels of the longer side of what is kept."""
 _FORMATS = ("JPEG", "PNG", "WEBP")
+_ONE_AT_A_TIME = ThreadPoolExecutor(1, thread_name_prefix="photos")
+"""A picture that is decoded is many times as large as its file."""
 
 
 class PhotoAnswer(BaseModel):
@@ -42,17 +47,18 @@ async def keep(house: Dispatch, task_id: str, actor: Actor, raw: bytes, meta: Me
     Raises:
         Refusal: it is no picture, too large, of a task that he never had, or one too many.
     """
-    jpeg, look = await asyncio.to_thread(_prepared, raw)
-    now, store, parts = house.runtime.clock(), house.store, parts_of(look)
+    now, store = house.runtime.clock(), house.store
     photo_id = derived_id("photo", task_id, hashlib.sha256(raw).hexdigest())
-    # Told before anything is kept: who may not, leaves nothing behind.
-    probe = Photo(photo=photo_id, by=actor.worker, at=actor.at or now, look=look)
-    doing.photograph(await store.tasks.get(task_id), actor, probe, parts)
+    photo = Photo(photo=photo_id, by=actor.worker, at=actor.at or now, look="")
+    # Whoever may not is told before the work is done, and leaves nothing behind.
+    doing.photograph(await store.tasks.get(task_id), actor, photo, ())
+    jpeg, look = await asyncio.get_running_loop().run_in_executor(_ONE_AT_A_TIME, _prepared, raw)
+    parts = parts_of(look)
     same_as = next((one for one, looks in await store.pictured(parts) if one != task_id and alike(look, looks)), None)
     sealed = house.runtime.sealer.seal(base64.b64encode(jpeg).decode(), f"photo:{photo_id}")
     kept = {"task": task_id, "at": now, "sealed": sealed}
     await store.photos.take({"_id": photo_id}, {"$setOnInsert": kept}, upsert=True)
-    photo = probe.model_copy(update={"same_as": same_as})
+    photo = photo.model_copy(update={"look": look, "same_as": same_as})
     outcome = await store.tasks.update(
         task_id, lambda known: doing.photograph(known, actor, photo, parts), cause_of(f"photo:{photo_id}", meta)
     )
@@ -80,10 +86,11 @@ def _prepared(raw: bytes) -> tuple[bytes, str]:
     """The picture alone, upright and not larger than needed, as JPEG; and how it looks."""
     try:
         with Image.open(io.BytesIO(raw), formats=_FORMATS) as found:
-            if found.width * found.height > _MOST_PIXELS:
-                raise refusal("photo", "too_large", f"the photo has more than {_MOST_PIXELS} pixels", status=413)
-            # A JPEG can be read at a half or a quarter of its size, which is most of the work.
+            pixels = found.width * found.height
+            # A JPEG is read at a half or a quarter of its size, which is most of the work.
             found.draft("RGB", (_EDGE, _EDGE))
+            if pixels > _MOST_PIXELS or found.width * found.height > _MOST_DECODED:
+                raise refusal("photo", "too_large", f"the photo has {pixels} pixels; send it smaller", status=413)
             upright = ImageOps.exif_transpose(found).convert("RGB")
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise refusal("photo", "not_a_photo", f"a photo is a JPEG, PNG or WebP picture: {error}") from None

@@ -35,6 +35,14 @@ def photo(seed: int = 0, *, size: tuple[int, int] = (2400, 1800), quality: int =
     return kept.getvalue()
 
 
+def bomb() -> bytes:
+    """A small file that is a huge picture once it is unpacked."""
+    kept = io.BytesIO()
+    Image.new("1", (9_000, 9_000)).save(kept, "PNG")
+    assert len(kept.getvalue()) < 100_000
+    return kept.getvalue()
+
+
 async def send(room: Room, task_id: str, content: bytes, who: str = "grid_worker", **params: Any) -> httpx.Response:
     """A photo, as a browser sends a file."""
     return await room.dispatch.call(
@@ -105,8 +113,9 @@ async def test_a_photo_sent_twice_is_one_and_in_another_task_it_is_noticed(room:
         (b"GIF89a" + bytes(20), ("photo", "not_a_photo")),
         (b"\xff\xd8\xff\xe0 a picture that breaks off", ("photo", "not_a_photo")),
         (b"\xff" * (LARGEST + 1), ("", "too_large")),
+        (bomb(), ("photo", "too_large")),
     ],
-    ids=["svg", "script", "nothing", "gif", "broken", "too large"],
+    ids=["svg", "script", "nothing", "gif", "broken", "too large", "bomb"],
 )
 async def test_what_is_no_photo_is_refused_and_leaves_nothing(
     room: Room, content: bytes, problem: tuple[str, str]
