@@ -91,10 +91,13 @@ class Stage:
         """Whether the ledger has so many of them."""
         return len(await self.at.ledger.stored("entries", {"type": event})) == count
 
+    def lines(self) -> list[dict[str, Any]]:
+        """What staff heard."""
+        return [json.loads(message.body) for message in self.staff.heard]
+
     def heard(self, event: str) -> list[dict[str, Any]]:
         """What staff heard of one kind of event."""
-        lines = (json.loads(message.body) for message in self.staff.heard)
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self.lines() if line["event"] == event]
 
 
 def parts(items: Sequence[Any]) -> Iterable[Sequence[Any]]:

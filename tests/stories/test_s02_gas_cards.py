@@ -3,49 +3,42 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from shared.identity import new_id
 from tests import world
-from tests.running import Amqp, Clock, Running, Town, eventually
+from tests.running import Town, eventually
+from tests.stories.stage import Stage, stage
 
-ALL = ("intake", "dispatch", "notification", "ledger")
 HOUSEHOLDS = 30
 WORKERS = 6
 READER = "worker-4"
 """Of the six, the one who holds the reader."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kitchens:
-    """The whole system, on a clock that stands still; thirty households and six workers."""
+@pytest.fixture
+async def kitchens(town: Town) -> AsyncIterator[Stage]:
+    """Six buildings, each with a worker who answers for it."""
+    async with stage(town) as one:
+        await one.enter(
+            {f"{number + 1}": f"k{number}" for number in range(WORKERS)},
+            [
+                {
+                    "worker_id": f"worker-{number}",
+                    "role": "grid_worker",
+                    "grids": [f"k{number}"],
+                    "skills": ["gas_card_reader"] if f"worker-{number}" == READER else [],
+                }
+                for number in range(WORKERS)
+            ],
+        )
+        yield one
 
-    at: Running
-    source: Amqp
-    desk: Amqp
-    """The program through which helpers act."""
 
-    async def settle(self) -> None:
-        """Six buildings, each with a worker who answers for it."""
-        for number in range(WORKERS):
-            place = {"community": world.TIEBEI, "building": f"{number + 1}", "grid": f"k{number}"}
-            await world.accepted(self.at.ledger, "/buildings", place)
-            body = {"worker_id": f"worker-{number}", "community": world.TIEBEI, "role": "grid_worker", "name": "网"}
-            skills = ["gas_card_reader"] if f"worker-{number}" == READER else []
-            await world.accepted(self.at.dispatch, "/workers", {**body, "grids": [f"k{number}"], "skills": skills})
-        await eventually(self.knows_places)
-
-    async def knows_places(self) -> bool:
-        """Whether intake knows the buildings and dispatch who answers."""
-        grids = await self.at.dispatch.stored("grids")
-        return len(await self.at.intake.stored("buildings")) == WORKERS == len(grids)
-
-    async def top_ups(self) -> list[str]:
-        """Thirty households ask for it; their tasks, once somebody is asked for each."""
-        bodies = [
+async def top_ups(kitchens: Stage) -> list[str]:
+    """Thirty households ask for it; their tasks, once somebody is asked for each."""
+    tasks = await kitchens.request(
+        [
             world.groceries(
                 f"card-{number}",
                 kind="gas_top_up",
@@ -55,53 +48,33 @@ class Kitchens:
             )
             for number in range(HOUSEHOLDS)
         ]
-        answers = await asyncio.gather(*(self.source.ask("request.submit", body) for body in bodies))
-        assert Counter(one["status"] for one in answers) == {"accepted": HOUSEHOLDS}
-        found = await eventually(self.all_offered)
-        return [str(one["_id"]) for one in found]
-
-    async def all_offered(self) -> list[dict[str, Any]] | None:
-        """Every task, once all are offered."""
-        found = await self.at.dispatch.stored("tasks", {"state.state": "offered"})
-        return found if len(found) == HOUSEHOLDS else None
-
-    async def command(self, verb: str, task_id: str, worker: str) -> dict[str, Any]:
-        """A worker's program sends a command."""
-        return await self.desk.ask(f"task.{verb}", {"task_id": task_id, "command_id": new_id(), "worker": worker})
+    )
+    assert set(await kitchens.tasks(state="offered")) == set(tasks)
+    return tasks
 
 
-@pytest.fixture
-async def kitchens(town: Town) -> AsyncIterator[Kitchens]:
-    """Everything runs, and everybody is on the books."""
-    async with town.up(*ALL, clock=Clock()) as at, town.amqp() as source, town.amqp("operator") as desk:
-        one = Kitchens(at, source, desk)
-        await one.settle()
-        yield one
-
-
-async def test_thirty_cards_are_topped_up_by_the_one_who_holds_the_reader(kitchens: Kitchens) -> None:
+async def test_thirty_cards_are_topped_up_by_the_one_who_holds_the_reader(kitchens: Stage) -> None:
     """He is asked in all six grids, and nobody else is; each household stands in the ledger as served."""
-    tasks = await kitchens.top_ups()
-    asked = [one["state"] for one in await kitchens.at.dispatch.stored("tasks")]
+    tasks = await top_ups(kitchens)
+    asked = (await kitchens.tasks()).values()
     assert {one["worker"] or one["asked"][0] for one in asked} == {READER}
     assert max(len(one["asked"]) for one in asked) == 1
     assert (await kitchens.command("claim", tasks[0], "worker-1"))["problems"][0]["code"] == "not_offered"
     for verb in ("claim", "start", "complete"):
-        answers = await asyncio.gather(*(kitchens.command(verb, task, READER) for task in tasks))
-        assert {one["status"] for one in answers} == {"accepted"}
+        await kitchens.all_do(verb, [(task, READER) for task in tasks])
     await eventually(lambda: served(kitchens))
 
 
-async def served(kitchens: Kitchens) -> bool:
+async def served(kitchens: Stage) -> bool:
     entries = await kitchens.at.ledger.stored("entries", {"type": "DeliveryCompleted"})
     return len({one["request_id"] for one in entries}) == HOUSEHOLDS == len(entries)
 
 
-async def test_two_readers_are_never_both_on_one_card(kitchens: Kitchens) -> None:
+async def test_two_readers_are_never_both_on_one_card(kitchens: Stage) -> None:
     """A second reader is lent out: whoever claims a card first has it."""
     body = {"worker_id": "worker-5", "community": world.TIEBEI, "role": "grid_worker", "name": "网", "grids": ["k5"]}
     await world.accepted(kitchens.at.dispatch, "/workers", {**body, "skills": ["gas_card_reader"]})
-    tasks = await kitchens.top_ups()
+    tasks = await top_ups(kitchens)
     both = [(task, worker) for task in tasks for worker in (READER, "worker-5")]
     answers = await asyncio.gather(*(kitchens.command("claim", *one) for one in both))
     won = Counter(task for (task, _), one in zip(both, answers, strict=True) if one["status"] == "accepted")
