@@ -8,10 +8,7 @@ from typing import Any, NamedTuple
 
 from shared.contracts import EVENTS, dispatch, intake
 
-COMPARED = frozenset(
-    event.wire
-    for event in (*intake.EVENTS, *(one for one in dispatch.EVENTS if issubclass(one, dispatch.DeliveryEvent)))
-)
+COMPARED = frozenset(event.wire for event in (*intake.EVENTS, *dispatch.EVENTS))
 """Events that a request or its task raised. Other entries that name a request (who opened its details, who read of it)
 come from elsewhere and are not compared here."""
 MOST = 10_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from shared.contracts import COMMANDS, EVENTS, dispatch, duties, intake, ledger, notification
+from shared.contracts import COMMANDS, EVENTS, dispatch, duties, intake, ledger, notification, workers
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command, Contract, Problem, Refused
 
 Family = Literal["command", "event", "notification", "answer", "sealed"]
@@ -20,7 +20,7 @@ SERVICES = MappingProxyType(
 )
 """The four services and what each decides."""
 
-_PARTS_OF = MappingProxyType({"duties": "dispatch"})
+_PARTS_OF = MappingProxyType({"duties": "dispatch", "workers": "dispatch"})
 """Modules of contracts that are one part of a service."""
 
 STAFF_ADDRESS = "{role}.{community}.{grid}.{worker}"
@@ -36,7 +36,7 @@ ANSWERS: tuple[type[Contract], ...] = (
 )
 """What a command's sender may get back."""
 
-SEALED: tuple[type[Contract], ...] = (intake.RequestDetails, ledger.PersonDetails, dispatch.WorkerDetails)
+SEALED: tuple[type[Contract], ...] = (intake.RequestDetails, ledger.PersonDetails, workers.WorkerDetails)
 """What is inside a `sealed` field: kept for years and opened by other versions of the code, so compared like events."""
 
 PARTS: tuple[type[Contract], ...] = (Problem,)

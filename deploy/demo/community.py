@@ -10,9 +10,9 @@ from functools import cache
 
 from deploy.demo.people import Home, People
 from deploy.demo.words import MARK
-from shared.contracts.dispatch import RegisterWorker
 from shared.contracts.envelope import Command
 from shared.contracts.ledger import RegisterBuilding, RegisterPerson
+from shared.contracts.workers import RegisterWorker
 
 COMMUNITY = "tiebei"
 SEED = 2265

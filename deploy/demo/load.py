@@ -18,9 +18,9 @@ from deploy.demo.broker import Broker, BrokerUnreachable, quiet
 from deploy.demo.community import COMMUNITY, Community, demonstration
 from deploy.demo.gateway import Gateway, NoAnswer, Refusal
 from deploy.demo.patience import Patience
-from shared.contracts.dispatch import RegisterWorker, WorkerRegistered
 from shared.contracts.envelope import Command
 from shared.contracts.ledger import PersonRegistered, RegisterBuilding, RegisterPerson
+from shared.contracts.workers import RegisterWorker, WorkerRegistered
 
 STANDSTILL = 60.0
 """Seconds in which nothing is registered, after which a load is given up."""

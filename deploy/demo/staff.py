@@ -16,9 +16,10 @@ from deploy.demo.gateway import Answer, Gateway, NoAnswer
 from deploy.demo.habits import Plan, Reaction, plan
 from deploy.demo.pace import Pace
 from deploy.demo.record import Record
-from shared.contracts.dispatch import DeliveryOffered, RegisterWorker
+from shared.contracts.dispatch import DeliveryOffered
 from shared.contracts.intake import RequestCreated
 from shared.contracts.notification import StaffNotification
+from shared.contracts.workers import RegisterWorker
 
 OWN_TOKENS = {f"{COMMUNITY}-g1-1": "grid_worker", f"{COMMUNITY}-v01": "volunteer"}
 """Who acts with a token of their own; a coordinator speaks for everybody else."""

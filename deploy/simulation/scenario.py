@@ -12,8 +12,8 @@ from services.dispatch.domain.places import PlaceName
 from services.dispatch.domain.shifts import problems_of
 from shared.catalogue import CatalogueError, line_of, load
 from shared.contracts.catalogue import Entry
-from shared.contracts.dispatch import Abilities, Shift
 from shared.contracts.envelope import Identifier, Slug
+from shared.contracts.workers import Abilities, Shift
 
 CATALOGUES = Path(deploy.__file__).parent / "catalogues"
 SHIPPED = Path(__file__).parent / "day.yaml"

@@ -13,7 +13,6 @@ from services.dispatch.domain.duties import Duty, Hours
 from services.dispatch.domain.roster import Worker
 from services.dispatch.house import Dispatch
 from shared.access import LEADERS, STAFF, Principal
-from shared.contracts.dispatch import WorkerDetails
 from shared.contracts.duties import (
     AttestDuty,
     BookDuty,
@@ -23,6 +22,7 @@ from shared.contracts.duties import (
     WithdrawFromDuty,
 )
 from shared.contracts.refusal import refusal
+from shared.contracts.workers import WorkerDetails
 from shared.documents import Document
 from shared.pages import decode_cursor, page
 from shared.web import After, Limit, Somebody, body, http_meta, takes

@@ -9,25 +9,24 @@ from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
 from services.dispatch.house import Dispatch, apply_to_each, cause_of
 from shared.aggregates import Outcome
 from shared.consumer import Router
-from shared.contracts.dispatch import (
+from shared.contracts.dispatch import ExcludeWorker, TaskAnswer
+from shared.contracts.envelope import Event, Meta, Problem
+from shared.contracts.ledger import RegistrationAnswer
+from shared.contracts.refusal import Refusal, refusal
+from shared.contracts.workers import (
     Abilities,
     ApproveWorker,
     CoverGrid,
-    ExcludeWorker,
     GridCovered,
     RegisterWorker,
     ReportAbsence,
     SignUpVolunteer,
-    TaskAnswer,
     WorkerAbsent,
     WorkerDetails,
     WorkerExcluded,
     WorkerRegistered,
     WorkerReturned,
 )
-from shared.contracts.envelope import Event, Meta, Problem
-from shared.contracts.ledger import RegistrationAnswer
-from shared.contracts.refusal import Refusal, refusal
 
 router: Router[Dispatch] = Router("dispatch")
 

@@ -8,16 +8,9 @@ from services.dispatch import workers
 from services.dispatch.domain.roster import Worker
 from services.dispatch.house import Dispatch
 from shared.access import LEADERS, Principal
-from shared.contracts.dispatch import (
-    Abilities,
-    ApproveWorker,
-    CoverGrid,
-    RegisterWorker,
-    ReportAbsence,
-    SignUpVolunteer,
-)
 from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.refusal import refusal
+from shared.contracts.workers import Abilities, ApproveWorker, CoverGrid, RegisterWorker, ReportAbsence, SignUpVolunteer
 from shared.pages import decode_cursor, page
 from shared.web import After, Limit, Somebody, body, http_meta, takes
 

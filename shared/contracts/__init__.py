@@ -1,6 +1,6 @@
 """What travels between the services: one module per publisher or part of one, wire names written out."""
 
-from shared.contracts import audit, dispatch, duties, intake, ledger, notification, queues
+from shared.contracts import audit, dispatch, duties, intake, ledger, notification, queues, workers
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
@@ -8,6 +8,7 @@ COMMANDS: dict[str, type[Command]] = {
     for command in (
         *intake.COMMANDS,
         *dispatch.COMMANDS,
+        *workers.COMMANDS,
         *duties.COMMANDS,
         *notification.COMMANDS,
         *ledger.COMMANDS,
@@ -20,6 +21,7 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         *intake.EVENTS,
         *dispatch.EVENTS,
+        *workers.EVENTS,
         *duties.EVENTS,
         *notification.EVENTS,
         *ledger.EVENTS,

@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.contracts.dispatch import TimeOfDay
 from shared.contracts.envelope import Slug
 from shared.contracts.intake import Urgency
+from shared.contracts.workers import TimeOfDay
 
 
 class Entry(BaseModel):

@@ -8,9 +8,9 @@ from typing import Any
 import aio_pika
 import orjson
 
-from shared.contracts.dispatch import RegisterWorker
 from shared.contracts.envelope import Command
 from shared.contracts.ledger import RegisterBuilding
+from shared.contracts.workers import RegisterWorker
 from tests.bench import flow
 
 BUILDINGS = 6

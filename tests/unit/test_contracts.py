@@ -24,7 +24,19 @@ from deploy.contracts.compatibility import Finding, breaks, message_breaks
 from deploy.contracts.examples import example
 from deploy.contracts.schemas import schema_of, schemas
 from deploy.engines.definitions import VHOST
-from shared.contracts import COMMANDS, EVENTS, audit, dispatch, duties, envelope, intake, ledger, notification, queues
+from shared.contracts import (
+    COMMANDS,
+    EVENTS,
+    audit,
+    dispatch,
+    duties,
+    envelope,
+    intake,
+    ledger,
+    notification,
+    queues,
+    workers,
+)
 from shared.contracts.envelope import Contract, Event
 
 Schema = dict[str, Any]
@@ -203,9 +215,11 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
     events = [
-        one for module in (audit, dispatch, duties, intake, ledger, notification, queues) for one in module.EVENTS
+        one
+        for module in (audit, dispatch, duties, intake, ledger, notification, queues, workers)
+        for one in module.EVENTS
     ]
-    commands = [one for module in (dispatch, duties, intake, ledger, notification) for one in module.COMMANDS]
+    commands = [one for module in (dispatch, duties, intake, ledger, notification, workers) for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
     assert {one.wire for one in listed} == COMMANDS.keys() | EVENTS.keys()

@@ -10,8 +10,8 @@ from deploy.demo.community import SEED, Community, demonstration, make_community
 from deploy.demo.load import expected, missing, named
 from deploy.demo.words import MARK
 from shared.contracts import COMMANDS
-from shared.contracts.dispatch import RegisterWorker
 from shared.contracts.ledger import RegisterPerson
+from shared.contracts.workers import RegisterWorker
 
 OLD = 65
 

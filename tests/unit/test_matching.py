@@ -12,8 +12,8 @@ from services.dispatch.domain.matching import Requirement, aids, lacks, nearest,
 from services.dispatch.domain.roster import Worker
 from services.dispatch.domain.task import Actor, Situation, Task
 from shared.contracts.catalogue import AbilityCatalogue, AtOnce, Kinds, Ladder
-from shared.contracts.dispatch import Shift
 from shared.contracts.refusal import Refusal
+from shared.contracts.workers import Shift
 from tests import world
 from tests.unit import tasks
 from tests.unit.tasks import EVERYBODY, HELPERS, LADDER, MINUTES, NINE, facts, helper, situation

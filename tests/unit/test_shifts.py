@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.dispatch.domain.shifts import on_duty, problems_of
-from shared.contracts.dispatch import Break, Shift
+from shared.contracts.workers import Break, Shift
 
 
 def shift(begins: str = "2026-11-02T08:00", minutes: int = 480, **more: Any) -> Shift:

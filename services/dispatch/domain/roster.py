@@ -5,7 +5,10 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from shared.contracts.dispatch import (
+from shared.contracts.envelope import Event
+from shared.contracts.intake import RequestFacts
+from shared.contracts.refusal import refusal
+from shared.contracts.workers import (
     Abilities,
     GridCovered,
     Standing,
@@ -15,9 +18,6 @@ from shared.contracts.dispatch import (
     WorkerReturned,
     WorkerSignedUp,
 )
-from shared.contracts.envelope import Event
-from shared.contracts.intake import RequestFacts
-from shared.contracts.refusal import refusal
 
 COORDINATORS = "_"
 """Stands for a grid where a community's coordinator is kept."""

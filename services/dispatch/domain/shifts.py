@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import chinese_calendar  # pyright: ignore[reportMissingTypeStubs]
 from dateutil.rrule import rrulestr
 
-from shared.contracts.dispatch import Shift
 from shared.contracts.envelope import Problem
+from shared.contracts.workers import Shift
 
 _DAY = timedelta(days=1)
 _AHEAD = 35
