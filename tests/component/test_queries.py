@@ -30,7 +30,7 @@ async def profiled(town: Town, service: str) -> AsyncIterator[list[dict[str, Any
         finally:
             database.command("profile", 0)
             found += database["system.profile"].find(
-                {"op": {"$in": ["query", "command"]}, "planSummary": {"$exists": 1}}
+                {"op": {"$in": ["query", "command", "remove"]}, "planSummary": {"$exists": 1}}
             )
             database.drop_collection("system.profile")
 
@@ -293,6 +293,8 @@ async def test_who_is_on_duty_and_which_duty_is_over_is_found_through_an_index(t
 async def test_proof_warnings_and_closed_buildings_are_found_through_an_index(town: Town, at: Running) -> None:
     """Photos that look alike, those whose time is over, who will be late, what is open in one building."""
     now = at.dispatch.runtime.clock()
+    photos = at.dispatch.runtime.database.collection("photos").raw
+    await photos.insert_many([{"_id": f"p{number}", "at": now + timedelta(days=number + 1)} for number in range(100)])
     async with profiled(town, "dispatch") as queries:
         store = Store(at.dispatch.runtime)
         assert await store.to_warn(now, 10) == []
