@@ -75,8 +75,8 @@ def _waits(say: Speech, days: Sequence[Day]) -> Figure:
         )
         axes.set_xlim(0, most * 1.03)
         axes.set_title(say("simulate.picture_door", urgency=say(f"simulate.{urgency}")))
-        axes.set_xlabel(say("simulate.picture_minutes"))
         axes.grid(axis="x", alpha=0.3)
+    figure.supxlabel(say("simulate.picture_minutes"), fontsize="medium")
     _named(panels[0], days)
     return figure
 
@@ -109,7 +109,7 @@ def _load(say: Speech, days: Sequence[Day]) -> Figure:
         axes.axvline(sum(helped) / max(len(helped), 1), color="tab:red", linewidth=1)
         axes.set_xlim(0, most * 1.2)
         axes.set_title(found.policy)
-        axes.set_xlabel(say("simulate.picture_load"))
+    figure.supxlabel(say("simulate.picture_load"), fontsize="medium")
     panels[0].invert_yaxis()
     return figure
 
