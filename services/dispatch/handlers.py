@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from services.dispatch import duties, workers
-from services.dispatch.domain import doing, matching, offering, roster
-from services.dispatch.domain.doing import Evidence
+from services.dispatch.domain import doing, matching, offering, proving, roster
+from services.dispatch.domain.proving import Evidence
 from services.dispatch.domain.task import Actor, Situation, Task
 from services.dispatch.house import Dispatch, apply_to_each, cause_of
 from shared.aggregates import Outcome
@@ -286,7 +286,7 @@ async def _compare(house: Dispatch, task_id: str, code: str, meta: Meta) -> None
     if known.wrong_codes >= MOST_WRONG_CODES:
         raise refusal("code", "too_many_codes", "too many wrong codes; ask whoever leads to complete it", status=409)
     if not hmac.compare_digest(code, house.runtime.lookup.door_code(known.request_id)):
-        await house.store.tasks.update(known.task_id, doing.count_wrong_code, meta)
+        await house.store.tasks.update(known.task_id, proving.count_wrong_code, meta)
         raise refusal("code", "wrong_code", "this is not the code that the resident was given", status=409)
 
 

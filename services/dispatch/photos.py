@@ -11,7 +11,7 @@ from typing import Literal
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel
 
-from services.dispatch.domain import doing
+from services.dispatch.domain import proving
 from services.dispatch.domain.looks import HEIGHT, WIDTH, alike, look_of, parts_of
 from services.dispatch.domain.task import Actor, Photo
 from services.dispatch.house import Dispatch, cause_of
@@ -51,7 +51,7 @@ async def keep(house: Dispatch, task_id: str, actor: Actor, raw: bytes, meta: Me
     photo_id = derived_id("photo", task_id, hashlib.sha256(raw).hexdigest())
     photo = Photo(photo=photo_id, by=actor.worker, at=actor.at or now, look="")
     # Whoever may not is told before the work is done, and leaves nothing behind.
-    doing.photograph(await store.tasks.get(task_id), actor, photo, ())
+    proving.photograph(await store.tasks.get(task_id), actor, photo, ())
     jpeg, look = await asyncio.get_running_loop().run_in_executor(_ONE_AT_A_TIME, _prepared, raw)
     parts = parts_of(look)
     same_as = next((one for one, looks in await store.pictured(parts) if one != task_id and alike(look, looks)), None)
@@ -60,7 +60,7 @@ async def keep(house: Dispatch, task_id: str, actor: Actor, raw: bytes, meta: Me
     await store.photos.take({"_id": photo_id}, {"$setOnInsert": kept}, upsert=True)
     photo = photo.model_copy(update={"look": look, "same_as": same_as})
     outcome = await store.tasks.update(
-        task_id, lambda known: doing.photograph(known, actor, photo, parts), cause_of(f"photo:{photo_id}", meta)
+        task_id, lambda known: proving.photograph(known, actor, photo, parts), cause_of(f"photo:{photo_id}", meta)
     )
     return PhotoAnswer(status="accepted" if outcome.changed else "duplicate", photo=photo_id, same_as=same_as)
 

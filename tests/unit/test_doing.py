@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.dispatch.domain import doing, offering
-from services.dispatch.domain.doing import Evidence
+from services.dispatch.domain import doing, offering, proving
 from services.dispatch.domain.hours import following, hurries, rests_until
 from services.dispatch.domain.looks import ALIKE, alike, look_of, parts_of
 from services.dispatch.domain.matching import Requirement
+from services.dispatch.domain.proving import Evidence
 from services.dispatch.domain.task import Actor, Photo, Situation, Task
 from shared.contracts.catalogue import Hours, Kind, Label
 from shared.contracts.refusal import Refusal
@@ -168,7 +168,7 @@ def test_what_must_be_shown_is_asked_for_by_name() -> None:
     with pytest.raises(Refusal) as excinfo:
         doing.complete(tasks.under_way(), ZHAO, asking("note", "photo", "code", "call_back"))
     assert codes(excinfo) == [(one, "proof_required") for one in ("note", "photo", "code", "called_back")]
-    with_photo, _ = doing.photograph(tasks.under_way(), ZHAO, PHOTO, parts_of(PHOTO.look))
+    with_photo, _ = proving.photograph(tasks.under_way(), ZHAO, PHOTO, parts_of(PHOTO.look))
     evidence = Evidence(note="at the door", code=True, called_back=True)
     done, events = doing.complete(with_photo, ZHAO, asking("note", "photo", "code", "call_back"), evidence)
     assert (done.state, events[0].proof) == ("completed", ("note", "photo", "code", "call_back"))  # type: ignore[attr-defined]
@@ -187,7 +187,7 @@ def test_an_attempt_that_failed_is_shown_too_but_not_by_a_code() -> None:
     with pytest.raises(Refusal) as excinfo:
         doing.fail(tasks.under_way(), ZHAO, asking("photo", "code"), "nobody_home")
     assert codes(excinfo) == [("photo", "proof_required")]
-    with_photo, _ = doing.photograph(tasks.under_way(), ZHAO, PHOTO, ())
+    with_photo, _ = proving.photograph(tasks.under_way(), ZHAO, PHOTO, ())
     assert doing.fail(with_photo, ZHAO, asking("photo", "code"), "nobody_home")[0].state == "failed"
 
 
@@ -195,13 +195,13 @@ def test_photos_count_once_and_are_not_without_end() -> None:
     """And only of who had the task."""
     task = tasks.under_way()
     with pytest.raises(Refusal) as excinfo:
-        doing.photograph(task, QIAN, PHOTO, ())
+        proving.photograph(task, QIAN, PHOTO, ())
     assert codes(excinfo) == [("worker", "not_yours")]
-    for number in range(doing.MOST_PHOTOS):
-        task, _ = doing.photograph(task, ZHAO, PHOTO.model_copy(update={"photo": str(number)}), ("0:0f0f",))
-    assert doing.photograph(task, ZHAO, PHOTO.model_copy(update={"photo": "0"}), ()) is None
+    for number in range(proving.MOST_PHOTOS):
+        task, _ = proving.photograph(task, ZHAO, PHOTO.model_copy(update={"photo": str(number)}), ("0:0f0f",))
+    assert proving.photograph(task, ZHAO, PHOTO.model_copy(update={"photo": "0"}), ()) is None
     with pytest.raises(Refusal) as excinfo:
-        doing.photograph(task, ZHAO, PHOTO, ())
+        proving.photograph(task, ZHAO, PHOTO, ())
     assert codes(excinfo) == [("photo", "too_many")]
     assert task.looks == ["0:0f0f"]
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.dispatch.domain import doing, offering
+from services.dispatch.domain import doing, offering, proving
 from services.dispatch.domain.task import MOVES, OPEN, TAKEN, Actor, Decision, Photo, Roster, Situation, Task
 from shared.contracts.envelope import Event
 from shared.contracts.refusal import Refusal
@@ -163,7 +163,7 @@ class TaskLife(RuleBasedStateMachine):
     @rule(who=ACTORS, name=st.sampled_from("abc"))
     def somebody_takes_a_photo(self, who: Actor, name: str) -> None:
         photo = Photo(photo=name, by=who.worker, at=NINE, look="0" * 16)
-        self.attempt(lambda: doing.photograph(self.task, who, photo, ("0:0000",)))
+        self.attempt(lambda: proving.photograph(self.task, who, photo, ("0:0000",)))
 
     @rule(who=ACTORS)
     def somebody_returns_the_goods(self, who: Actor) -> None:

@@ -4,17 +4,14 @@ A phone that was out of reach sends its day later, in any order: to set out, or 
 asked. What comes after that is refused and changes nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from services.dispatch.domain.offering import WAITED_LONGER, offer, release
+from services.dispatch.domain.proving import NOTHING, SHOWS_FAILURE, Evidence, proof_of
 from services.dispatch.domain.task import (
     TAKEN,
     Actor,
     Decision,
     Leg,
     Pause,
-    Photo,
     Situation,
     Task,
     allow,
@@ -35,34 +32,15 @@ from shared.contracts.dispatch import (
     DeliveryFlagged,
     DeliveryHandedOver,
     DeliveryPaused,
-    DeliveryPhotographed,
     DeliveryReopened,
     DeliveryReturned,
     DeliveryStarted,
     ReleaseReason,
 )
-from shared.contracts.envelope import Event, Problem
-from shared.contracts.refusal import Refusal, refusal
+from shared.contracts.envelope import Event
+from shared.contracts.refusal import refusal
 
-MOST_PHOTOS = 12
 GATE = "gate"
-_SHOWS_FAILURE = ("note", "photo")
-"""What can show an attempt that failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What whoever did it says for himself."""
-
-    note: str = ""
-    goods: str = "intact"
-    code: bool = False
-    """The resident's code was told, and is right."""
-    called_back: bool = False
-    told: str | None = None
-
-
-NOTHING = Evidence()
 
 
 def accept(task: Task | None, actor: Actor, situation: Situation) -> Decision:
@@ -187,7 +165,7 @@ def complete(task: Task | None, actor: Actor, situation: Situation, evidence: Ev
         raise refusal("at", "before_reopened", "since then the resident said that it is not done", status=409)
     if not _late_news(task, actor, situation):
         held(task, actor)
-    proof = _proof(task, actor, situation, evidence)
+    proof = proof_of(task, actor, situation, evidence)
     holders = task.holders if actor.worker in task.holders else [*task.holders, actor.worker]
     point = GATE if task.gate else task.point
     update = {"worker": actor.worker, "due_at": None, "holders": holders, "check": situation.drawn, "point": None}
@@ -206,18 +184,12 @@ def complete(task: Task | None, actor: Actor, situation: Situation, evidence: Ev
     return done, [told, *_goods_not_intact(done, evidence.goods)]
 
 
-def count_wrong_code(task: Task | None) -> Decision:
-    """Somebody told a code that is not the resident's."""
-    task, _ = known(task)
-    return task.model_copy(update={"wrong_codes": task.wrong_codes + 1}), []
-
-
 def fail(task: Task | None, actor: Actor, situation: Situation, reason: str, note: str = "") -> Decision:
     """It could not be done."""
     task, _ = known(task)
     allow(task, "fail")
     held(task, actor)
-    _proof(task, actor, situation, Evidence(note=note), among=_SHOWS_FAILURE)
+    proof_of(task, actor, situation, Evidence(note=note), among=SHOWS_FAILURE)
     failed = moved(task, "fail", due_at=None)
     return failed, [event(DeliveryFailed, failed, reason=reason, at=actor.at)]
 
@@ -232,21 +204,6 @@ def return_goods(task: Task | None, actor: Actor, point: str | None, goods: str)
         return None
     returned = task.model_copy(update={"returned": True, "point": point})
     return returned, [event(DeliveryReturned, returned, goods=goods, point=point, at=actor.at)]
-
-
-def photograph(task: Task | None, actor: Actor, photo: Photo, parts: Sequence[str]) -> Decision | None:
-    """A photo was taken as proof, of success or of an attempt; None if it is there. `parts` of it find it again."""
-    task, _ = known(task)
-    if actor.worker not in task.holders and not actor.leads:
-        raise refusal("worker", "not_yours", f"{actor.worker} never had it", status=409)
-    if any(one.photo == photo.photo for one in task.photos):
-        return None
-    if len(task.photos) >= MOST_PHOTOS:
-        raise refusal("photo", "too_many", f"a task has at most {MOST_PHOTOS} photos", status=409)
-    looks = [*task.looks, *(one for one in parts if one not in task.looks)]
-    kept = task.model_copy(update={"photos": [*task.photos, photo], "looks": looks})
-    told: list[Event] = [event(DeliveryPhotographed, kept, photo=photo.photo, same_as=photo.same_as, at=actor.at)]
-    return kept, told if photo.same_as is None else [*told, event(DeliveryFlagged, kept, reason="same_photo")]
 
 
 def check(task: Task | None, actor: Actor, situation: Situation, *, confirmed: bool) -> Decision:
@@ -336,34 +293,3 @@ def _before(task: Task, taker: str | None) -> str | None:
 
 def _goods_not_intact(task: Task, goods: str) -> list[Event]:
     return [] if goods == "intact" else [event(DeliveryFlagged, task, reason=f"goods_{goods}")]
-
-
-def _proof(
-    task: Task,
-    actor: Actor,
-    situation: Situation,
-    evidence: Evidence,
-    among: Sequence[str] = ("note", "photo", "code", "call_back"),
-) -> tuple[str, ...]:
-    """What shows it.
-
-    Raises:
-        Refusal: something is asked for that is not there. Whoever leads can do without, and says why in a note.
-    """
-    there = {
-        "note": bool(evidence.note),
-        "photo": bool(task.photos),
-        "code": evidence.code,
-        "call_back": evidence.called_back,
-    }
-    missing = [proof for proof in among if proof in situation.roster.need.proof and not there[proof]]
-    if missing and not (actor.leads and evidence.note):
-        fields = {"call_back": "called_back"}
-        raise Refusal(
-            *(
-                Problem(field=fields.get(one, one), code="proof_required", message=f"this asks for proof: {one}")
-                for one in missing
-            ),
-            status=409,
-        )
-    return tuple(proof for proof in among if there[proof])
