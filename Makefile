@@ -88,6 +88,8 @@ rotate: ## other passwords and the next sealing key, one service after the other
 
 bench: machine setup ## measure speed against a bare program and against plain handlers
 	@$(BIN)/python -m tests.bench.run
+	@$(BIN)/python -m tests.bench.claims
+	@$(BIN)/python -m tests.bench.planning
 
 bench-scaling: machine setup ## measure what one, two and four replicas of each service cost
 	@$(BIN)/python -m tests.bench.scaling
