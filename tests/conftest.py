@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.engines import MongoNode, RabbitNode
 from deploy.local.secrets import Secrets
 from tests.running import Engines, Town
+
+# How fast a machine is says nothing about a rule.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # A run that a script started in the background ignores Ctrl-C, and so would every program that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
