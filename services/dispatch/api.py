@@ -132,14 +132,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         task, facts = await _seen(who, task_id)
         shown = show(task)
         if who.role in LEADERS or (task.state in TAKEN and task.worker == who.worker):
-            await house.runtime.openings.note(
-                who,
-                f"task:{task_id}",
-                "delivery",
-                community=facts.community,
-                grid=facts.grid,
-                request_id=task.request_id,
-            )
+            await _note_opening(who, f"task:{task_id}", facts)
             sealed = house.runtime.sealer.open(facts.sealed, f"request:{task.request_id}")
             details = RequestDetails.model_validate_json(sealed, extra="ignore")
             shown["details"] = details.model_dump(mode="json", by_alias=True)
@@ -167,14 +160,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         if who.role not in LEADERS and who.worker not in task.holders:
             raise refusal("task_id", "unknown_task", "there is no task of this id", status=404)
         jpeg = await photos.picture(house, task_id, photo_id)
-        await house.runtime.openings.note(
-            who,
-            f"photo:{photo_id}",
-            "delivery",
-            community=facts.community,
-            grid=facts.grid,
-            request_id=task.request_id,
-        )
+        await _note_opening(who, f"photo:{photo_id}", facts)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
@@ -212,6 +198,11 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
             house, command, http_meta(request, contract.wire, house.runtime.clock()), leads=who.leads()
         )
         return answer
+
+    async def _note_opening(who: Principal, record: str, facts: RequestFacts) -> None:
+        await house.runtime.openings.note(
+            who, record, "delivery", community=facts.community, grid=facts.grid, request_id=facts.request_id
+        )
 
     async def _seen(who: Principal, task_id: str) -> tuple[Task, RequestFacts]:
         """A task that this principal may see; to others it is as if there were none."""

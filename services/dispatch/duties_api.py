@@ -1,5 +1,6 @@
 """HTTP in: duties, who has a place there, and the hours that come of it."""
 
+import asyncio
 from datetime import datetime, timedelta
 from string import Template
 from typing import Annotated, Any, Literal
@@ -129,8 +130,7 @@ def add_duty_routes(app: FastAPI, house: Dispatch, sheet: Template) -> None:
         """What somebody did: attested minutes, by kind and duty by duty, and tasks completed, by kind."""
         await _of_himself_or_led(who, worker_id)
         first, last = _span(since, until, house.runtime.clock())
-        done = rules.hours_of(worker_id, await house.store.duties.attested(worker_id, first, last))
-        tasks = await house.store.done_by_kind(worker_id, first, last)
+        done, tasks = await _done(worker_id, first, last)
         return {"worker_id": worker_id, "from": first, "until": last, **_show_hours(done), "tasks": tasks}
 
     @app.get(f"{PREFIX}/workers/{{worker_id}}/certificate", tags=["duties"], response_class=Response)
@@ -138,8 +138,7 @@ def add_duty_routes(app: FastAPI, house: Dispatch, sheet: Template) -> None:
         """The same as a sheet to print, in Chinese and English. The name is opened for it, and that is noted."""
         worker = await _of_himself_or_led(who, worker_id)
         first, last = _span(since, until, house.runtime.clock())
-        done = rules.hours_of(worker_id, await house.store.duties.attested(worker_id, first, last))
-        tasks = await house.store.done_by_kind(worker_id, first, last)
+        done, tasks = await _done(worker_id, first, last)
         record = f"worker:{worker_id}"
         await house.runtime.openings.note(who, record, "certificate", community=worker.community)
         details = WorkerDetails.model_validate_json(house.runtime.sealer.open(worker.sealed, record), extra="ignore")
@@ -155,6 +154,13 @@ def add_duty_routes(app: FastAPI, house: Dispatch, sheet: Template) -> None:
             now=house.runtime.clock(),
         )
         return Response(text, media_type="text/html")
+
+    async def _done(worker_id: str, first: datetime, last: datetime) -> tuple[Hours, dict[str, int]]:
+        """Duties attested, and tasks completed by kind."""
+        attested, tasks = await asyncio.gather(
+            house.store.duties.attested(worker_id, first, last), house.store.done_by_kind(worker_id, first, last)
+        )
+        return rules.hours_of(worker_id, attested), tasks
 
     async def _theirs(who: Principal, duty_id: str) -> Duty:
         """A duty of the token's community."""

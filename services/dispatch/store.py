@@ -103,10 +103,7 @@ class Store:
 
     async def to_choose(self, limit: int) -> list[tuple[str, Task]]:
         """Tasks that wait for a round, first of the list first."""
-        found = await self.tasks.collection.find(
-            {"state.waits": True}, sort=list(_ORDER), limit=limit, fields={"history": 0}
-        )
-        return [(one["_id"], self.tasks.state(one)) for one in found]
+        return await self._found({"state.waits": True}, limit=limit)
 
     async def unwanted(self, households: Iterable[str]) -> dict[str, frozenset[str]]:
         """By household: workers that it does not want again."""
@@ -189,10 +186,7 @@ class Store:
 
     async def due(self, now: datetime, limit: int) -> list[tuple[str, Task]]:
         """Tasks whose offer or lease has run out, longest first."""
-        found = await self.tasks.collection.find(
-            _due(now), sort=[("state.due_at", 1)], limit=limit, fields={"history": 0}
-        )
-        return [(one["_id"], self.tasks.state(one)) for one in found]
+        return await self._found(_due(now), sort=(("state.due_at", 1),), limit=limit)
 
     async def to_warn(self, now: datetime, limit: int) -> list[str]:
         """Tasks that will soon be late, and whose holder was not told."""
@@ -209,8 +203,7 @@ class Store:
     async def behind(self, community: str, building: str) -> list[tuple[str, Task]]:
         """Open tasks of a building, first of the list first."""
         query = {"state.open": True, "state.facts.community": community, "state.facts.building": building}
-        found = await self.tasks.collection.find(query, sort=list(_ORDER), fields={"history": 0})
-        return [(one["_id"], self.tasks.state(one)) for one in found]
+        return await self._found(query)
 
     async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
         """How many have run out, and when the first of them did."""
@@ -238,7 +231,12 @@ class Store:
     async def held(self, worker: str, **where: str | None) -> list[tuple[str, Task]]:
         """Open tasks that `worker` is asked for or has, first of the list first; `where`: facts that are so."""
         query = {"state.open": True, "state.worker": worker, **{f"state.facts.{k}": v for k, v in where.items()}}
-        found = await self.tasks.collection.find(query, sort=list(_ORDER), fields={"history": 0})
+        return await self._found(query)
+
+    async def _found(
+        self, query: Document, *, sort: Sequence[tuple[str, int]] = _ORDER, limit: int = 0
+    ) -> list[tuple[str, Task]]:
+        found = await self.tasks.collection.find(query, sort=list(sort), limit=limit, fields={"history": 0})
         return [(one["_id"], self.tasks.state(one)) for one in found]
 
     async def page(

@@ -28,6 +28,10 @@ from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
 Name = Annotated[str | None, Query(max_length=128)]
+BUILDING_VERBS: dict[str, tuple[type[CloseBuilding | OpenBuilding], Any]] = {
+    "close": (CloseBuilding, handlers.close_building),
+    "open": (OpenBuilding, handlers.open_building),
+}
 
 
 def add_routes(app: FastAPI, house: Ledger) -> None:
@@ -119,12 +123,11 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         """Close a building at once, or open it again: staff are told, and what is under way to it is planned anew."""
         who.require(*LEADERS)
         _within(who, community)
-        now, given = house.runtime.clock(), {"community": community, "building": building}
-        if verb == "close":
-            close = await body(request, CloseBuilding, **given)
-            return await handlers.close_building(house, close, http_meta(request, CloseBuilding.wire, now))
-        reopen = await body(request, OpenBuilding, **given)
-        return await handlers.open_building(house, reopen, http_meta(request, OpenBuilding.wire, now))
+        contract, handler = BUILDING_VERBS[verb]
+        command = await body(request, contract, community=community, building=building)
+        meta = http_meta(request, contract.wire, house.runtime.clock())
+        answer: RegistrationAnswer = await handler(house, command, meta)
+        return answer
 
     @app.post(
         f"{PREFIX}/people",

@@ -4,6 +4,8 @@ A phone that was out of reach sends its day later, in any order: to set out, or 
 asked. What comes after that is refused and changes nothing.
 """
 
+from collections.abc import Sequence
+
 from services.dispatch.domain.offering import WAITED_LONGER, offer, release
 from services.dispatch.domain.proving import NOTHING, SHOWS_FAILURE, Evidence, proof_of
 from services.dispatch.domain.task import (
@@ -16,6 +18,7 @@ from services.dispatch.domain.task import (
     Task,
     allow,
     event,
+    had,
     held,
     higher,
     is_asked,
@@ -86,9 +89,11 @@ def decline(task: Task | None, actor: Actor, situation: Situation) -> Decision:
 
 
 def start(task: Task | None, actor: Actor, situation: Situation, goods: str = "intact") -> Decision:
-    """Set out; from a point, with what lies there."""
+    """Set out, which says yes, too, where he is asked; from a point, with what lies there."""
     task, facts = known(task)
-    task, said_yes = _yes(task, actor, situation)
+    said_yes: Sequence[Event] = ()
+    if task.state == "offered":
+        task, said_yes = accept(task, actor, situation)
     allow(task, "start")
     held(task, actor)
     until = situation.after(situation.ladder.finish_within, facts)
@@ -198,8 +203,7 @@ def return_goods(task: Task | None, actor: Actor, point: str | None, goods: str)
     """What was to be brought went back; None if it had."""
     task, _ = known(task)
     allow(task, "return_goods")
-    if actor.worker not in task.holders and not actor.leads:
-        raise refusal("worker", "not_yours", f"{actor.worker} never had it", status=409)
+    had(task, actor)
     if task.returned:
         return None
     returned = task.model_copy(update={"returned": True, "point": point})
@@ -249,11 +253,6 @@ def _late_news(task: Task, actor: Actor, situation: Situation) -> bool:
     was_out_of_reach = actor.at is not None and actor.at < situation.now
     asked = task.state == "offered" and is_asked(task, actor.worker) and was_out_of_reach
     return actor.worker in task.holders or asked
-
-
-def _yes(task: Task, actor: Actor, situation: Situation) -> Decision:
-    """Whoever is asked and sets out has said yes."""
-    return accept(task, actor, situation) if task.state == "offered" else (task, [])
 
 
 def _leg(

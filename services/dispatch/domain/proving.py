@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.dispatch.domain.task import Actor, Decision, Photo, Situation, Task, event, known
+from services.dispatch.domain.task import Actor, Decision, Photo, Situation, Task, event, had, known
 from shared.contracts.dispatch import DeliveryFlagged, DeliveryPhotographed
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.refusal import Refusal, refusal
@@ -62,8 +62,7 @@ def proof_of(
 def photograph(task: Task | None, actor: Actor, photo: Photo, parts: Sequence[str]) -> Decision | None:
     """A photo was taken as proof, of success or of an attempt; None if it is there. `parts` of it find it again."""
     task, _ = known(task)
-    if actor.worker not in task.holders and not actor.leads:
-        raise refusal("worker", "not_yours", f"{actor.worker} never had it", status=409)
+    had(task, actor)
     if any(one.photo == photo.photo for one in task.photos):
         return None
     if len(task.photos) >= MOST_PHOTOS:

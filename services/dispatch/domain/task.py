@@ -229,6 +229,14 @@ def held(task: Task, actor: Actor) -> None:
         raise refusal("worker", "not_yours", has, status=409)
 
 
+def had(task: Task, actor: Actor) -> None:
+    """Raises:
+    Refusal: he never had it, and does not lead.
+    """
+    if actor.worker not in task.holders and not actor.leads:
+        raise refusal("worker", "not_yours", f"{actor.worker} never had it", status=409)
+
+
 def higher(task: Task, by: int) -> int:
     """Its priority, raised."""
     return min(task.priority + by, _HIGHEST if known(task)[1].first_line else _BELOW_FIRST_LINE)
