@@ -30,6 +30,7 @@ ANSWERS: tuple[type[Contract], ...] = (
     intake.RequestAnswer,
     dispatch.TaskAnswer,
     duties.DutyAnswer,
+    follow_ups.FollowUpAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
