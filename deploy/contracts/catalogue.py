@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from shared.contracts import COMMANDS, EVENTS, dispatch, duties, intake, ledger, notification, workers
+from shared.contracts import COMMANDS, EVENTS, dispatch, duties, follow_ups, intake, ledger, notification, workers
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command, Contract, Problem, Refused
 
 Family = Literal["command", "event", "notification", "answer", "sealed"]
@@ -20,7 +20,7 @@ SERVICES = MappingProxyType(
 )
 """The four services and what each decides."""
 
-_PARTS_OF = MappingProxyType({"duties": "dispatch", "workers": "dispatch"})
+_PARTS_OF = MappingProxyType({"duties": "dispatch", "follow_ups": "ledger", "workers": "dispatch"})
 """Modules of contracts that are one part of a service."""
 
 STAFF_ADDRESS = "{role}.{community}.{grid}.{worker}"
@@ -30,6 +30,7 @@ ANSWERS: tuple[type[Contract], ...] = (
     intake.RequestAnswer,
     dispatch.TaskAnswer,
     duties.DutyAnswer,
+    follow_ups.FollowUpAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
@@ -96,6 +97,8 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return dispatch.TaskAnswer
     if command in duties.COMMANDS:
         return duties.DutyAnswer
+    if command in follow_ups.COMMANDS:
+        return follow_ups.FollowUpAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:

@@ -9,6 +9,7 @@ from shared.consumer import Router
 from shared.contracts.catalogue import Kinds
 from shared.contracts.dispatch import DeliveryEvent
 from shared.contracts.envelope import UNKNOWN, Meta
+from shared.contracts.follow_ups import FollowUpRecorded
 from shared.contracts.intake import (
     AmendRequest,
     CancelRequest,
@@ -102,6 +103,14 @@ async def remember_building(house: Intake, event: BuildingRegistered, meta: Meta
 async def remember_person(house: Intake, event: PersonRegistered, meta: Meta) -> None:
     """Somebody can be recognised."""
     await house.store.put_person(event, meta.sequence)
+
+
+@router.event(FollowUpRecorded)
+async def submit_what_was_told(house: Intake, event: FollowUpRecorded, meta: Meta) -> None:
+    """Somebody was called or visited and asked for something: that is a request."""
+    if event.sealed is not None:
+        opened = house.runtime.sealer.open(event.sealed, f"follow-up:{event.follow_up_id}")
+        await submit(house, SubmitRequest.model_validate_json(opened), meta)
 
 
 async def understand(house: Intake, command: SubmitRequest, request_id: str) -> RequestCreated:

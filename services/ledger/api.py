@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from services.ledger import handlers
 from services.ledger.domain.entry import Link, chain
-from services.ledger.handlers import Ledger
+from services.ledger.house import Ledger
 from services.ledger.store import fact_of
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.envelope import UNKNOWN

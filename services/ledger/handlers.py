@@ -1,11 +1,11 @@
 """Messages in: everything that happened is entered; people, buildings and tokens are registered."""
 
-from dataclasses import dataclass
-
+from services.ledger import follow_ups
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.register import Person
-from services.ledger.store import OtherBody, Store
+from services.ledger.house import Ledger, cause_of
+from services.ledger.store import OtherBody
 from shared.consumer import Router
 from shared.contracts import EVENTS
 from shared.contracts.envelope import UNKNOWN, Event, Meta
@@ -22,17 +22,9 @@ from shared.contracts.ledger import (
 )
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
-from shared.runtime import Runtime
 
-router: Router["Ledger"] = Router("ledger")
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """The service, as its handlers know it."""
-
-    runtime: Runtime
-    store: Store
+router: Router[Ledger] = Router("ledger")
+router.include(follow_ups.router)
 
 
 @router.event(*EVENTS.values())
@@ -86,7 +78,7 @@ async def _close(
 ) -> RegistrationAnswer:
     building_id = f"{command.community}/{command.building}"
     outcome = await house.store.buildings.update(
-        building_id, lambda known: register.close_building(known, closed=closed), _cause(command.command_id, meta)
+        building_id, lambda known: register.close_building(known, closed=closed), cause_of(command.command_id, meta)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=building_id)
 
@@ -132,7 +124,7 @@ async def register_person(house: Ledger, command: RegisterPerson, meta: Meta) ->
 async def grant(house: Ledger, command: GrantAccess, meta: Meta) -> RegistrationAnswer:
     """Let the bearer of a token in."""
     outcome = await house.store.access.update(
-        command.token_hash, lambda known: register.grant(known, command), _cause(command.command_id, meta)
+        command.token_hash, lambda known: register.grant(known, command), cause_of(command.command_id, meta)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.token_hash)
 
@@ -140,9 +132,5 @@ async def grant(house: Ledger, command: GrantAccess, meta: Meta) -> Registration
 @router.command(RevokeAccess)
 async def revoke(house: Ledger, command: RevokeAccess, meta: Meta) -> RegistrationAnswer:
     """Let the bearer of a token in no more."""
-    outcome = await house.store.access.update(command.token_hash, register.revoke, _cause(command.command_id, meta))
+    outcome = await house.store.access.update(command.token_hash, register.revoke, cause_of(command.command_id, meta))
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.token_hash)
-
-
-def _cause(command_id: str, meta: Meta) -> Meta:
-    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

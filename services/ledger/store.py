@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 from services.ledger.domain.entry import Fact, Link, chain
+from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.register import Access, Building, Person
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.documents import Document, Index
@@ -16,6 +18,11 @@ OF_TYPE = Index((("type", 1), ("_id", -1)))
 OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("_id", 1)))
 FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
 OF_HOUSEHOLD = Index((("state.facts.household", 1),))
+
+NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
+DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
+OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
+OF_PERSON = Index((("state.person_id", 1), ("_id", 1)))
 
 
 class OtherBody(Exception):
@@ -32,6 +39,8 @@ class Store:
         )
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
+        self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
+        self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
@@ -104,6 +113,52 @@ class Store:
             query["_id"] = {"$gt" if way == 1 else "$lt": after}
         return await self.entries.find(query, sort=[("_id", way)], limit=limit)
 
+    async def due_plans(self, now: datetime, limit: int) -> list[Plan]:
+        """Plans whose next time has come, longest first."""
+        query = {"state.next_at": {"$type": "date", "$lte": now}}
+        found = await self.plans.collection.find(query, sort=[("state.next_at", 1)], limit=limit, fields={"history": 0})
+        return [self.plans.state(one) for one in found]
+
+    async def due_follow_ups(self, now: datetime, limit: int) -> list[str]:
+        """Follow-ups whose try came or ran out, longest first."""
+        found = await self.follow_ups.collection.find(
+            _due(now), sort=[("state.due_at", 1)], limit=limit, fields={"_id": 1}
+        )
+        return [one["_id"] for one in found]
+
+    async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
+        """How many of these there are, and since when the first of them is."""
+        count = await self.follow_ups.collection.count(_due(now))
+        first = await self.follow_ups.collection.find(
+            _due(now), sort=[("state.due_at", 1)], limit=1, fields={"state.due_at": 1}
+        )
+        return count, first[0]["state"]["due_at"] if first else None
+
+    async def follow_ups_page(
+        self,
+        *,
+        community: str | None,
+        grids: tuple[str, ...],
+        state: str,
+        person_id: str | None,
+        limit: int,
+        after: tuple[datetime, str] | None,
+    ) -> list[Document]:
+        """Follow-ups in a state, those that were due first before the others."""
+        query: dict[str, Any] = {"state.state": state}
+        if community is not None:
+            query["state.community"] = community
+        if grids:
+            query["state.grid"] = {"$in": list(grids)}
+        if person_id is not None:
+            query["state.person_id"] = person_id
+        if after is not None:
+            at, name = after
+            query["$or"] = [{"state.at": {"$gt": at}}, {"state.at": at, "_id": {"$gt": name}}]
+        return await self.follow_ups.collection.find(
+            query, sort=[("state.at", 1), ("_id", 1)], limit=limit, fields={"history": 0}
+        )
+
     async def people_page(
         self, *, community: str | None, grids: tuple[str, ...], first_line: bool, limit: int, after: str | None
     ) -> list[Document]:
@@ -169,3 +224,7 @@ def _documents(facts: Sequence[Fact], head: Link) -> tuple[list[Document], list[
         links.append(link)
         head = link
     return documents, links
+
+
+def _due(now: datetime) -> dict[str, Any]:
+    return {"state.due_at": {"$type": "date", "$lte": now}}

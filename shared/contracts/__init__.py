@@ -1,6 +1,6 @@
 """What travels between the services: one module per publisher or part of one, wire names written out."""
 
-from shared.contracts import audit, dispatch, duties, intake, ledger, notification, queues, workers
+from shared.contracts import audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, workers
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
@@ -12,6 +12,7 @@ COMMANDS: dict[str, type[Command]] = {
         *duties.COMMANDS,
         *notification.COMMANDS,
         *ledger.COMMANDS,
+        *follow_ups.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -25,6 +26,7 @@ EVENTS: dict[str, type[Event]] = {
         *duties.EVENTS,
         *notification.EVENTS,
         *ledger.EVENTS,
+        *follow_ups.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

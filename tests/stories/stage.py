@@ -84,8 +84,9 @@ class Stage:
         return {one["_id"]: one["state"] for one in await self.at.dispatch.stored("tasks", where)}
 
     async def entries(self, event: str) -> list[dict[str, Any]]:
-        """The events of one kind, as the ledger entered them."""
-        return [json.loads(one["data"]) for one in await self.at.ledger.stored("entries", {"type": event})]
+        """The events of one kind, in the order in which the ledger entered them."""
+        found = await self.at.ledger.stored("entries", {"type": event})
+        return [json.loads(one["data"]) for one in sorted(found, key=lambda one: int(one["sequence"]))]
 
     async def entered(self, event: str, count: int) -> bool:
         """Whether the ledger has so many of them."""

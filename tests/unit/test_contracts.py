@@ -31,6 +31,7 @@ from shared.contracts import (
     dispatch,
     duties,
     envelope,
+    follow_ups,
     intake,
     ledger,
     notification,
@@ -82,7 +83,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, dispatch, duties, envelope, intake, ledger, notification, queues)
+    modules = (audit, dispatch, duties, envelope, follow_ups, intake, ledger, notification, queues)
     contracts = {
         thing
         for module in modules
@@ -148,6 +149,9 @@ OpenBuilding             doorstep.building.open.v1             building.open
 RegisterPerson           doorstep.person.register.v1           person.register
 GrantAccess              doorstep.access.grant.v1              access.grant
 RevokeAccess             doorstep.access.revoke.v1             access.revoke
+PlanFollowUps            doorstep.follow-up.plan.v1            follow-up.plan
+EndPlan                  doorstep.follow-up.end.v1             follow-up.end
+RecordFollowUp           doorstep.follow-up.record.v1          follow-up.record
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -192,6 +196,11 @@ PersonRegistered         doorstep.person.registered.v1         person.registered
 PersonUpdated            doorstep.person.updated.v1            person.updated.tiebei.g3
 AccessGranted            doorstep.access.granted.v1            access.granted.tiebei.g3
 AccessRevoked            doorstep.access.revoked.v1            access.revoked.tiebei.g3
+FollowUpsPlanned         doorstep.follow-up.planned.v1         follow-up.planned.tiebei.g3
+FollowUpsEnded           doorstep.follow-up.ended.v1           follow-up.ended.tiebei.g3
+FollowUpDue              doorstep.follow-up.due.v1             follow-up.due.tiebei.g3
+FollowUpRecorded         doorstep.follow-up.recorded.v1        follow-up.recorded.tiebei.g3
+FollowUpMissed           doorstep.follow-up.missed.v1          follow-up.missed.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -216,10 +225,14 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 def test_no_two_messages_share_a_name_or_a_key() -> None:
     events = [
         one
-        for module in (audit, dispatch, duties, intake, ledger, notification, queues, workers)
+        for module in (audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, workers)
         for one in module.EVENTS
     ]
-    commands = [one for module in (dispatch, duties, intake, ledger, notification, workers) for one in module.COMMANDS]
+    commands = [
+        one
+        for module in (dispatch, duties, follow_ups, intake, ledger, notification, workers)
+        for one in module.COMMANDS
+    ]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
     assert {one.wire for one in listed} == COMMANDS.keys() | EVENTS.keys()

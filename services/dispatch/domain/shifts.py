@@ -1,6 +1,5 @@
 """Who is on duty when: shifts that come again by a rule of RFC 5545, in local wall time, with breaks and holidays."""
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -11,21 +10,12 @@ import chinese_calendar  # pyright: ignore[reportMissingTypeStubs]
 from dateutil.rrule import rrulestr
 
 from shared.contracts.envelope import Problem
+from shared.contracts.recurrence import wrong_part
 from shared.contracts.workers import Shift
 
 _DAY = timedelta(days=1)
 _AHEAD = 35
 """Days that are looked at for shifts that overlap: five weeks show every weekly and almost every monthly pattern."""
-_PARTS = {
-    "FREQ": "DAILY|WEEKLY|MONTHLY",
-    "INTERVAL": "[1-9][0-9]?",
-    "COUNT": "[1-9][0-9]{0,3}",
-    "UNTIL": r"[0-9]{8}(T[0-9]{6})?",
-    "BYDAY": "([1-4]?(MO|TU|WE|TH|FR|SA|SU),?){1,7}",
-    "BYMONTHDAY": "(([1-9]|1[0-9]|2[0-8]),?){1,28}",
-    "WKST": "MO|SU",
-}
-"""Parts of a rule, and their values: those with which it comes again soon, so that none can be searched for ever."""
 
 
 def on_duty(shifts: Sequence[Shift], now: datetime) -> bool:
@@ -50,11 +40,9 @@ def _wrong(shift: Shift) -> Iterator[tuple[str, str, str]]:
         yield "zone", "unknown_zone", f"there is no time zone {shift.zone}"
     if shift.rule is None:
         return
-    for part in shift.rule.split(";"):
-        name, _, value = part.partition("=")
-        if name not in _PARTS or not re.fullmatch(_PARTS[name], value):
-            yield "rule", "bad_rule", f"{part!r} is not a part of a rule that is taken here: {', '.join(_PARTS)}"
-            return
+    if wrong := wrong_part(shift.rule):
+        yield "rule", "bad_rule", wrong
+        return
     try:
         rrulestr(shift.rule, dtstart=_first(shift))
     except (ValueError, TypeError, KeyError) as error:

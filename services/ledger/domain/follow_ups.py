@@ -1,0 +1,235 @@
+"""Who is looked after when, how each time went, and what is tried when nobody answers."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dateutil.rrule import rrulestr
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.contracts.envelope import Event, Problem
+from shared.contracts.follow_ups import (
+    FollowUpDue,
+    FollowUpMissed,
+    FollowUpRecorded,
+    FollowUpsEnded,
+    FollowUpsPlanned,
+    FollowUpState,
+    How,
+    Outcome,
+)
+from shared.contracts.recurrence import wrong_part
+from shared.contracts.refusal import Refusal, refusal
+
+
+class Try(BaseModel):
+    """One try of a follow-up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    how: How
+    after: Annotated[float, Field(ge=0)]
+    within: Annotated[float, Field(gt=0)]
+
+
+class Rules(BaseModel):
+    """The catalogue `follow-ups.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tries: Annotated[tuple[Try, ...], Field(min_length=1)]
+    fever: float
+
+
+class Plan(BaseModel):
+    """Somebody, and when they are looked after."""
+
+    plan_id: str
+    community: str | None
+    grid: str | None
+    building: str
+    person_id: str
+    kind: str
+    begins: str
+    rule: str
+    zone: str
+    next_at: datetime | None = None
+    """None: no more."""
+    ended: bool = False
+
+
+class FollowUp(BaseModel):
+    """One time that somebody is looked after."""
+
+    follow_up_id: str
+    plan_id: str
+    community: str | None
+    grid: str | None
+    building: str
+    person_id: str
+    kind: str
+    at: datetime
+    """When it was due."""
+    state: FollowUpState = "due"
+    step: int = 0
+    """Which of the tries it is at."""
+    waits: bool = False
+    """For the time of that try."""
+    tries: int = 0
+    """How many there were."""
+    due_at: datetime | None = None
+
+
+def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[Event]] | None:
+    """Look after somebody; None if it was said before.
+
+    Raises:
+        Refusal: its id is used for another plan, or its times are none.
+    """
+    if known is not None:
+        facts = {"person_id", "kind", "begins", "rule", "zone"}
+        if known.model_dump(include=facts) == told.model_dump(include=facts):
+            return None
+        raise refusal("plan_id", "known_plan", "another plan has this id; take a new one", status=409)
+    if problems := list(_wrong_times(told)):
+        raise Refusal(*problems)
+    begun = told.model_copy(update={"next_at": following(told, now - timedelta(minutes=1))})
+    event = FollowUpsPlanned(
+        community=told.community,
+        grid=told.grid,
+        plan_id=told.plan_id,
+        person_id=told.person_id,
+        kind=told.kind,
+        rule=told.rule,
+        begins=told.begins,
+    )
+    return begun, [event]
+
+
+def end(known: Plan | None) -> tuple[Plan, Sequence[Event]] | None:
+    """Look after somebody no more by this plan; None if it was ended.
+
+    Raises:
+        Refusal: there is no such plan.
+    """
+    if known is None:
+        raise refusal("plan_id", "unknown_plan", "there is no plan of this id", status=404)
+    if known.ended:
+        return None
+    event = FollowUpsEnded(
+        community=known.community,
+        grid=known.grid,
+        plan_id=known.plan_id,
+        person_id=known.person_id,
+        kind=known.kind,
+    )
+    return known.model_copy(update={"ended": True, "next_at": None}), [event]
+
+
+def go_on(known: Plan | None, at: datetime) -> tuple[Plan, Sequence[Event]] | None:
+    """That time has come; None if it was dealt with."""
+    if known is None or known.next_at is None or known.next_at > at:
+        return None
+    return known.model_copy(update={"next_at": following(known, at)}), []
+
+
+def following(known: Plan, after: datetime) -> datetime | None:
+    """The next time of a plan, in UTC; None: there is none. By the wall clock, also where that is changed."""
+    zone = ZoneInfo(known.zone)
+    first = datetime.fromisoformat(known.begins)
+    local = after.astimezone(zone).replace(tzinfo=None)
+    found = rrulestr(known.rule, dtstart=first).after(local)
+    return found.replace(tzinfo=zone).astimezone(UTC) if found else None
+
+
+def fall_due(
+    known: FollowUp | None, told: FollowUp, rules: Rules, now: datetime
+) -> tuple[FollowUp, Sequence[Event]] | None:
+    """It is time for the first try; None if that was said."""
+    return None if known is not None else _try(told, 0, rules, now)
+
+
+def record(
+    known: FollowUp | None,
+    outcome: Outcome,
+    rules: Rules,
+    now: datetime,
+    *,
+    worker: str | None = None,
+    at: datetime | None = None,
+    temperature: float | None = None,
+    sealed: str | None = None,
+) -> tuple[FollowUp, Sequence[Event]]:
+    """How it went. Who was not reached is tried again, with more weight; news that comes after all was tried counts.
+
+    Raises:
+        Refusal: there is no such follow-up, or it has its end.
+    """
+    if known is None:
+        raise refusal("follow_up_id", "unknown_follow_up", "there is no follow-up of this id", status=404)
+    if known.state not in ("due", "missed") or (known.state == "missed" and outcome == "not_reached"):
+        raise refusal("follow_up_id", "wrong_state", f"it is {known.state} already", status=409)
+    alarm = temperature is not None and temperature > rules.fever
+    said = _event(
+        FollowUpRecorded,
+        known,
+        outcome=outcome,
+        how=rules.tries[known.step].how,
+        worker=worker,
+        at=at,
+        alarm=alarm,
+        sealed=sealed,
+    )
+    tried = known.model_copy(update={"tries": known.tries + 1})
+    if outcome != "not_reached":
+        return tried.model_copy(update={"state": outcome, "due_at": None, "waits": False}), [said]
+    after, events = _next(tried, rules, now)
+    return after, [said, *events]
+
+
+def lapse(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]] | None:
+    """The time of a try came, or ran out and nobody said how it went; None if that is not so."""
+    if known is None or known.due_at is None or known.due_at > now:
+        return None
+    return _try(known, known.step, rules, now) if known.waits else _next(known, rules, now)
+
+
+def _next(known: FollowUp, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
+    """The try that follows, now or when its time comes; after the last, they are missed."""
+    step = known.step + 1
+    if step >= len(rules.tries):
+        missed = known.model_copy(update={"state": "missed", "due_at": None, "waits": False})
+        return missed, [_event(FollowUpMissed, missed, tries=missed.tries)]
+    pause = rules.tries[step].after
+    if not pause:
+        return _try(known, step, rules, now)
+    return known.model_copy(update={"step": step, "waits": True, "due_at": now + timedelta(minutes=pause)}), []
+
+
+def _try(known: FollowUp, step: int, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
+    until = now + timedelta(minutes=rules.tries[step].within)
+    tried = known.model_copy(update={"step": step, "waits": False, "due_at": until})
+    return tried, [_event(FollowUpDue, tried, how=rules.tries[step].how, tries=tried.tries, until=until)]
+
+
+def _wrong_times(told: Plan) -> Iterator[Problem]:
+    try:
+        ZoneInfo(told.zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {told.zone}")
+    if wrong := wrong_part(told.rule):
+        yield Problem(field="rule", code="bad_rule", message=wrong)
+        return
+    try:
+        rrulestr(told.rule, dtstart=datetime.fromisoformat(told.begins))
+    except (ValueError, TypeError, KeyError) as error:
+        yield Problem(field="rule", code="bad_rule", message=f"not a rule of RFC 5545: {error}")
+
+
+def _event(kind: type[Event], known: FollowUp, **more: object) -> Event:
+    facts = {
+        name: getattr(known, name)
+        for name in ("community", "grid", "follow_up_id", "plan_id", "person_id", "kind", "building")
+    }
+    return kind(**{**facts, **more})

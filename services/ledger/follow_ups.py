@@ -1,0 +1,147 @@
+"""Messages in, and times that come: who is looked after, and how it went."""
+
+import asyncio
+
+from services.ledger.domain import follow_ups as rules
+from services.ledger.domain.follow_ups import FollowUp, Plan
+from services.ledger.domain.register import Person
+from services.ledger.house import Ledger, cause_of
+from shared.consumer import Router
+from shared.contracts.envelope import Meta
+from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, NeedTold, PlanFollowUps, RecordFollowUp
+from shared.contracts.intake import Resident, SubmitRequest
+from shared.contracts.ledger import PersonDetails
+from shared.contracts.refusal import refusal
+from shared.identity import derived_id
+
+router: Router[Ledger] = Router("ledger")
+
+DUE_AT_ONCE = 200
+"""Plans and follow-ups dealt with in one round."""
+SOURCE = "follow-up"
+"""Of requests that come of a follow-up."""
+
+
+@router.command(PlanFollowUps)
+async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
+    """Look after somebody."""
+    person = await _person(house, command.person_id)
+    if command.kind not in house.kinds.kinds:
+        raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
+    told = Plan(
+        plan_id=command.plan_id,
+        community=person.facts.community,
+        grid=person.facts.grid,
+        building=person.facts.building,
+        person_id=command.person_id,
+        kind=command.kind,
+        begins=command.begins,
+        rule=command.rule,
+        zone=command.zone,
+    )
+    now = house.runtime.clock()
+    outcome = await house.store.plans.update(
+        command.plan_id, lambda known: rules.plan(known, told, now), meta, new=True
+    )
+    return FollowUpAnswer(status="accepted" if outcome.changed else "duplicate", id=command.plan_id, state="planned")
+
+
+@router.command(EndPlan)
+async def end(house: Ledger, command: EndPlan, meta: Meta) -> FollowUpAnswer:
+    """Look after somebody no more."""
+    outcome = await house.store.plans.update(command.plan_id, rules.end, cause_of(command.command_id, meta))
+    return FollowUpAnswer(status="accepted" if outcome.changed else "duplicate", id=command.plan_id, state="ended")
+
+
+@router.command(RecordFollowUp)
+async def record(house: Ledger, command: RecordFollowUp, meta: Meta) -> FollowUpAnswer:
+    """How it went; what was asked for travels sealed, and becomes a request."""
+    known = await house.store.follow_ups.get(command.follow_up_id)
+    sealed = await _need(house, known, command.need) if known is not None and command.need is not None else None
+    now = house.runtime.clock()
+    outcome = await house.store.follow_ups.update(
+        command.follow_up_id,
+        lambda known: rules.record(
+            known,
+            command.outcome,
+            house.rules,
+            now,
+            worker=command.worker,
+            at=command.at,
+            temperature=command.temperature,
+            sealed=sealed,
+        ),
+        cause_of(command.command_id, meta),
+    )
+    state = outcome.state.state if outcome.state else "due"
+    return FollowUpAnswer(status="accepted" if outcome.changed else "duplicate", id=command.follow_up_id, state=state)
+
+
+async def fall_due(house: Ledger) -> int:
+    """Begin the follow-ups whose time has come; how many plans these were.
+
+    The follow-up is made before its plan goes on: after a crash between, it is made again under the same id.
+    """
+    now = house.runtime.clock()
+    due = await house.store.due_plans(now, DUE_AT_ONCE)
+
+    async def one(known: Plan) -> None:
+        if known.next_at is None:
+            return
+        at, name = known.next_at, derived_id("follow-up", known.plan_id, known.next_at.isoformat())
+        told = FollowUp(
+            follow_up_id=name,
+            plan_id=known.plan_id,
+            community=known.community,
+            grid=known.grid,
+            building=known.building,
+            person_id=known.person_id,
+            kind=known.kind,
+            at=at,
+        )
+        cause = Meta(f"due:{name}", "", "ledger", now, known.person_id)
+        await house.store.follow_ups.update(
+            name, lambda known: rules.fall_due(known, told, house.rules, now), cause, new=True
+        )
+        await house.store.plans.update(known.plan_id, lambda known: rules.go_on(known, at), cause)
+
+    await asyncio.gather(*(one(known) for known in due))
+    return len(due)
+
+
+async def lapse(house: Ledger) -> int:
+    """Deal with tries whose time came or ran out; how many there were."""
+    now = house.runtime.clock()
+    due = await house.store.due_follow_ups(now, DUE_AT_ONCE)
+    cause = Meta(f"tries:{now.isoformat()}", "", "ledger", now, "")
+    await asyncio.gather(
+        *(house.store.follow_ups.update(one, lambda known: rules.lapse(known, house.rules, now), cause) for one in due)
+    )
+    return len(due)
+
+
+async def _person(house: Ledger, person_id: str) -> Person:
+    person = await house.store.people.get(person_id)
+    if person is None:
+        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    return person
+
+
+async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
+    """What somebody asked for, as the request that it becomes, sealed."""
+    facts = (await _person(house, known.person_id)).facts
+    opened = house.runtime.sealer.open(facts.sealed, f"person:{known.person_id}")
+    details = PersonDetails.model_validate_json(opened, extra="ignore")
+    request = SubmitRequest(
+        source=SOURCE,
+        source_id=known.follow_up_id,
+        kind=need.kind,
+        community=known.community or "",
+        address=details.address,
+        resident=Resident(name=details.name, phone=details.phone, language=facts.language, needs=facts.needs),
+        items=need.items,
+        note=need.note,
+        urgency=need.urgency,
+        contactless=need.contactless,
+    )
+    return house.runtime.sealer.seal(request.model_dump_json(by_alias=True), f"follow-up:{known.follow_up_id}")

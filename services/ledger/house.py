@@ -1,0 +1,24 @@
+"""The ledger, as its handlers know it."""
+
+from dataclasses import dataclass
+
+from services.ledger.domain.follow_ups import Rules
+from services.ledger.store import Store
+from shared.contracts.catalogue import Kinds
+from shared.contracts.envelope import Meta
+from shared.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The service, as its handlers know it."""
+
+    runtime: Runtime
+    store: Store
+    kinds: Kinds
+    rules: Rules
+
+
+def cause_of(command_id: str, meta: Meta) -> Meta:
+    """The command as the cause of what it makes happen."""
+    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)
