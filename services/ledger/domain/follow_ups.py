@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dateutil.rrule import rrulestr
@@ -227,8 +227,8 @@ def _wrong_times(told: Plan) -> Iterator[Problem]:
         yield Problem(field="rule", code="bad_rule", message=f"not a rule of RFC 5545: {error}")
 
 
-def _event(kind: type[Event], known: FollowUp, **more: object) -> Event:
-    facts = {
+def _event(kind: type[Event], known: FollowUp, **more: Any) -> Event:
+    facts: dict[str, Any] = {
         name: getattr(known, name)
         for name in ("community", "grid", "follow_up_id", "plan_id", "person_id", "kind", "building")
     }
