@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from shared.contracts import COMMANDS, EVENTS, dispatch, duties, follow_ups, intake, ledger, notification, workers
+from shared.contracts import (
+    COMMANDS,
+    EVENTS,
+    dispatch,
+    duties,
+    follow_ups,
+    intake,
+    ledger,
+    notification,
+    rounds,
+    workers,
+)
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command, Contract, Problem, Refused
 
 Family = Literal["command", "event", "notification", "answer", "sealed"]
@@ -20,7 +31,7 @@ SERVICES = MappingProxyType(
 )
 """The four services and what each decides."""
 
-_PARTS_OF = MappingProxyType({"duties": "dispatch", "follow_ups": "ledger", "workers": "dispatch"})
+_PARTS_OF = MappingProxyType({"duties": "dispatch", "follow_ups": "ledger", "rounds": "ledger", "workers": "dispatch"})
 """Modules of contracts that are one part of a service."""
 
 STAFF_ADDRESS = "{role}.{community}.{grid}.{worker}"
@@ -31,6 +42,7 @@ ANSWERS: tuple[type[Contract], ...] = (
     dispatch.TaskAnswer,
     duties.DutyAnswer,
     follow_ups.FollowUpAnswer,
+    rounds.RoundAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
@@ -99,6 +111,8 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return duties.DutyAnswer
     if command in follow_ups.COMMANDS:
         return follow_ups.FollowUpAnswer
+    if command in rounds.COMMANDS:
+        return rounds.RoundAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:

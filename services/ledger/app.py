@@ -8,6 +8,8 @@ from services.ledger.follow_ups import fall_due, lapse
 from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
+from services.ledger.round_work import work
+from services.ledger.rounds_api import add_round_routes
 from services.ledger.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
@@ -25,10 +27,12 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.consume(router, house)
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)
     runtime.every("tries", lambda: lapse(house), pause=1.0)
+    runtime.every("rounds", lambda: work(house), pause=1.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     app = build_app(runtime)
     add_routes(app, house)
     add_follow_up_routes(app, house)
+    add_round_routes(app, house)
     return app
 
 

@@ -1,6 +1,6 @@
 """Messages in: everything that happened is entered; people, buildings and tokens are registered."""
 
-from services.ledger import follow_ups
+from services.ledger import follow_ups, rounds
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.register import Person
@@ -25,6 +25,7 @@ from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
 router.include(follow_ups.router)
+router.include(rounds.router)
 
 
 @router.event(*EVENTS.values())

@@ -8,7 +8,9 @@ from typing import Any
 from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.register import Access, Building, Person
+from services.ledger.round_store import Rounds
 from shared.batching import BUSY_LINGER, Batcher, Job
+from shared.contracts.ledger import PersonRegistered
 from shared.documents import Document, Index
 from shared.runtime import Runtime
 
@@ -18,6 +20,10 @@ OF_TYPE = Index((("type", 1), ("_id", -1)))
 OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("_id", 1)))
 FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
 OF_HOUSEHOLD = Index((("state.facts.household", 1),))
+_DOOR = ("state.facts.community", "state.facts.building", "state.stairwell", "state.floor", "state.facts.household")
+DOORS = Index((*((name, 1) for name in _DOOR), ("_id", 1)))
+"""For rosters."""
+LOOKUPS = Index((("state.facts.lookups", 1),))
 
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
@@ -35,12 +41,14 @@ class Store:
     def __init__(self, runtime: Runtime) -> None:
         self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE])
         self.people = runtime.aggregates(
-            "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD]
+            "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD, DOORS, LOOKUPS]
         )
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
+        self.rounds = Rounds(runtime, self.people.collection)
+        self._found: Batcher[str, list[PersonRegistered]] = Batcher(self._find_by, busy_linger=BUSY_LINGER)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
@@ -173,6 +181,22 @@ class Store:
         if after is not None:
             query["_id"] = {"$gt": after}
         return await self.people.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
+
+    async def found_by(self, lookup: str) -> list[PersonRegistered]:
+        """Who has this blind index: several share a phone. Asked together with others of the moment."""
+        return await self._found.submit(lookup)
+
+    async def _find_by(self, jobs: list[Job[str, list[PersonRegistered]]]) -> None:
+        wanted = {job.item for job in jobs}
+        found = await self.people.collection.find(
+            {"state.facts.lookups": {"$in": list(wanted)}}, fields={"history": 0, "unsent": 0}
+        )
+        people: dict[str, list[PersonRegistered]] = {}
+        for facts in (self.people.state(one).facts for one in found):
+            for lookup in wanted.intersection(facts.lookups):
+                people.setdefault(lookup, []).append(facts)
+        for job in jobs:
+            job.resolve(people.get(job.item, []))
 
     async def statistics(self) -> dict[str, Any]:
         """How many there are of everything."""

@@ -36,6 +36,7 @@ from shared.contracts import (
     ledger,
     notification,
     queues,
+    rounds,
     workers,
 )
 from shared.contracts.envelope import Contract, Event
@@ -83,7 +84,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, dispatch, duties, envelope, follow_ups, intake, ledger, notification, queues)
+    modules = (audit, dispatch, duties, envelope, follow_ups, intake, ledger, notification, queues, rounds)
     contracts = {
         thing
         for module in modules
@@ -152,6 +153,10 @@ RevokeAccess             doorstep.access.revoke.v1             access.revoke
 PlanFollowUps            doorstep.follow-up.plan.v1            follow-up.plan
 EndPlan                  doorstep.follow-up.end.v1             follow-up.end
 RecordFollowUp           doorstep.follow-up.record.v1          follow-up.record
+OpenRound                doorstep.round.open.v1                round.open
+CloseRound               doorstep.round.close.v1               round.close
+RecordRound              doorstep.round.record.v1              round.record
+AddToRound               doorstep.round.add.v1                 round.add
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -201,6 +206,12 @@ FollowUpsEnded           doorstep.follow-up.ended.v1           follow-up.ended.t
 FollowUpDue              doorstep.follow-up.due.v1             follow-up.due.tiebei.g3
 FollowUpRecorded         doorstep.follow-up.recorded.v1        follow-up.recorded.tiebei.g3
 FollowUpMissed           doorstep.follow-up.missed.v1          follow-up.missed.tiebei.g3
+RoundOpened              doorstep.round.opened.v1              round.opened.tiebei.g3
+RoundRecorded            doorstep.round.recorded.v1            round.recorded.tiebei.g3
+PersonMissing            doorstep.person.missing.v1            person.missing.tiebei.g3
+StrangerRecorded         doorstep.round.stranger.v1            round.stranger.tiebei.g3
+RoundClosed              doorstep.round.closed.v1              round.closed.tiebei.g3
+RoundSettled             doorstep.round.settled.v1             round.settled.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -225,12 +236,12 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 def test_no_two_messages_share_a_name_or_a_key() -> None:
     events = [
         one
-        for module in (audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, workers)
+        for module in (audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, rounds, workers)
         for one in module.EVENTS
     ]
     commands = [
         one
-        for module in (dispatch, duties, follow_ups, intake, ledger, notification, workers)
+        for module in (dispatch, duties, follow_ups, intake, ledger, notification, rounds, workers)
         for one in module.COMMANDS
     ]
     listed = [*commands, *events]

@@ -21,6 +21,7 @@ from shared.contracts.follow_ups import (
 )
 from shared.contracts.recurrence import wrong_part
 from shared.contracts.refusal import Refusal, refusal
+from shared.contracts.rounds import Ending
 
 
 class Try(BaseModel):
@@ -39,6 +40,8 @@ class Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tries: Annotated[tuple[Try, ...], Field(min_length=1)]
+    missing: Annotated[tuple[Try, ...], Field(min_length=1)]
+    """Of those whom a round did not reach."""
     fever: float
 
 
@@ -79,6 +82,24 @@ class FollowUp(BaseModel):
     tries: int = 0
     """How many there were."""
     due_at: datetime | None = None
+    round_id: str | None = None
+    """Sought because this round did not reach them; found when it does."""
+    member_id: str | None = None
+    """The name on its roster."""
+
+    def ladder(self, rules: Rules) -> tuple[Try, ...]:
+        """What is tried, one after the other."""
+        return rules.missing if self.round_id else rules.tries
+
+
+_ENDS: dict[Ending, FollowUpState] = {
+    "done": "reached",
+    "elsewhere": "reached",
+    "moved": "excused",
+    "refused": "refused",
+    "excused": "excused",
+}
+"""What becomes of looking for somebody when a round knows this of them."""
 
 
 def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[Event]] | None:
@@ -175,17 +196,30 @@ def record(
         FollowUpRecorded,
         known,
         outcome=outcome,
-        how=rules.tries[known.step].how,
+        how=known.ladder(rules)[known.step].how,
         worker=worker,
         at=at,
         alarm=alarm,
         sealed=sealed,
     )
     tried = known.model_copy(update={"tries": known.tries + 1})
-    if outcome != "not_reached":
+    talked = outcome == "reached" and known.round_id is not None
+    if outcome != "not_reached" and not talked:
         return tried.model_copy(update={"state": outcome, "due_at": None, "waits": False}), [said]
     after, events = _next(tried, rules, now)
     return after, [said, *events]
+
+
+def found(known: FollowUp | None, sought: FollowUp, state: Ending) -> tuple[FollowUp, Sequence[Event]] | None:
+    """A round knows of them by now: they are sought no more, nor if that was not begun yet; None if that is so."""
+    ends: FollowUpState = (
+        "reached" if state in ("done", "elsewhere") else "refused" if state == "refused" else "excused"
+    )
+    if known is None:
+        return sought.model_copy(update={"state": ends}), []
+    if known.state == ends:
+        return None
+    return known.model_copy(update={"state": ends, "due_at": None, "waits": False}), []
 
 
 def lapse(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]] | None:
@@ -198,19 +232,20 @@ def lapse(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp
 def _next(known: FollowUp, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
     """The try that follows, now or when its time comes; after the last, they are missed."""
     step = known.step + 1
-    if step >= len(rules.tries):
+    ladder = known.ladder(rules)
+    if step >= len(ladder):
         missed = known.model_copy(update={"state": "missed", "due_at": None, "waits": False})
         return missed, [_event(FollowUpMissed, missed, tries=missed.tries)]
-    pause = rules.tries[step].after
+    pause = ladder[step].after
     if not pause:
         return _try(known, step, rules, now)
     return known.model_copy(update={"step": step, "waits": True, "due_at": now + timedelta(minutes=pause)}), []
 
 
 def _try(known: FollowUp, step: int, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
-    until = now + timedelta(minutes=rules.tries[step].within)
+    until = now + timedelta(minutes=known.ladder(rules)[step].within)
     tried = known.model_copy(update={"step": step, "waits": False, "due_at": until})
-    return tried, [_event(FollowUpDue, tried, how=rules.tries[step].how, tries=tried.tries, until=until)]
+    return tried, [_event(FollowUpDue, tried, how=tried.ladder(rules)[step].how, tries=tried.tries, until=until)]
 
 
 def _wrong_times(told: Plan) -> Iterator[Problem]:

@@ -13,7 +13,16 @@ from shared.contracts.envelope import Event, Meta
 from shared.contracts.notification import NotificationAcknowledged, StaffNotification
 from shared.contracts.refusal import refusal
 
-_WORDS = {"kind": "", "building": "", "place": "", "when": "", "worker": "", "urgency": ""}
+_WORDS = {
+    "kind": "",
+    "building": "",
+    "place": "",
+    "when": "",
+    "worker": "",
+    "urgency": "",
+    "title": "",
+    "missing": "",
+}
 
 
 class Rule(BaseModel):
@@ -111,7 +120,15 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
     urgency = getattr(event, "urgency", None)
     known = kinds.kinds.get(kind or "")
     label = known.label if known else Label(zh=kind or "", en=kind or "")
-    words = {"building": building or "?", "worker": worker or "?", "urgency": urgency or "", **_where_and_when(event)}
+    counts = getattr(event, "counts", None)
+    words = {
+        "building": building or "?",
+        "worker": worker or "?",
+        "urgency": urgency or "",
+        "title": getattr(event, "title", ""),
+        "missing": counts.missing if counts else "?",
+        **_where_and_when(event),
+    }
     return StaffNotification.model_construct(
         id=notification_id,
         event=type(event).__name__,

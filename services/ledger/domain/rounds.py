@@ -1,0 +1,131 @@
+"""A round: one roster to be worked through by a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from services.ledger.domain.sheets import RoundFacts
+from shared.contracts.envelope import Event
+from shared.contracts.refusal import refusal
+from shared.contracts.rounds import Counts, OpenRound, RoundClosed, RoundOpened, RoundSettled, RoundState
+
+Decision = tuple["Round", Sequence[Event]] | None
+
+
+class Round(BaseModel):
+    """Its state. The roster itself is on sheets."""
+
+    told: OpenRound
+    state: RoundState = "planned"
+    reached: str = ""
+    """While it opens: the last building whose sheets are made. While it closes: the last sheet that is closed."""
+    members: int = 0
+    created_at: datetime
+    due_at: datetime | None
+    """When something is to be done with it."""
+
+    @property
+    def facts(self) -> RoundFacts:
+        """What its sheets must know."""
+        told = self.told
+        return RoundFacts(
+            round_id=told.round_id, community=told.community, kind=told.kind, title=told.title, of=told.of
+        )
+
+
+def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
+    """Plan a round; None if that was said before.
+
+    Raises:
+        Refusal: its id is another's, or its time is over.
+    """
+    if known is not None:
+        if known.told == told:
+            return None
+        raise refusal("round_id", "known_round", "another round has this id; take a new one", status=409)
+    if told.closes <= now:
+        raise refusal("closes", "in_the_past", "the round would be over already")
+    return Round(told=told, created_at=now, due_at=told.opens or now), []
+
+
+def begin(known: Round | None, now: datetime) -> Decision:
+    """Its time has come: the roster is taken down."""
+    if known is None or known.state != "planned" or known.due_at is None or known.due_at > now:
+        return None
+    return known.model_copy(update={"state": "opening"}), []
+
+
+def took_down(known: Round | None, before: str, building: str, members: int) -> Decision:
+    """So many more members stand on sheets, up to this building; None if another did that."""
+    if known is None or known.state != "opening" or known.reached != before:
+        return None
+    return known.model_copy(update={"reached": building, "members": known.members + members}), []
+
+
+def opened(known: Round | None) -> Decision:
+    """The whole roster is on sheets."""
+    if known is None or known.state != "opening":
+        return None
+    told = known.told
+    event = RoundOpened(
+        community=told.community,
+        round_id=told.round_id,
+        kind=told.kind,
+        title=told.title,
+        of=told.of,
+        members=known.members,
+        closes=told.closes,
+    )
+    return known.model_copy(update={"state": "open", "reached": "", "due_at": told.closes}), [event]
+
+
+def close(known: Round | None, now: datetime, *, early: bool = False) -> Decision:
+    """Look for those who are missing; None if that is so.
+
+    Raises:
+        Refusal: there is no such round, or it is not open yet.
+    """
+    if known is None:
+        raise refusal("round_id", "unknown_round", "there is no round of this id", status=404)
+    if known.state in ("planned", "opening"):
+        raise refusal("round_id", "not_open_yet", f"the round is {known.state}", status=409)
+    if known.state != "open" or (not early and known.told.closes > now):
+        return None
+    return known.model_copy(update={"state": "closing", "reached": "", "due_at": now}), []
+
+
+def closed_up_to(known: Round | None, before: str, sheet: str) -> Decision:
+    """Those missing on the sheets up to this one are looked for; None if another did that."""
+    if known is None or known.state != "closing" or known.reached != before:
+        return None
+    return known.model_copy(update={"reached": sheet}), []
+
+
+def closed(known: Round | None, counts: Counts) -> Decision:
+    """Everybody missing is looked for."""
+    if known is None or known.state != "closing":
+        return None
+    over = known.model_copy(update={"state": "closed", "reached": "", "due_at": None})
+    event = RoundClosed(**_of(known), counts=counts)
+    settled = settle(over, counts)
+    return (settled[0], [event, *settled[1]]) if settled else (over, [event])
+
+
+def settle(known: Round | None, counts: Counts) -> Decision:
+    """Nobody is missing any more; None if somebody is, or that was said."""
+    if known is None or known.state != "closed" or counts.missing:
+        return None
+    return known.model_copy(update={"state": "settled"}), [RoundSettled(**_of(known), counts=counts)]
+
+
+def unsettle(known: Round | None) -> Decision:
+    """Somebody was added after all were dealt with."""
+    if known is None or known.state != "settled":
+        return None
+    return known.model_copy(update={"state": "closed"}), []
+
+
+def _of(known: Round) -> dict[str, str]:
+    told = known.told
+    return {"community": told.community, "round_id": told.round_id, "kind": told.kind, "title": told.title}

@@ -1,0 +1,208 @@
+"""A sheet of a roster: some who live behind one entrance, and how it went with each of them.
+
+What is known of somebody is a set of records, and their state follows from the set alone: records may come in any order
+and any number of times.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.contracts.envelope import Event
+from shared.contracts.refusal import refusal
+from shared.contracts.rounds import Counts, Ending, Of, PersonMissing, Recorded, RoundRecorded
+
+LENGTH = 25
+"""Members of a sheet at most: one walk, and a small document."""
+MOST = 20
+"""Records of one member at most."""
+MET: tuple[Ending, ...] = ("done", "elsewhere")
+"""What stays true whatever else is told."""
+
+
+class Met(BaseModel):
+    """One record of a member."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Ending
+    at: datetime
+    point: str | None = None
+    worker: str | None = None
+    unchecked: tuple[str, ...] = ()
+    sealed: str | None = None
+
+
+class Member(BaseModel):
+    """A person or household on the roster."""
+
+    model_config = ConfigDict(frozen=True)
+
+    member_id: str
+    person_id: str
+    """The person, or one of the household."""
+    state: Literal["missing"] | Ending = "missing"
+    met: tuple[Met, ...] = ()
+
+
+class Sheet(BaseModel):
+    """Some of the roster of one round."""
+
+    sheet_id: str
+    round_id: str
+    community: str
+    grid: str | None
+    building: str
+    order: str
+    """Sheets stand in the order of buildings and entrances."""
+    members: tuple[Member, ...]
+    counts: Counts
+    closed: bool = False
+
+
+class RoundFacts(BaseModel):
+    """What a sheet must know of its round."""
+
+    model_config = ConfigDict(frozen=True)
+
+    round_id: str
+    community: str
+    kind: str
+    title: str
+    of: Of
+
+
+class Entrance(BaseModel):
+    """Where some members live."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grid: str | None
+    building: str
+    stairwell: str | None
+
+
+def cut(
+    facts: RoundFacts, living: Iterable[tuple[Entrance, Member]], *, late: bool = False, length: int = LENGTH
+) -> Iterator[Sheet]:
+    """Sheets of those who live in one building, entrance by entrance, in the order in which they are given."""
+    entrances: dict[Entrance, list[Member]] = {}
+    for entrance, member in living:
+        entrances.setdefault(entrance, []).append(member)
+    number = 0
+    for entrance, members in entrances.items():
+        for start in range(0, len(members), length):
+            part = tuple(members[start : start + length])
+            place = f"late/{part[0].member_id}" if late else f"{number:04d}"
+            number += 1
+            yield Sheet(
+                sheet_id=f"{facts.round_id}/{entrance.building}/{place}",
+                round_id=facts.round_id,
+                community=facts.community,
+                grid=entrance.grid,
+                building=entrance.building,
+                order=f"{natural(entrance.building)}/{place}",
+                members=part,
+                counts=count(part),
+            )
+
+
+def record(known: Sheet | None, facts: RoundFacts, told: Sequence[Recorded]) -> tuple[Sheet, Sequence[Event]] | None:
+    """How it went with some of its members; None if all that was known.
+
+    Raises:
+        Refusal: somebody was recorded too often.
+    """
+    if known is None:
+        return None
+    members = {one.member_id: one for one in known.members}
+    news: list[Recorded] = []
+    for one in told:
+        member = members[one.member_id]
+        met = Met(**one.model_dump(exclude={"member_id", "again"}))
+        if any(_same(met, before) for before in member.met):
+            continue
+        if len(member.met) >= MOST:
+            raise refusal("records", "too_often", f"{one.member_id} was recorded {MOST} times already", status=409)
+        news.append(one.model_copy(update={"again": met.outcome in MET and member.state in MET}))
+        every = (*member.met, met)
+        members[one.member_id] = member.model_copy(update={"met": every, "state": state_of(every)})
+    if not news:
+        return None
+    after = tuple(members.values())
+    event = RoundRecorded(
+        community=known.community,
+        grid=known.grid,
+        round_id=known.round_id,
+        kind=facts.kind,
+        building=known.building,
+        records=tuple(news),
+    )
+    return known.model_copy(update={"members": after, "counts": count(after)}), [event]
+
+
+def close(known: Sheet | None, facts: RoundFacts) -> tuple[Sheet, Sequence[Event]] | None:
+    """The round is over: who is missing is named; None if that was done."""
+    if known is None or known.closed:
+        return None
+    events = [
+        PersonMissing(
+            community=known.community,
+            grid=known.grid,
+            round_id=known.round_id,
+            kind=facts.kind,
+            title=facts.title,
+            building=known.building,
+            member_id=one.member_id,
+            of=facts.of,
+        )
+        for one in known.members
+        if one.state == "missing"
+    ]
+    return known.model_copy(update={"closed": True}), events
+
+
+def state_of(met: Sequence[Met]) -> Literal["missing"] | Ending:
+    """What a set of records says: what was done stays done, else the latest word counts."""
+    if not met:
+        return "missing"
+    for outcome in MET:
+        if any(one.outcome == outcome for one in met):
+            return outcome
+    return max(met, key=lambda one: (one.at, one.outcome)).outcome
+
+
+def count(members: Sequence[Member]) -> Counts:
+    """How many are in which state."""
+    states = Counter(one.state for one in members)
+    return Counts(
+        members=len(members),
+        missing=states["missing"],
+        done=states["done"],
+        elsewhere=states["elsewhere"],
+        moved=states["moved"],
+        refused=states["refused"],
+        excused=states["excused"],
+        again=sum(len({(one.at, one.point) for one in member.met if one.outcome in MET}) > 1 for member in members),
+        incomplete=sum(bool(undone(member)) for member in members),
+    )
+
+
+def undone(member: Member) -> set[str]:
+    """What of the checklist was done at no time."""
+    times = [one.unchecked for one in member.met if one.outcome == "done"]
+    return {name for name in times[0] if all(name in other for other in times)} if times else set()
+
+
+def natural(name: str) -> str:
+    """A key that sorts building 2 before building 10."""
+    return re.sub(r"[0-9]+", lambda digits: digits[0].zfill(6), name)
+
+
+def _same(one: Met, other: Met) -> bool:
+    """The same record, told twice; who told it does not matter."""
+    return (one.outcome, one.at, one.point, one.unchecked) == (other.outcome, other.at, other.point, other.unchecked)

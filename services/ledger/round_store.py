@@ -1,0 +1,209 @@
+"""Documents of rounds: the rounds, the sheets of their rosters, and strangers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from services.ledger.domain.rounds import Round
+from services.ledger.domain.sheets import Entrance, Member, Sheet
+from services.ledger.domain.strangers import Stranger
+from shared.batching import BUSY_LINGER, Batcher, Job
+from shared.contracts.rounds import Counts, OpenRound
+from shared.documents import Collection, Document, Index
+from shared.runtime import Runtime
+
+WORK = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
+LATEST = Index((("state.told.community", 1), ("state.told.closes", -1), ("_id", 1)))
+LATEST_OF_ALL = Index((("state.told.closes", -1), ("_id", 1)))
+PLACE = Index((("state.round_id", 1), ("state.members.member_id", 1)), unique=True)
+"""Nobody stands on a roster twice."""
+MISSING = Index((("state.round_id", 1), ("state.order", 1)), where={"state.counts.missing": {"$gt": 0}})
+MISSING_OF_GRID = Index(
+    (("state.round_id", 1), ("state.grid", 1), ("state.order", 1)), where={"state.counts.missing": {"$gt": 0}}
+)
+OPEN = Index((("state.round_id", 1), ("_id", 1)), where={"state.closed": False})
+COUNTS = Index(
+    (
+        ("state.round_id", 1),
+        ("state.grid", 1),
+        ("state.building", 1),
+        *((f"state.counts.{name}", 1) for name in Counts.model_fields),
+    )
+)
+"""Holds all that is counted, so that no sheet is read for it."""
+OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
+
+_SUMS = {name: {"$sum": f"$state.counts.{name}"} for name in Counts.model_fields}
+_COUNTED = {"_id": 0, **{f"state.{name}": 1 for name in ("grid", "building", *(f"counts.{one}" for one in _SUMS))}}
+
+
+class Rounds:
+    """What the ledger keeps of rounds.
+
+    Args:
+        runtime: of the service.
+        people: where those who live here rest.
+    """
+
+    def __init__(self, runtime: Runtime, people: Collection) -> None:
+        self.all = runtime.aggregates("rounds", Round, lambda one: one.told.round_id, [WORK, LATEST, LATEST_OF_ALL])
+        self.sheets = runtime.aggregates(
+            "sheets", Sheet, lambda one: one.round_id, [PLACE, MISSING, MISSING_OF_GRID, OPEN, COUNTS]
+        )
+        self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
+        self._people = people
+        self._places: Batcher[tuple[str, str], str | None] = Batcher(self._find_places, busy_linger=BUSY_LINGER)
+
+    async def due(self, now: datetime, limit: int) -> list[str]:
+        """Rounds with which something is to be done, longest first."""
+        query = {"state.due_at": {"$type": "date", "$lte": now}}
+        found = await self.all.collection.find(query, sort=[("state.due_at", 1)], limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
+
+    async def page(self, community: str | None, limit: int, after: tuple[datetime, str] | None) -> list[Document]:
+        """Rounds, those that close last before the others."""
+        query: dict[str, Any] = {} if community is None else {"state.told.community": community}
+        if after is not None:
+            closes, name = after
+            query["$or"] = [{"state.told.closes": {"$lt": closes}}, {"state.told.closes": closes, "_id": {"$gt": name}}]
+        return await self.all.collection.find(
+            query, sort=[("state.told.closes", -1), ("_id", 1)], limit=limit, fields={"history": 0}
+        )
+
+    async def building_after(self, told: OpenRound, building: str) -> str | None:
+        """The next building of the roster, or of the community; None: there is none."""
+        if named := told.roster.buildings:
+            return min((one for one in named if one > building), default=None)
+        query = {"state.facts.community": told.community, "state.facts.building": {"$gt": building}}
+        found = await self._people.find(
+            query, sort=[("state.facts.building", 1)], limit=1, fields={"state.facts.building": 1}
+        )
+        return found[0]["state"]["facts"]["building"] if found else None
+
+    async def living(self, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
+        """Those of one building for whom the roster is, in the order of doors: persons, or one of each household."""
+        query = {"state.facts.community": told.community, "state.facts.building": building, **_asked(told)}
+        fields = ("facts.grid", "facts.household", "stairwell")
+        found = await self._people.find(
+            query,
+            sort=[("state.stairwell", 1), ("state.floor", 1), ("state.facts.household", 1), ("_id", 1)],
+            fields={f"state.{name}": 1 for name in fields},
+        )
+        members: dict[str, tuple[Entrance, Member]] = {}
+        for one in found:
+            state = one["state"]
+            name = one["_id"] if told.of == "person" else state["facts"]["household"]
+            entrance = Entrance(grid=state["facts"]["grid"], building=building, stairwell=state.get("stairwell"))
+            members.setdefault(name, (entrance, Member(member_id=name, person_id=one["_id"])))
+        return list(members.values())
+
+    async def forget_after(self, round_id: str, building: str) -> int:
+        """Delete the sheets of a round that has not opened, of buildings after that one; how many."""
+        return await self.sheets.collection.delete(
+            {"state.round_id": round_id, "state.building": {"$gt": building}, "history": []}
+        )
+
+    async def sheet_of(self, round_id: str, member_id: str) -> str | None:
+        """On which sheet somebody stands; None: on none. Asked together with others of the moment."""
+        return await self._places.submit((round_id, member_id))
+
+    async def _find_places(self, jobs: list[Job[tuple[str, str], str | None]]) -> None:
+        rounds: dict[str, set[str]] = {}
+        for job in jobs:
+            round_id, member_id = job.item
+            rounds.setdefault(round_id, set()).add(member_id)
+        places: dict[tuple[str, str], str] = {}
+        for round_id, members in rounds.items():
+            found = await self.sheets.collection.find(
+                {"state.round_id": round_id, "state.members.member_id": {"$in": list(members)}},
+                fields={"state.members.member_id": 1},
+            )
+            places.update(
+                ((round_id, member["member_id"]), one["_id"]) for one in found for member in one["state"]["members"]
+            )
+        for job in jobs:
+            job.resolve(places.get(job.item))
+
+    async def open_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
+        """Sheets of a round that are not closed, by id."""
+        found = await self.sheets.collection.find(
+            {"state.round_id": round_id, "state.closed": False, "_id": {"$gt": after}},
+            sort=[("_id", 1)],
+            limit=limit,
+            fields={"_id": 1},
+        )
+        return [one["_id"] for one in found]
+
+    async def missing(
+        self, round_id: str, grids: Sequence[str], limit: int, after: tuple[str, int] | None
+    ) -> list[Document]:
+        """Who is missing, in the order of doors, with the place on the sheet."""
+        order, place = after or ("", -1)
+        query: dict[str, Any] = {
+            "state.round_id": round_id,
+            "state.order": {"$gte": order},
+            "state.counts.missing": {"$gt": 0},
+        }
+        if grids:
+            query["state.grid"] = {"$in": list(grids)}
+        found = await self.sheets.collection.find(
+            query, sort=[("state.order", 1)], limit=limit, fields={"history": 0, "unsent": 0}
+        )
+        return [
+            {"order": sheet.order, "place": number, "sheet": sheet, "member": member}
+            for sheet in map(self.sheets.state, found)
+            for number, member in enumerate(sheet.members)
+            if member.state == "missing" and (sheet.order, number) > (order, place)
+        ][:limit]
+
+    async def counts(self, round_id: str) -> Counts:
+        """How many are in which state, all over the round."""
+        (sums,) = await self._sums(round_id, None) or [{}]
+        return Counts(**{name: sums.get(name, 0) for name in Counts.model_fields})
+
+    async def counts_by(self, round_id: str, place: str) -> list[tuple[str | None, Counts]]:
+        """The same by `grid` or `building`."""
+        found = await self._sums(round_id, f"$state.{place}")
+        return [(one.pop("_id"), Counts(**one)) for one in sorted(found, key=lambda one: str(one["_id"]))]
+
+    async def _sums(self, round_id: str, place: str | None) -> list[Document]:
+        return await self.sheets.collection.aggregate(
+            [
+                {"$match": {"state.round_id": round_id}},
+                {"$project": _COUNTED},
+                {"$group": {"_id": place, **_SUMS}},
+                *([] if place else [{"$unset": "_id"}]),
+            ]
+        )
+
+    async def points(self, round_id: str) -> dict[str, int]:
+        """How many members were met at each point."""
+        found = await self.sheets.collection.aggregate(
+            [
+                {"$match": {"state.round_id": round_id, "state.counts.done": {"$gt": 0}}},
+                {"$project": {"state.members.met": 1}},
+                {"$unwind": "$state.members"},
+                {"$unwind": "$state.members.met"},
+                {"$match": {"state.members.met.outcome": "done", "state.members.met.point": {"$ne": None}}},
+                {"$group": {"_id": "$state.members.met.point", "n": {"$sum": 1}}},
+            ]
+        )
+        return {one["_id"]: one["n"] for one in sorted(found, key=lambda one: str(one["_id"]))}
+
+    async def strangers_page(self, round_id: str, limit: int, after: str) -> list[Document]:
+        """Those who are not on the roster, by id."""
+        return await self.strangers.collection.find(
+            {"state.round_id": round_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit, fields={"history": 0}
+        )
+
+
+def _asked(told: OpenRound) -> Document:
+    roster = told.roster
+    query: Document = {"state.facts.here": {"$ne": False}}
+    for field, values in (("grid", roster.grids), ("categories", roster.categories), ("needs", roster.needs)):
+        if values:
+            query[f"state.facts.{field}"] = {"$in": list(values)}
+    for field, value in (("lives_alone", roster.lives_alone), ("first_line", roster.first_line)):
+        if value is not None:
+            query[f"state.facts.{field}"] = value
+    return query

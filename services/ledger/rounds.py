@@ -1,0 +1,288 @@
+"""Messages in: rounds are opened and closed, and how it went with each on the roster is recorded."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.ledger.domain import follow_ups, rounds, sheets, strangers
+from services.ledger.domain.follow_ups import FollowUp
+from services.ledger.domain.rounds import Round
+from services.ledger.domain.sheets import Entrance, Member, RoundFacts, Sheet
+from services.ledger.domain.strangers import Stranger
+from services.ledger.house import Ledger, cause_of
+from shared.aggregates import Outcome
+from shared.consumer import Router
+from shared.contracts.envelope import Meta, Problem
+from shared.contracts.refusal import Refusal, refusal
+from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, Recorded, RecordRound, RoundAnswer, RoundRecord
+from shared.identity import derived_id
+
+router: Router[Ledger] = Router("ledger")
+
+AHEAD = timedelta(minutes=10)
+"""A device's clock may be ahead by so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One record, whom it is about, and where he stands."""
+
+    record: RoundRecord
+    member_id: str | None
+    """None: not on the books."""
+    sheet_id: str | None
+    told: Recorded
+
+
+@router.command(OpenRound)
+async def open_round(house: Ledger, command: OpenRound, meta: Meta) -> RoundAnswer:
+    """Work through a roster."""
+    if command.kind not in house.kinds.kinds:
+        raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
+    opens = None if command.opens is None else _as_stored(command.opens)
+    told = command.model_copy(update={"opens": opens, "closes": _as_stored(command.closes)})
+    now = house.runtime.clock()
+    outcome = await house.store.rounds.all.update(
+        told.round_id, lambda known: rounds.open_round(known, told, now), meta, new=True
+    )
+    return _answer(told.round_id, outcome.state, changed=outcome.changed)
+
+
+@router.command(CloseRound)
+async def close_round(house: Ledger, command: CloseRound, meta: Meta) -> RoundAnswer:
+    """Look for those missing now."""
+    now = house.runtime.clock()
+    outcome = await house.store.rounds.all.update(
+        command.round_id, lambda known: rounds.close(known, now, early=True), cause_of(command.command_id, meta)
+    )
+    return _answer(command.round_id, outcome.state, changed=outcome.changed)
+
+
+@router.command(RecordRound)
+async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer:
+    """How it went with these; who is not on the roster is kept beside it."""
+    known = await _open(house, command.round_id)
+    cause = cause_of(command.command_id, meta)
+    lines = await _understood(house, known, command.records)
+    groups: dict[str, list[Recorded]] = {}
+    for line in lines:
+        if line.sheet_id is not None:
+            groups.setdefault(line.sheet_id, []).append(line.told)
+    kept = asyncio.gather(*(_beside(house, known.facts, line, cause) for line in lines if line.sheet_id is None))
+    sheets = await asyncio.gather(
+        *(_on_sheet(house, known.facts, sheet_id, told, cause) for sheet_id, told in groups.items())
+    )
+    beside = await kept
+    if any(sheet.state is not None and sheet.state.closed for sheet in sheets):
+        await settle(house, command.round_id, cause)
+    changed = any(beside) or any(sheet.changed for sheet in sheets)
+    return _answer(command.round_id, known, changed=changed, strangers=len(beside))
+
+
+@router.command(AddToRound)
+async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
+    """Put somebody on the roster, with what was recorded of him beside it."""
+    known, cause = await _open(house, command.round_id), cause_of(command.command_id, meta)
+    person = await house.store.people.get(command.person_id)
+    if person is None:
+        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    told, facts = known.told, person.facts
+    member_id = command.person_id if told.of == "person" else facts.household
+    if await house.store.rounds.sheet_of(told.round_id, member_id) is not None:
+        return _answer(told.round_id, known, changed=False)
+    entrance = Entrance(grid=facts.grid, building=facts.building, stairwell=None)
+    member = Member(member_id=member_id, person_id=command.person_id)
+    (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
+    await put_sheet(house, sheet, cause)
+    beside = await house.store.rounds.strangers.update(_stranger(told.round_id, member_id), strangers.add, cause)
+    if beside.state is not None:
+        await _on_sheet(house, known.facts, sheet.sheet_id, beside.state.told, cause)
+    if known.state in ("closed", "settled"):
+        await close_sheet(house, known.facts, sheet.sheet_id, cause_of(f"{command.command_id}:close", meta))
+        await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
+        await settle(house, told.round_id, cause)
+    return _answer(told.round_id, known, changed=True)
+
+
+async def put_sheet(house: Ledger, sheet: Sheet, cause: Meta) -> None:
+    """Keep a sheet, unless it is there."""
+    await house.store.rounds.sheets.update(
+        sheet.sheet_id, lambda known: None if known else (sheet, []), cause, new=True
+    )
+
+
+async def close_sheet(house: Ledger, facts: RoundFacts, sheet_id: str, cause: Meta) -> None:
+    """Name those missing on one sheet, and have them looked for. Safe to repeat."""
+    outcome = await house.store.rounds.sheets.update(sheet_id, lambda known: sheets.close(known, facts), cause)
+    sheet = outcome.state
+    if sheet is not None:
+        await asyncio.gather(
+            *(_seek(house, _sought(house, sheet, one, facts), cause) for one in sheet.members if one.state == "missing")
+        )
+
+
+async def settle(house: Ledger, round_id: str, cause: Meta) -> None:
+    """Say that nobody is missing any more, if that is so."""
+    counts = await house.store.rounds.counts(round_id)
+    await house.store.rounds.all.update(round_id, lambda known: rounds.settle(known, counts), cause)
+
+
+async def _on_sheet(
+    house: Ledger, facts: RoundFacts, sheet_id: str, told: Sequence[Recorded], cause: Meta
+) -> Outcome[Sheet]:
+    """Record on one sheet; whoever is found is sought no more."""
+    outcome = await house.store.rounds.sheets.update(sheet_id, lambda known: sheets.record(known, facts, told), cause)
+    sheet, names = outcome.state, {one.member_id for one in told}
+    if sheet is not None and sheet.closed:
+        found = [one for one in sheet.members if one.member_id in names]
+        await asyncio.gather(*(_found(house, _sought(house, sheet, one, facts), one, cause) for one in found))
+    return outcome
+
+
+async def _seek(house: Ledger, sought: FollowUp, cause: Meta) -> None:
+    now = house.runtime.clock()
+    await house.store.follow_ups.update(
+        sought.follow_up_id, lambda known: follow_ups.fall_due(known, sought, house.rules, now), cause, new=True
+    )
+
+
+async def _found(house: Ledger, sought: FollowUp, member: Member, cause: Meta) -> None:
+    if member.state != "missing":
+        state = member.state
+        await house.store.follow_ups.update(
+            sought.follow_up_id, lambda known: follow_ups.found(known, sought, state), cause
+        )
+
+
+async def _beside(house: Ledger, facts: RoundFacts, line: _Line, cause: Meta) -> bool:
+    told = Stranger(
+        stranger_id=_stranger(facts.round_id, line.told.member_id),
+        round_id=facts.round_id,
+        person_id=line.member_id if facts.of == "person" else None,
+        told=(line.told,),
+        sealed=None if line.member_id else _seal(house, facts, line.record.model_dump_json()),
+        at=line.told.at,
+    )
+    outcome = await house.store.rounds.strangers.update(
+        told.stranger_id, lambda known: strangers.record(known, facts, told), cause, new=True
+    )
+    return outcome.changed
+
+
+async def _open(house: Ledger, round_id: str) -> Round:
+    known = await house.store.rounds.all.get(round_id)
+    if known is None:
+        raise refusal("round_id", "unknown_round", "there is no round of this id", status=404)
+    if known.state in ("planned", "opening"):
+        raise refusal("round_id", "not_open_yet", f"the round is {known.state}; send it again later", status=409)
+    return known
+
+
+async def _understood(house: Ledger, known: Round, records: Sequence[RoundRecord]) -> list[_Line]:
+    """Whom each record is about, and what it says.
+
+    Raises:
+        Refusal: one of them cannot be; all are named, and nothing is written.
+    """
+    told, latest = known.told, house.runtime.clock() + AHEAD
+    meant = await asyncio.gather(*(_meant(house, told, one) for one in records))
+    problems = [
+        Problem(field=f"records.{number}.{field}", code=code, message=message)
+        for number, (one, ids) in enumerate(zip(records, meant, strict=True))
+        for field, code, message in _wrong(told, one, ids, latest)
+    ]
+    if problems:
+        raise Refusal(*problems[:50])
+    ids = [one[0] if one else None for one in meant]
+    places = await asyncio.gather(*(_place(house, told.round_id, one) for one in ids))
+    return [
+        _Line(one, member_id, sheet_id, _recorded(house, known.facts, told.checklist, one, member_id))
+        for one, member_id, sheet_id in zip(records, ids, places, strict=True)
+    ]
+
+
+def _wrong(told: OpenRound, one: RoundRecord, ids: list[str], latest: datetime) -> list[tuple[str, str, str]]:
+    found = []
+    if len(ids) > 1:
+        found.append(("phone", "ambiguous", f"{len(ids)} have this phone; tell name and address, or member_id"))
+    if one.at > latest:
+        found.append(("at", "in_the_future", "this has not happened yet; look at the clock of the device"))
+    if one.point is not None and told.points and one.point not in told.points:
+        found.append(("point", "unknown_point", f"the points of this round: {', '.join(told.points)}"))
+    if other := [name for name in one.checked if name not in told.checklist]:
+        found.append(("checked", "unknown_check", f"not on the checklist: {', '.join(other)}"))
+    return found
+
+
+async def _meant(house: Ledger, told: OpenRound, one: RoundRecord) -> list[str]:
+    """Ids of those on the books whom a record may mean."""
+    if one.member_id is not None:
+        return [one.member_id]
+    lookup, address, household = house.runtime.lookup, one.address, None
+    if address is not None:
+        household = lookup.household(told.community, address.building, address.unit, address.room)
+        if told.of == "household":
+            return [household]
+    found = []
+    if household is not None and one.name is not None:
+        found = await house.store.found_by(lookup.resident(household, one.name))
+    if not found and one.phone is not None:
+        found = await house.store.found_by(lookup.phone(told.community, one.phone))
+        if one.name is not None and len(found) > 1:
+            name = one.name
+            found = [each for each in found if lookup.resident(each.household, name) in each.lookups]
+    return sorted({each.person_id if told.of == "person" else each.household for each in found})
+
+
+async def _place(house: Ledger, round_id: str, member_id: str | None) -> str | None:
+    return None if member_id is None else await house.store.rounds.sheet_of(round_id, member_id)
+
+
+def _recorded(
+    house: Ledger, facts: RoundFacts, checklist: Sequence[str], one: RoundRecord, member_id: str | None
+) -> Recorded:
+    door = one.address.model_dump_json() if one.address else None
+    unknown = house.runtime.lookup.blind("stranger", one.name, one.phone, door)
+    return Recorded(
+        member_id=member_id or unknown,
+        outcome=one.outcome,
+        at=_as_stored(one.at),
+        point=one.point,
+        worker=one.worker,
+        unchecked=tuple(name for name in checklist if name not in one.checked) if one.outcome == "done" else (),
+        sealed=_seal(house, facts, one.note) if one.note else None,
+    )
+
+
+def _sought(house: Ledger, sheet: Sheet, one: Member, facts: RoundFacts) -> FollowUp:
+    return FollowUp(
+        follow_up_id=derived_id("follow-up", sheet.round_id, one.member_id),
+        plan_id=sheet.round_id,
+        round_id=sheet.round_id,
+        member_id=one.member_id,
+        community=sheet.community,
+        grid=sheet.grid,
+        building=sheet.building,
+        person_id=one.person_id,
+        kind=facts.kind,
+        at=house.runtime.clock(),
+    )
+
+
+def _stranger(round_id: str, member_id: str) -> str:
+    return f"{round_id}/{member_id}"
+
+
+def _seal(house: Ledger, facts: RoundFacts, text: str) -> str:
+    return house.runtime.sealer.seal(text, f"round:{facts.round_id}")
+
+
+def _as_stored(at: datetime) -> datetime:
+    """The database keeps milliseconds, and a repetition must be known again."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def _answer(round_id: str, known: Round | None, *, changed: bool, strangers: int = 0) -> RoundAnswer:
+    state = known.state if known else "planned"
+    return RoundAnswer(status="accepted" if changed else "duplicate", id=round_id, state=state, strangers=strangers)

@@ -1,0 +1,170 @@
+"""HTTP in: rounds, how far they are, and who is missing."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+from services.ledger import rounds
+from services.ledger.domain.rounds import Round
+from services.ledger.domain.strangers import Stranger
+from services.ledger.house import Ledger
+from shared.access import LEADERS, STAFF, Principal
+from shared.contracts.ledger import PersonDetails
+from shared.contracts.refusal import refusal
+from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, RecordRound, RoundAnswer
+from shared.documents import Document
+from shared.pages import decode_cursor, page
+from shared.web import After, Limit, Somebody, body, http_meta, takes
+
+PREFIX = "/api/ledger"
+
+
+def add_round_routes(app: FastAPI, house: Ledger) -> None:
+    """Put the routes of rounds on the application."""
+
+    @app.post(
+        f"{PREFIX}/rounds", status_code=202, response_model=RoundAnswer, openapi_extra=takes(OpenRound), tags=["rounds"]
+    )
+    async def open_round(who: Somebody, request: Request) -> RoundAnswer:
+        """Work through a roster by a time."""
+        who.require(*LEADERS)
+        command = await body(request, OpenRound)
+        if not who.covers(command.community, None):
+            raise refusal("community", "forbidden", "not within this token's place", status=403)
+        return await rounds.open_round(house, command, http_meta(request, OpenRound.wire, house.runtime.clock()))
+
+    @app.get(f"{PREFIX}/rounds", tags=["rounds"])
+    async def list_rounds(who: Somebody, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+        """Rounds within the token's community, those that close last before the others."""
+        who.require(*STAFF)
+        place = decode_cursor(after, (datetime, str))
+        found = await house.store.rounds.page(who.community, limit + 1, (place[0], place[1]) if place else None)
+        return page(found, limit, _place_of, lambda one: _show(house.store.rounds.all.state(one)))
+
+    @app.get(f"{PREFIX}/rounds/{{round_id}}", tags=["rounds"])
+    async def one_round(who: Somebody, round_id: str) -> dict[str, Any]:
+        """A round, and how many are in which state."""
+        known = await _theirs(who, round_id)
+        counts = await house.store.rounds.counts(round_id)
+        return {**_show(known), "counts": counts.model_dump()}
+
+    @app.get(f"{PREFIX}/rounds/{{round_id}}/numbers", tags=["rounds"])
+    async def numbers(who: Somebody, round_id: str) -> dict[str, Any]:
+        """The same by grid and by building, and how many were met at each point."""
+        await _theirs(who, round_id)
+        store = house.store.rounds
+        places = {
+            name: [{name: place, **counts.model_dump()} for place, counts in await store.counts_by(round_id, name)]
+            for name in ("grid", "building")
+        }
+        return {"grids": places["grid"], "buildings": places["building"], "points": await store.points(round_id)}
+
+    @app.get(f"{PREFIX}/rounds/{{round_id}}/missing", tags=["rounds"])
+    async def missing(
+        who: Somebody, round_id: str, limit: Limit = 50, after: After = None, names: bool = False
+    ) -> dict[str, Any]:
+        """Who is missing within the token's place, in the order of doors.
+
+        `names`: with name, phone and door, for whoever calls or visits them; the opening is noted.
+        """
+        known = await _theirs(who, round_id)
+        if names:
+            who.require(*LEADERS, "grid_worker")
+        place = decode_cursor(after, (str, int))
+        found = await house.store.rounds.missing(
+            round_id, who.grids, limit + 1, (place[0], place[1]) if place else None
+        )
+        answer = page(found, limit, lambda one: (one["order"], one["place"]), _show_missing)
+        if names and answer["items"]:
+            await house.runtime.openings.note(who, f"round:{round_id}", "missing", community=known.told.community)
+            await _name(answer["items"])
+        return answer
+
+    async def _name(items: list[dict[str, Any]]) -> None:
+        found = await house.store.people.collection.find(
+            {"_id": {"$in": [one["person_id"] for one in items]}}, fields={"history": 0}
+        )
+        people = {one["_id"]: house.store.people.state(one).facts for one in found}
+        for one in items:
+            person_id = one["person_id"]
+            sealed = house.runtime.sealer.open(people[person_id].sealed, f"person:{person_id}")
+            details = PersonDetails.model_validate_json(sealed, extra="ignore")
+            one["details"] = details.model_dump(mode="json", include={"name", "phone", "address"})
+
+    @app.get(f"{PREFIX}/rounds/{{round_id}}/strangers", tags=["rounds"])
+    async def strangers(who: Somebody, round_id: str, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+        """Those who were recorded and are not on the roster."""
+        who.require(*LEADERS)
+        await _theirs(who, round_id)
+        place = decode_cursor(after, (str,))
+        found = await house.store.rounds.strangers_page(round_id, limit + 1, place[0] if place else "")
+        return page(found, limit, lambda one: (one["_id"],), lambda one: _show_stranger(one["state"]))
+
+    @app.post(
+        f"{PREFIX}/rounds/{{round_id}}/records",
+        response_model=RoundAnswer,
+        openapi_extra=takes(RecordRound),
+        tags=["rounds"],
+    )
+    async def record(who: Somebody, round_id: str, request: Request) -> RoundAnswer:
+        """How it went with some; the same record again changes nothing."""
+        who.require(*STAFF)
+        command = await body(request, RecordRound, round_id=round_id)
+        await _theirs(who, round_id)
+        return await rounds.record(house, command, http_meta(request, RecordRound.wire, house.runtime.clock()))
+
+    @app.post(
+        f"{PREFIX}/rounds/{{round_id}}/members",
+        response_model=RoundAnswer,
+        openapi_extra=takes(AddToRound),
+        tags=["rounds"],
+    )
+    async def add(who: Somebody, round_id: str, request: Request) -> RoundAnswer:
+        """Put somebody on the roster who was not, with what was recorded of him since."""
+        who.require(*LEADERS)
+        command = await body(request, AddToRound, round_id=round_id)
+        await _theirs(who, round_id)
+        return await rounds.add(house, command, http_meta(request, AddToRound.wire, house.runtime.clock()))
+
+    @app.post(
+        f"{PREFIX}/rounds/{{round_id}}/close",
+        response_model=RoundAnswer,
+        openapi_extra=takes(CloseRound),
+        tags=["rounds"],
+    )
+    async def close(who: Somebody, round_id: str, request: Request) -> RoundAnswer:
+        """Look for those missing now, before its time."""
+        who.require(*LEADERS)
+        command = await body(request, CloseRound, round_id=round_id)
+        await _theirs(who, round_id)
+        return await rounds.close_round(house, command, http_meta(request, CloseRound.wire, house.runtime.clock()))
+
+    async def _theirs(who: Principal, round_id: str) -> Round:
+        who.require(*STAFF)
+        known = await house.store.rounds.all.get(round_id)
+        if known is None or who.community not in (None, known.told.community):
+            raise refusal("round_id", "unknown_round", "there is no round of this id", status=404)
+        return known
+
+
+def _place_of(document: Document) -> tuple[datetime, str]:
+    return document["state"]["told"]["closes"], document["_id"]
+
+
+def _show(known: Round) -> dict[str, Any]:
+    return {**known.told.model_dump(mode="json"), "state": known.state, "members": known.members}
+
+
+def _show_missing(found: Document) -> dict[str, Any]:
+    sheet, member = found["sheet"], found["member"]
+    return {
+        "member_id": member.member_id,
+        "person_id": member.person_id,
+        "grid": sheet.grid,
+        "building": sheet.building,
+    }
+
+
+def _show_stranger(state: Document) -> dict[str, Any]:
+    return Stranger.model_validate(state, strict=False).model_dump(mode="json", exclude={"sealed"})

@@ -1,0 +1,202 @@
+"""The rules of rounds and of the sheets of their rosters."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ledger.domain import rounds, sheets, strangers
+from services.ledger.domain.rounds import Round
+from services.ledger.domain.sheets import Entrance, Member, RoundFacts, Sheet
+from services.ledger.domain.strangers import Stranger
+from shared.contracts.refusal import Refusal
+from shared.contracts.rounds import Counts, Ending, OpenRound, Recorded, Roster, RoundRecorded
+
+NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+FACTS = RoundFacts(round_id="r", community="tiebei", kind="testing", title="核酸", of="person")
+TOLD = OpenRound(
+    round_id="r", community="tiebei", kind="testing", title="核酸", roster=Roster(), closes=NOW + timedelta(hours=4)
+)
+NAMES = ("a", "b", "c")
+ENDINGS: tuple[Ending, ...] = ("done", "elsewhere", "moved", "refused", "excused")
+
+
+def sheet(*names: str) -> Sheet:
+    entrance = Entrance(grid="g1", building="3", stairwell="s")
+    (made,) = sheets.cut(FACTS, [(entrance, Member(member_id=name, person_id=name)) for name in names or NAMES])
+    return made
+
+
+def said(name: str, outcome: Ending = "done", minutes: int = 0, unchecked: tuple[str, ...] = ()) -> Recorded:
+    return Recorded(member_id=name, outcome=outcome, at=NOW + timedelta(minutes=minutes), unchecked=unchecked)
+
+
+def after(known: Sheet, *told: Sequence[Recorded]) -> Sheet:
+    """Each of these lists, one after the other."""
+    for one in told:
+        outcome = sheets.record(known, FACTS, one)
+        known = outcome[0] if outcome else known
+    return known
+
+
+def states(known: Sheet) -> list[str]:
+    return [one.state for one in known.members]
+
+
+records = st.builds(said, st.sampled_from(NAMES), st.sampled_from(ENDINGS), st.integers(0, 3))
+
+
+@given(st.lists(records, max_size=12), st.randoms(use_true_random=False))
+def test_in_whatever_order_and_however_often_records_come_the_state_is_the_same(
+    told: list[Recorded], chance: Random
+) -> None:
+    """Everyone is in exactly one state, and the states together are the roster."""
+    shuffled = [*told, *told]
+    chance.shuffle(shuffled)
+    one, other = after(sheet(), *[[each] for each in told]), after(sheet(), shuffled)
+    assert states(one) == states(other)
+    assert one.counts == other.counts
+    counts = one.counts
+    assert counts.missing + counts.done + counts.elsewhere + counts.moved + counts.refused + counts.excused == 3
+    assert {name for name, state in zip(NAMES, states(one), strict=True) if state != "missing"} == {
+        each.member_id for each in told
+    }
+
+
+def test_what_was_done_stays_done_whatever_is_said_afterwards() -> None:
+    """Else the latest word counts."""
+    known = after(sheet(), [said("a", "refused", 1), said("b", "moved", 5), said("b", "excused", 2)])
+    assert states(known) == ["refused", "moved", "missing"]
+    known = after(known, [said("a", "done", 3), said("a", "refused", 9)])
+    assert states(known) == ["done", "moved", "missing"]
+
+
+def test_a_second_time_is_told_as_such_and_the_same_again_is_not_told() -> None:
+    """One event for all news of a sheet."""
+    outcome = sheets.record(sheet(), FACTS, [said("a"), said("a"), said("a", minutes=5), said("b")])
+    assert outcome is not None
+    (event,) = outcome[1]
+    assert isinstance(event, RoundRecorded)
+    assert [(one.member_id, one.again) for one in event.records] == [("a", False), ("a", True), ("b", False)]
+    assert outcome[0].counts.again == 1
+    assert sheets.record(outcome[0], FACTS, [said("a"), said("b")]) is None
+
+
+def test_what_is_left_of_the_checklist_shows_until_it_is_done() -> None:
+    """A second visit does the rest."""
+    known = after(sheet(), [said("a", unchecked=("sills", "screens"))])
+    assert (known.counts.done, known.counts.incomplete) == (1, 1)
+    known = after(known, [said("a", minutes=60, unchecked=("panes", "screens"))])
+    assert sheets.undone(known.members[0]) == {"screens"}
+    known = after(known, [said("a", minutes=90, unchecked=("panes",))])
+    assert known.counts.incomplete == 0
+
+
+def test_nobody_is_recorded_without_bound() -> None:
+    """A program that has gone wild is told so."""
+    with pytest.raises(Refusal) as refused:
+        sheets.record(sheet(), FACTS, [said("a", minutes=number) for number in range(sheets.MOST + 1)])
+    assert refused.value.problems[0].code == "too_often"
+
+
+def test_a_building_is_cut_by_entrance_and_no_sheet_is_long() -> None:
+    """Those of one entrance stay together."""
+    living = [
+        (
+            Entrance(grid="g1", building="10", stairwell=f"s{number // 40}"),
+            Member(member_id=f"p{number}", person_id="p"),
+        )
+        for number in range(60)
+    ]
+    cut = list(sheets.cut(FACTS, living))
+    assert [len(one.members) for one in cut] == [25, 15, 20]
+    assert len({one.sheet_id for one in cut}) == 3
+    assert sorted(one.order for one in cut) == [one.order for one in cut]
+    assert sheets.natural("2") < sheets.natural("10") < sheets.natural("10A")
+
+
+def test_closing_names_the_missing_once() -> None:
+    """And late news still counts."""
+    known = after(sheet(), [said("a")])
+    closed = sheets.close(known, FACTS)
+    assert closed is not None
+    assert [one.model_dump()["member_id"] for one in closed[1]] == ["b", "c"]
+    assert sheets.close(closed[0], FACTS) is None
+    assert states(after(closed[0], [said("b", "elsewhere")])) == ["done", "elsewhere", "missing"]
+
+
+def test_a_round_goes_from_planned_to_settled() -> None:
+    """Each step once."""
+    known = _state(rounds.open_round(None, TOLD, NOW))
+    assert rounds.open_round(known, TOLD, NOW) is None
+    known = _state(rounds.begin(known, NOW))
+    known = _state(rounds.took_down(known, "", "3", 3))
+    assert rounds.took_down(known, "", "3", 3) is None, "another replica was faster"
+    opened = rounds.opened(known)
+    assert opened is not None
+    assert opened[1][0].model_dump()["members"] == 3
+    known = opened[0]
+    assert rounds.close(known, NOW) is None, "it is not time"
+    known = _state(rounds.close(known, NOW + timedelta(hours=4)))
+    known = _state(rounds.closed_up_to(known, "", "r/3/0000"))
+    closed = rounds.closed(known, Counts(members=3, missing=1, done=2))
+    assert closed is not None
+    assert [type(one).__name__ for one in closed[1]] == ["RoundClosed"]
+    settled = rounds.settle(closed[0], Counts(members=3, done=3))
+    assert settled is not None
+    assert (settled[0].state, _state(rounds.unsettle(settled[0])).state) == ("settled", "closed")
+    assert rounds.settle(settled[0], Counts(members=3, done=3)) is None
+
+
+def test_a_round_in_which_nobody_is_missing_is_settled_when_it_closes() -> None:
+    """Both are told."""
+    known = Round(told=TOLD, state="closing", created_at=NOW, due_at=NOW)
+    outcome = rounds.closed(known, Counts(members=3, done=3))
+    assert outcome is not None
+    assert (outcome[0].state, len(outcome[1])) == ("settled", 2)
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "code"),
+    [
+        (None, TOLD.model_copy(update={"closes": NOW}), "in_the_past"),
+        (Round(told=TOLD, created_at=NOW, due_at=NOW), TOLD.model_copy(update={"kind": "notice"}), "known_round"),
+    ],
+)
+def test_a_round_that_cannot_be_is_refused(known: Round | None, told: OpenRound, code: str) -> None:
+    """Its time is over, or its id is another's."""
+    with pytest.raises(Refusal) as refused:
+        rounds.open_round(known, told, NOW)
+    assert refused.value.problems[0].code == code
+
+
+def test_a_round_that_is_not_open_cannot_be_closed() -> None:
+    """Nor one that is not there."""
+    with pytest.raises(Refusal) as refused:
+        rounds.close(Round(told=TOLD, created_at=NOW, due_at=NOW), NOW, early=True)
+    assert refused.value.problems[0].code == "not_open_yet"
+    with pytest.raises(Refusal) as refused:
+        rounds.close(None, NOW, early=True)
+    assert refused.value.problems[0].code == "unknown_round"
+
+
+def test_a_stranger_is_told_once_for_each_time_and_added_once() -> None:
+    """What was recorded of him is kept."""
+    told = Stranger(stranger_id="r/x", round_id="r", person_id=None, told=(said("x"),), sealed="k1.x", at=NOW)
+    first = strangers.record(None, FACTS, told)
+    assert first is not None
+    assert strangers.record(first[0], FACTS, told) is None
+    second = strangers.record(first[0], FACTS, told.model_copy(update={"told": (said("x", minutes=9),)}))
+    assert second is not None
+    assert len(second[0].told) == 2
+    added = strangers.add(second[0])
+    assert added is not None
+    assert strangers.add(added[0]) is None
+
+
+def _state(decision: rounds.Decision) -> Round:
+    assert decision is not None
+    return decision[0]
