@@ -93,6 +93,7 @@ VALUES = MappingProxyType(
         "quantity": 2,
         "reason": "other",
         "relation": "daughter",
+        "report_id": "testing-20221124/9f86d081884c7d659a2feaa0c55ad015",
         "request_id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e35",
         "role": "grid_worker",
         "room": "502",

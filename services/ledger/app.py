@@ -8,7 +8,7 @@ from services.ledger.follow_ups import fall_due, lapse
 from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
-from services.ledger.round_work import work
+from services.ledger.round_work import apply_again, work
 from services.ledger.rounds_api import add_round_routes
 from services.ledger.store import Store
 from shared.catalogue import load
@@ -28,6 +28,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)
     runtime.every("tries", lambda: lapse(house), pause=1.0)
     runtime.every("rounds", lambda: work(house), pause=1.0)
+    runtime.every("reports", lambda: apply_again(house), pause=2.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     app = build_app(runtime)
     add_routes(app, house)

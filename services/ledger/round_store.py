@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Sheet
 from services.ledger.domain.strangers import Stranger
@@ -51,6 +52,7 @@ class Rounds:
             "sheets", Sheet, lambda one: one.round_id, [PLACE, MISSING, MISSING_OF_GRID, OPEN, COUNTS]
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
+        self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
         self._people = people
         self._places: Batcher[tuple[str, str], str | None] = Batcher(self._find_places, busy_linger=BUSY_LINGER)
 
@@ -59,6 +61,14 @@ class Rounds:
         query = {"state.due_at": {"$type": "date", "$lte": now}}
         found = await self.all.collection.find(query, sort=[("state.due_at", 1)], limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
+
+    async def not_applied(self, now: datetime, limit: int) -> list[Report]:
+        """Lists that came in and are not on the sheets, though there was time, longest first."""
+        query = {"state.due_at": {"$type": "date", "$lte": now}}
+        found = await self.reports.collection.find(
+            query, sort=[("state.due_at", 1)], limit=limit, fields={"history": 0}
+        )
+        return [self.reports.state(one) for one in found]
 
     async def page(self, community: str | None, limit: int, after: tuple[datetime, str] | None) -> list[Document]:
         """Rounds, those that close last before the others."""

@@ -5,7 +5,7 @@ import asyncio
 from services.ledger.domain import rounds, sheets
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
-from services.ledger.rounds import close_sheet, put_sheet, settle
+from services.ledger.rounds import apply, close_sheet, put_sheet, settle
 from shared.contracts.envelope import Meta
 
 DUE_AT_ONCE = 20
@@ -22,6 +22,17 @@ async def work(house: Ledger) -> int:
         if known is not None:
             await _go_on(house, known)
     return len(due)
+
+
+async def apply_again(house: Ledger) -> int:
+    """Apply lists that a crash left; how many these are."""
+    now = house.runtime.clock()
+    left = await house.store.rounds.not_applied(now, DUE_AT_ONCE)
+    for told in left:
+        known = await house.store.rounds.all.get(told.round_id)
+        if known is not None:
+            await apply(house, known.facts, told, Meta(f"again:{told.report_id}", "", "ledger", now, told.round_id))
+    return len(left)
 
 
 async def _go_on(house: Ledger, known: Round) -> None:

@@ -5,21 +5,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.ledger.domain import follow_ups, rounds, sheets, strangers
+from services.ledger.domain import follow_ups, reports, rounds, sheets, strangers
 from services.ledger.domain.follow_ups import FollowUp
+from services.ledger.domain.reports import Line, Report
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import Entrance, Member, RoundFacts, Sheet
+from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, Sheet
 from services.ledger.domain.strangers import Stranger
 from services.ledger.house import Ledger, cause_of
-from shared.aggregates import Outcome
 from shared.consumer import Router
 from shared.contracts.envelope import Meta, Problem
 from shared.contracts.refusal import Refusal, refusal
-from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, Recorded, RecordRound, RoundAnswer, RoundRecord
+from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, RecordRound, RoundAnswer, RoundRecord
 from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
 
+APPLIED_WITHIN = timedelta(seconds=10)
+"""A list that is not on the sheets by then is applied again."""
 AHEAD = timedelta(minutes=10)
 """A device's clock may be ahead by so much."""
 
@@ -32,7 +34,8 @@ class _Line:
     member_id: str | None
     """None: not on the books."""
     sheet_id: str | None
-    told: Recorded
+    """None: not on the roster."""
+    met: Met
 
 
 @router.command(OpenRound)
@@ -65,18 +68,15 @@ async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer
     known = await _open(house, command.round_id)
     cause = cause_of(command.command_id, meta)
     lines = await _understood(house, known, command.records)
-    groups: dict[str, list[Recorded]] = {}
-    for line in lines:
-        if line.sheet_id is not None:
-            groups.setdefault(line.sheet_id, []).append(line.told)
-    kept = asyncio.gather(*(_beside(house, known.facts, line, cause) for line in lines if line.sheet_id is None))
-    sheets = await asyncio.gather(
-        *(_on_sheet(house, known.facts, sheet_id, told, cause) for sheet_id, told in groups.items())
+    beside = [line for line in lines if line.sheet_id is None]
+    told = _report(house, command, lines)
+    kept = await asyncio.gather(*(_beside(house, known.facts, line, cause) for line in beside))
+    outcome = await house.store.rounds.reports.update(
+        told.report_id, lambda one: reports.keep(one, told, known.facts), cause, new=True
     )
-    beside = await kept
-    if any(sheet.state is not None and sheet.state.closed for sheet in sheets):
-        await settle(house, command.round_id, cause)
-    changed = any(beside) or any(sheet.changed for sheet in sheets)
+    if outcome.state is not None and outcome.state.due_at is not None:
+        await apply(house, known.facts, told, cause)
+    changed = outcome.changed or any(kept)
     return _answer(command.round_id, known, changed=changed, strangers=len(beside))
 
 
@@ -97,12 +97,23 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     await put_sheet(house, sheet, cause)
     beside = await house.store.rounds.strangers.update(_stranger(told.round_id, member_id), strangers.add, cause)
     if beside.state is not None:
-        await _on_sheet(house, known.facts, sheet.sheet_id, beside.state.told, cause)
+        met = [(member_id, one) for one in beside.state.met]
+        await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
     if known.state in ("closed", "settled"):
         await close_sheet(house, known.facts, sheet.sheet_id, cause_of(f"{command.command_id}:close", meta))
         await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
         await settle(house, told.round_id, cause)
     return _answer(told.round_id, known, changed=True)
+
+
+async def apply(house: Ledger, facts: RoundFacts, told: Report, cause: Meta) -> None:
+    """Put what a list says on the sheets. Safe to repeat."""
+    sheets = await asyncio.gather(
+        *(_on_sheet(house, facts, sheet_id, met, cause) for sheet_id, met in told.by_sheet().items())
+    )
+    if any(sheet is not None and sheet.closed for sheet in sheets):
+        await settle(house, told.round_id, cause)
+    await house.store.rounds.reports.update(told.report_id, reports.applied, cause)
 
 
 async def put_sheet(house: Ledger, sheet: Sheet, cause: Meta) -> None:
@@ -129,15 +140,15 @@ async def settle(house: Ledger, round_id: str, cause: Meta) -> None:
 
 
 async def _on_sheet(
-    house: Ledger, facts: RoundFacts, sheet_id: str, told: Sequence[Recorded], cause: Meta
-) -> Outcome[Sheet]:
+    house: Ledger, facts: RoundFacts, sheet_id: str, told: Sequence[tuple[str, Met]], cause: Meta
+) -> Sheet | None:
     """Record on one sheet; whoever is found is sought no more."""
-    outcome = await house.store.rounds.sheets.update(sheet_id, lambda known: sheets.record(known, facts, told), cause)
-    sheet, names = outcome.state, {one.member_id for one in told}
+    outcome = await house.store.rounds.sheets.update(sheet_id, lambda known: sheets.record(known, told), cause)
+    sheet, names = outcome.state, {name for name, _ in told}
     if sheet is not None and sheet.closed:
         found = [one for one in sheet.members if one.member_id in names]
         await asyncio.gather(*(_found(house, _sought(house, sheet, one, facts), one, cause) for one in found))
-    return outcome
+    return sheet
 
 
 async def _seek(house: Ledger, sought: FollowUp, cause: Meta) -> None:
@@ -157,12 +168,12 @@ async def _found(house: Ledger, sought: FollowUp, member: Member, cause: Meta) -
 
 async def _beside(house: Ledger, facts: RoundFacts, line: _Line, cause: Meta) -> bool:
     told = Stranger(
-        stranger_id=_stranger(facts.round_id, line.told.member_id),
+        stranger_id=_stranger(facts.round_id, line.member_id or _unknown(house, line.record)),
         round_id=facts.round_id,
         person_id=line.member_id if facts.of == "person" else None,
-        told=(line.told,),
+        met=(line.met,),
         sealed=None if line.member_id else _seal(house, facts, line.record.model_dump_json()),
-        at=line.told.at,
+        at=line.met.at,
     )
     outcome = await house.store.rounds.strangers.update(
         told.stranger_id, lambda known: strangers.record(known, facts, told), cause, new=True
@@ -197,7 +208,7 @@ async def _understood(house: Ledger, known: Round, records: Sequence[RoundRecord
     ids = [one[0] if one else None for one in meant]
     places = await asyncio.gather(*(_place(house, told.round_id, one) for one in ids))
     return [
-        _Line(one, member_id, sheet_id, _recorded(house, known.facts, told.checklist, one, member_id))
+        _Line(one, member_id, sheet_id, _met(house, known, one))
         for one, member_id, sheet_id in zip(records, ids, places, strict=True)
     ]
 
@@ -239,20 +250,36 @@ async def _place(house: Ledger, round_id: str, member_id: str | None) -> str | N
     return None if member_id is None else await house.store.rounds.sheet_of(round_id, member_id)
 
 
-def _recorded(
-    house: Ledger, facts: RoundFacts, checklist: Sequence[str], one: RoundRecord, member_id: str | None
-) -> Recorded:
-    door = one.address.model_dump_json() if one.address else None
-    unknown = house.runtime.lookup.blind("stranger", one.name, one.phone, door)
-    return Recorded(
-        member_id=member_id or unknown,
+def _met(house: Ledger, known: Round, one: RoundRecord) -> Met:
+    left = tuple(name for name in known.told.checklist if name not in one.checked)
+    return Met(
         outcome=one.outcome,
         at=_as_stored(one.at),
         point=one.point,
         worker=one.worker,
-        unchecked=tuple(name for name in checklist if name not in one.checked) if one.outcome == "done" else (),
-        sealed=_seal(house, facts, one.note) if one.note else None,
+        unchecked=left if one.outcome == "done" else (),
+        sealed=_seal(house, known.facts, one.note) if one.note else None,
     )
+
+
+def _report(house: Ledger, command: RecordRound, lines: Sequence[_Line]) -> Report:
+    """A list is known by what it says, whoever sends it again."""
+    said = house.runtime.lookup.blind("report", *(line.record.model_dump_json() for line in lines))
+    return Report(
+        report_id=f"{command.round_id}/{said}",
+        round_id=command.round_id,
+        lines=tuple(
+            Line(sheet_id=line.sheet_id, member_id=line.member_id, met=line.met)
+            for line in lines
+            if line.sheet_id is not None and line.member_id is not None
+        ),
+        due_at=house.runtime.clock() + APPLIED_WITHIN,
+    )
+
+
+def _unknown(house: Ledger, one: RoundRecord) -> str:
+    door = one.address.model_dump_json() if one.address else None
+    return house.runtime.lookup.blind("stranger", one.name, one.phone, door)
 
 
 def _sought(house: Ledger, sheet: Sheet, one: Member, facts: RoundFacts) -> FollowUp:

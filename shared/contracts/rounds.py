@@ -183,23 +183,19 @@ class Recorded(Contract):
     at: datetime
     point: str | None = None
     worker: str | None = None
-    again: bool = False
-    """It was known; this was another time or another place."""
     unchecked: tuple[str, ...] = ()
     """What of the checklist was not done."""
-    sealed: str | None = None
-    """The note, sealed."""
 
 
 class RoundRecorded(Event):
-    """How it went with some who live behind one entrance."""
+    """A list came in: how it went with some on the roster."""
 
     wire: ClassVar[str] = "doorstep.round.recorded.v1"
     key: ClassVar[str] = "round.recorded"
 
     round_id: str
     kind: str
-    building: str
+    report_id: str
     records: tuple[Recorded, ...]
 
 

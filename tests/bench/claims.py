@@ -7,14 +7,10 @@ here is the handler's: who is asked, the cap, the place, the write with its even
 import argparse
 import asyncio
 import statistics
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
-from deploy.engines import MongoNode, RabbitNode
-from deploy.local.secrets import Secrets
 from services.dispatch.catalogues import catalogues
 from services.dispatch.handlers import accept, task_id_of
 from services.dispatch.house import Dispatch
@@ -24,7 +20,8 @@ from shared.contracts.envelope import Meta
 from shared.contracts.intake import RequestCreated
 from shared.contracts.refusal import Refusal
 from tests import world
-from tests.running import Clock, Engines, Running, Town, eventually
+from tests.bench import engines
+from tests.running import Clock, Running, Town, eventually
 
 CAP = 50
 """More than one of them can win in all rounds together."""
@@ -100,19 +97,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, choices=range(1, CAP), metavar="N")
     parser.add_argument("--claims", type=int, default=300)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="doorstep-claims-") as name:
-        folder = Path(name)
-        secrets = Secrets(folder / "secrets")
-        rabbit = RabbitNode(folder / "rabbitmq", passwords=secrets.rabbit)
-        mongo = MongoNode(folder / "mongodb", passwords=secrets.mongo, keyfile=secrets.mongo_keyfile)
-        try:
-            rabbit.start(120.0)
-            mongo.start(120.0)
-            town = Town(Engines(rabbit, mongo, secrets, folder))
-            ours, bare = asyncio.run(measure(town, given.rounds, given.claims))
-        finally:
-            mongo.stop()
-            rabbit.stop()
+    with engines.town() as town:
+        ours, bare = asyncio.run(measure(town, given.rounds, given.claims))
     ratios = [one / other for one, other in zip(ours, bare, strict=True)]
     for label, values, unit in (("claims", ours, "ms"), ("bare updates", bare, "ms"), ("ratio", ratios, "")):
         print(f"{label:14} median {statistics.median(values):7.2f}{unit}  {min(values):.2f} to {max(values):.2f}")

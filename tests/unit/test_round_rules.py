@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ledger.domain import rounds, sheets, strangers
+from services.ledger.domain import reports, rounds, sheets, strangers
+from services.ledger.domain.reports import Line, Report
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import Entrance, Member, RoundFacts, Sheet
+from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, Sheet
 from services.ledger.domain.strangers import Stranger
 from shared.contracts.refusal import Refusal
-from shared.contracts.rounds import Counts, Ending, OpenRound, Recorded, Roster, RoundRecorded
+from shared.contracts.rounds import Counts, Ending, OpenRound, Roster, RoundRecorded
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 FACTS = RoundFacts(round_id="r", community="tiebei", kind="testing", title="核酸", of="person")
@@ -30,14 +31,14 @@ def sheet(*names: str) -> Sheet:
     return made
 
 
-def said(name: str, outcome: Ending = "done", minutes: int = 0, unchecked: tuple[str, ...] = ()) -> Recorded:
-    return Recorded(member_id=name, outcome=outcome, at=NOW + timedelta(minutes=minutes), unchecked=unchecked)
+def said(name: str, outcome: Ending = "done", minutes: int = 0, unchecked: tuple[str, ...] = ()) -> tuple[str, Met]:
+    return name, Met(outcome=outcome, at=NOW + timedelta(minutes=minutes), unchecked=unchecked)
 
 
-def after(known: Sheet, *told: Sequence[Recorded]) -> Sheet:
+def after(known: Sheet, *told: Sequence[tuple[str, Met]]) -> Sheet:
     """Each of these lists, one after the other."""
     for one in told:
-        outcome = sheets.record(known, FACTS, one)
+        outcome = sheets.record(known, one)
         known = outcome[0] if outcome else known
     return known
 
@@ -51,7 +52,7 @@ records = st.builds(said, st.sampled_from(NAMES), st.sampled_from(ENDINGS), st.i
 
 @given(st.lists(records, max_size=12), st.randoms(use_true_random=False))
 def test_in_whatever_order_and_however_often_records_come_the_state_is_the_same(
-    told: list[Recorded], chance: Random
+    told: list[tuple[str, Met]], chance: Random
 ) -> None:
     """Everyone is in exactly one state, and the states together are the roster."""
     shuffled = [*told, *told]
@@ -62,7 +63,7 @@ def test_in_whatever_order_and_however_often_records_come_the_state_is_the_same(
     counts = one.counts
     assert counts.missing + counts.done + counts.elsewhere + counts.moved + counts.refused + counts.excused == 3
     assert {name for name, state in zip(NAMES, states(one), strict=True) if state != "missing"} == {
-        each.member_id for each in told
+        name for name, _ in told
     }
 
 
@@ -74,15 +75,27 @@ def test_what_was_done_stays_done_whatever_is_said_afterwards() -> None:
     assert states(known) == ["done", "moved", "missing"]
 
 
-def test_a_second_time_is_told_as_such_and_the_same_again_is_not_told() -> None:
-    """One event for all news of a sheet."""
-    outcome = sheets.record(sheet(), FACTS, [said("a"), said("a"), said("a", minutes=5), said("b")])
-    assert outcome is not None
-    (event,) = outcome[1]
+def test_a_second_time_is_counted_as_such_and_the_same_again_is_none() -> None:
+    """Whoever is tested twice counts once."""
+    known = after(sheet(), [said("a"), said("a"), said("a", minutes=5), said("b")])
+    assert (known.counts.done, known.counts.again) == (2, 1)
+    assert sheets.record(known, [said("a"), said("b")]) is None
+
+
+def test_a_list_is_told_once_and_applied_once() -> None:
+    """In between it is due to be applied again."""
+    lines = tuple(Line(sheet_id=place, member_id=name, met=said(name)[1]) for place, name in ("1a", "1b", "2c"))
+    told = Report(report_id="r/1", round_id="r", lines=lines, due_at=NOW)
+    kept = reports.keep(None, told, FACTS)
+    assert kept is not None
+    (event,) = kept[1]
     assert isinstance(event, RoundRecorded)
-    assert [(one.member_id, one.again) for one in event.records] == [("a", False), ("a", True), ("b", False)]
-    assert outcome[0].counts.again == 1
-    assert sheets.record(outcome[0], FACTS, [said("a"), said("b")]) is None
+    assert [one.member_id for one in event.records] == ["a", "b", "c"]
+    assert {place: len(met) for place, met in kept[0].by_sheet().items()} == {"1": 2, "2": 1}
+    assert reports.keep(kept[0], told, FACTS) is None
+    done = reports.applied(kept[0])
+    assert done is not None
+    assert reports.applied(done[0]) is None
 
 
 def test_what_is_left_of_the_checklist_shows_until_it_is_done() -> None:
@@ -96,10 +109,9 @@ def test_what_is_left_of_the_checklist_shows_until_it_is_done() -> None:
 
 
 def test_nobody_is_recorded_without_bound() -> None:
-    """A program that has gone wild is told so."""
-    with pytest.raises(Refusal) as refused:
-        sheets.record(sheet(), FACTS, [said("a", minutes=number) for number in range(sheets.MOST + 1)])
-    assert refused.value.problems[0].code == "too_often"
+    """A program that has gone wild makes no document large."""
+    known = after(sheet(), [said("a", minutes=number) for number in range(3 * sheets.MOST)])
+    assert len(known.members[0].met) == sheets.MOST
 
 
 def test_a_building_is_cut_by_entrance_and_no_sheet_is_long() -> None:
@@ -185,13 +197,13 @@ def test_a_round_that_is_not_open_cannot_be_closed() -> None:
 
 def test_a_stranger_is_told_once_for_each_time_and_added_once() -> None:
     """What was recorded of him is kept."""
-    told = Stranger(stranger_id="r/x", round_id="r", person_id=None, told=(said("x"),), sealed="k1.x", at=NOW)
+    told = Stranger(stranger_id="r/x", round_id="r", person_id=None, met=(said("x")[1],), sealed="k1.x", at=NOW)
     first = strangers.record(None, FACTS, told)
     assert first is not None
     assert strangers.record(first[0], FACTS, told) is None
-    second = strangers.record(first[0], FACTS, told.model_copy(update={"told": (said("x", minutes=9),)}))
+    second = strangers.record(first[0], FACTS, told.model_copy(update={"met": (said("x", minutes=9)[1],)}))
     assert second is not None
-    assert len(second[0].told) == 2
+    assert len(second[0].met) == 2
     added = strangers.add(second[0])
     assert added is not None
     assert strangers.add(added[0]) is None

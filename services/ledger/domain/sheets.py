@@ -13,13 +13,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.envelope import Event
-from shared.contracts.refusal import refusal
-from shared.contracts.rounds import Counts, Ending, Of, PersonMissing, Recorded, RoundRecorded
+from shared.contracts.rounds import Counts, Ending, Of, PersonMissing
 
 LENGTH = 25
 """Members of a sheet at most: one walk, and a small document."""
 MOST = 20
-"""Records of one member at most."""
+"""Records of one member at most; what is beyond that stands in the entries alone."""
 MET: tuple[Ending, ...] = ("done", "elsewhere")
 """What stays true whatever else is told."""
 
@@ -111,38 +110,19 @@ def cut(
             )
 
 
-def record(known: Sheet | None, facts: RoundFacts, told: Sequence[Recorded]) -> tuple[Sheet, Sequence[Event]] | None:
-    """How it went with some of its members; None if all that was known.
-
-    Raises:
-        Refusal: somebody was recorded too often.
-    """
+def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet, Sequence[Event]] | None:
+    """How it went with some of its members, by name; None if all that was known."""
     if known is None:
         return None
     members = {one.member_id: one for one in known.members}
-    news: list[Recorded] = []
-    for one in told:
-        member = members[one.member_id]
-        met = Met(**one.model_dump(exclude={"member_id", "again"}))
-        if any(_same(met, before) for before in member.met):
+    for name, met in told:
+        member = members[name]
+        if len(member.met) >= MOST or any(_same(met, before) for before in member.met):
             continue
-        if len(member.met) >= MOST:
-            raise refusal("records", "too_often", f"{one.member_id} was recorded {MOST} times already", status=409)
-        news.append(one.model_copy(update={"again": met.outcome in MET and member.state in MET}))
         every = (*member.met, met)
-        members[one.member_id] = member.model_copy(update={"met": every, "state": state_of(every)})
-    if not news:
-        return None
+        members[name] = member.model_copy(update={"met": every, "state": state_of(every)})
     after = tuple(members.values())
-    event = RoundRecorded(
-        community=known.community,
-        grid=known.grid,
-        round_id=known.round_id,
-        kind=facts.kind,
-        building=known.building,
-        records=tuple(news),
-    )
-    return known.model_copy(update={"members": after, "counts": count(after)}), [event]
+    return None if after == known.members else (known.model_copy(update={"members": after, "counts": count(after)}), [])
 
 
 def close(known: Sheet | None, facts: RoundFacts) -> tuple[Sheet, Sequence[Event]] | None:

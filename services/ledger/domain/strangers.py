@@ -5,9 +5,9 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from services.ledger.domain.sheets import RoundFacts
+from services.ledger.domain.sheets import MOST, Met, RoundFacts
 from shared.contracts.envelope import Event
-from shared.contracts.rounds import Recorded, StrangerRecorded
+from shared.contracts.rounds import StrangerRecorded
 
 
 class Stranger(BaseModel):
@@ -17,7 +17,7 @@ class Stranger(BaseModel):
     round_id: str
     person_id: str | None
     """None: not on the books at all."""
-    told: tuple[Recorded, ...]
+    met: tuple[Met, ...]
     sealed: str | None
     """`RoundRecord` as it came, sealed; None: the person is on the books."""
     at: datetime
@@ -27,10 +27,10 @@ class Stranger(BaseModel):
 
 def record(known: Stranger | None, facts: RoundFacts, told: Stranger) -> tuple[Stranger, Sequence[Event]] | None:
     """Keep somebody beside the roster; None if all that was known."""
-    news = [one for one in told.told if known is None or one not in known.told]
+    news = [one for one in told.met if known is None or one not in known.met]
     if not news:
         return None
-    kept = told if known is None else known.model_copy(update={"told": (*known.told, *news)[:20]})
+    kept = told if known is None else known.model_copy(update={"met": (*known.met, *news)[:MOST]})
     event = StrangerRecorded(
         community=facts.community,
         round_id=facts.round_id,
