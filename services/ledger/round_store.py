@@ -1,5 +1,7 @@
-"""Documents of rounds: the rounds, the sheets of their rosters, and strangers."""
+"""Documents of rounds: the rounds, the sheets of their rosters, the lists that came in, and strangers."""
 
+import asyncio
+from collections.abc import Collection as Names
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,7 +12,7 @@ from services.ledger.domain.sheets import Entrance, Member, Sheet
 from services.ledger.domain.strangers import Stranger
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.rounds import Counts, OpenRound
-from shared.documents import Collection, Document, Index
+from shared.documents import Collection, Document, Index, Write
 from shared.runtime import Runtime
 
 WORK = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
@@ -23,19 +25,12 @@ MISSING_OF_GRID = Index(
     (("state.round_id", 1), ("state.grid", 1), ("state.order", 1)), where={"state.counts.missing": {"$gt": 0}}
 )
 OPEN = Index((("state.round_id", 1), ("_id", 1)), where={"state.closed": False})
-COUNTS = Index(
-    (
-        ("state.round_id", 1),
-        ("state.grid", 1),
-        ("state.building", 1),
-        *((f"state.counts.{name}", 1) for name in Counts.model_fields),
-    )
-)
-"""Holds all that is counted, so that no sheet is read for it."""
+OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1)))
+TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 
-_SUMS = {name: {"$sum": f"$state.counts.{name}"} for name in Counts.model_fields}
-_COUNTED = {"_id": 0, **{f"state.{name}": 1 for name in ("grid", "building", *(f"counts.{one}" for one in _SUMS))}}
+_MISSING_AT_ONCE = 10
+"""Sheets read at once for a page of those missing: each has one at least, most have more."""
 
 
 class Rounds:
@@ -49,9 +44,10 @@ class Rounds:
     def __init__(self, runtime: Runtime, people: Collection) -> None:
         self.all = runtime.aggregates("rounds", Round, lambda one: one.told.round_id, [WORK, LATEST, LATEST_OF_ALL])
         self.sheets = runtime.aggregates(
-            "sheets", Sheet, lambda one: one.round_id, [PLACE, MISSING, MISSING_OF_GRID, OPEN, COUNTS]
+            "sheets", Sheet, lambda one: one.round_id, [PLACE, MISSING, MISSING_OF_GRID, OPEN, OF_BUILDING]
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
+        self._tallies = runtime.collection("tallies", [TALLIES])
         self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
         self._people = people
         self._places: Batcher[tuple[str, str], str | None] = Batcher(self._find_places, busy_linger=BUSY_LINGER)
@@ -80,15 +76,21 @@ class Rounds:
             query, sort=[("state.told.closes", -1), ("_id", 1)], limit=limit, fields={"history": 0}
         )
 
-    async def building_after(self, told: OpenRound, building: str) -> str | None:
-        """The next building of the roster, or of the community; None: there is none."""
+    async def buildings_after(self, told: OpenRound, building: str, limit: int) -> list[str]:
+        """The next buildings of the roster, or of the community, in their order."""
         if named := told.roster.buildings:
-            return min((one for one in named if one > building), default=None)
-        query = {"state.facts.community": told.community, "state.facts.building": {"$gt": building}}
-        found = await self._people.find(
-            query, sort=[("state.facts.building", 1)], limit=1, fields={"state.facts.building": 1}
-        )
-        return found[0]["state"]["facts"]["building"] if found else None
+            return sorted(one for one in set(named) if one > building)[:limit]
+        found: list[str] = []
+        while len(found) < limit:
+            query = {"state.facts.community": told.community, "state.facts.building": {"$gt": building}}
+            following = await self._people.find(
+                query, sort=[("state.facts.building", 1)], limit=1, fields={"state.facts.building": 1}
+            )
+            if not following:
+                break
+            building = following[0]["state"]["facts"]["building"]
+            found.append(building)
+        return found
 
     async def living(self, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
         """Those of one building for whom the roster is, in the order of doors: persons, or one of each household."""
@@ -149,42 +151,73 @@ class Rounds:
     ) -> list[Document]:
         """Who is missing, in the order of doors, with the place on the sheet."""
         order, place = after or ("", -1)
-        query: dict[str, Any] = {
-            "state.round_id": round_id,
-            "state.order": {"$gte": order},
-            "state.counts.missing": {"$gt": 0},
-        }
+        query: dict[str, Any] = {"state.round_id": round_id, "state.counts.missing": {"$gt": 0}}
         if grids:
             query["state.grid"] = {"$in": list(grids)}
-        found = await self.sheets.collection.find(
-            query, sort=[("state.order", 1)], limit=limit, fields={"history": 0, "unsent": 0}
+        rows: list[Document] = []
+        fields = {f"state.{name}": 1 for name in ("order", "grid", "building", "members")}
+        while len(rows) < limit:
+            found = await self.sheets.collection.find(
+                {**query, "state.order": {"$gte": order}},
+                sort=[("state.order", 1)],
+                limit=_MISSING_AT_ONCE,
+                fields=fields,
+            )
+            rows += [
+                {
+                    "place": number,
+                    "order": sheet["order"],
+                    "grid": sheet["grid"],
+                    "building": sheet["building"],
+                    **member,
+                }
+                for sheet in (one["state"] for one in found)
+                for number, member in enumerate(sheet["members"])
+                if member["state"] == "missing" and (sheet["order"], number) > (order, place)
+            ]
+            if len(found) < _MISSING_AT_ONCE:
+                break
+            order, place = found[-1]["state"]["order"], len(found[-1]["state"]["members"])
+        return rows[:limit]
+
+    async def recount(self, round_id: str, buildings: Names[str]) -> None:
+        """Add up the sheets of these buildings anew.
+
+        Every write raises a sheet's version, so of two sums the one over more versions is the later, and stays.
+        """
+        found = await self.sheets.collection.aggregate(
+            [
+                {"$match": {"state.round_id": round_id, "state.building": {"$in": list(buildings)}}},
+                {
+                    "$group": {
+                        "_id": "$state.building",
+                        "grid": {"$first": "$state.grid"},
+                        "seen": {"$sum": "$v"},
+                        **_sums("$state.counts."),
+                    }
+                },
+            ]
         )
-        return [
-            {"order": sheet.order, "place": number, "sheet": sheet, "member": member}
-            for sheet in map(self.sheets.state, found)
-            for number, member in enumerate(sheet.members)
-            if member.state == "missing" and (sheet.order, number) > (order, place)
-        ][:limit]
+        await asyncio.gather(*(self._put_tally(round_id, one) for one in found))
+
+    async def _put_tally(self, round_id: str, sums: Document) -> None:
+        building, seen = sums.pop("_id"), sums["seen"]
+        told = Write(set={"round_id": round_id, "building": building, **sums})
+        await self._tallies.update(
+            f"{round_id}/{building}", lambda known: (told if known is None or known["seen"] < seen else None, None)
+        )
 
     async def counts(self, round_id: str) -> Counts:
         """How many are in which state, all over the round."""
-        (sums,) = await self._sums(round_id, None) or [{}]
-        return Counts(**{name: sums.get(name, 0) for name in Counts.model_fields})
-
-    async def counts_by(self, round_id: str, place: str) -> list[tuple[str | None, Counts]]:
-        """The same by `grid` or `building`."""
-        found = await self._sums(round_id, f"$state.{place}")
-        return [(one.pop("_id"), Counts(**one)) for one in sorted(found, key=lambda one: str(one["_id"]))]
-
-    async def _sums(self, round_id: str, place: str | None) -> list[Document]:
-        return await self.sheets.collection.aggregate(
-            [
-                {"$match": {"state.round_id": round_id}},
-                {"$project": _COUNTED},
-                {"$group": {"_id": place, **_SUMS}},
-                *([] if place else [{"$unset": "_id"}]),
-            ]
+        found = await self._tallies.aggregate(
+            [{"$match": {"round_id": round_id}}, {"$group": {"_id": None, **_sums("$")}}, {"$unset": "_id"}]
         )
+        return Counts(**found[0]) if found else Counts()
+
+    async def counts_by(self, round_id: str) -> list[Document]:
+        """The same, building by building."""
+        fields = {"_id": 0, "v": 0, "seen": 0, "round_id": 0}
+        return await self._tallies.find({"round_id": round_id}, sort=[("grid", 1), ("building", 1)], fields=fields)
 
     async def points(self, round_id: str) -> dict[str, int]:
         """How many members were met at each point."""
@@ -205,6 +238,10 @@ class Rounds:
         return await self.strangers.collection.find(
             {"state.round_id": round_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit, fields={"history": 0}
         )
+
+
+def _sums(prefix: str) -> Document:
+    return {name: {"$sum": f"{prefix}{name}"} for name in Counts.model_fields}
 
 
 def _asked(told: OpenRound) -> Document:

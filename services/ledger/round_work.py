@@ -9,8 +9,8 @@ from services.ledger.rounds import apply, close_sheet, put_sheet, settle
 from shared.contracts.envelope import Meta
 
 DUE_AT_ONCE = 20
-MEMBERS_AT_ONCE = 5_000
-"""Members put on sheets before it is written down how far that is."""
+BUILDINGS_AT_ONCE = 20
+"""Buildings put on sheets before it is written down how far that is."""
 SHEETS_AT_ONCE = 100
 
 
@@ -51,19 +51,24 @@ async def _go_on(house: Ledger, known: Round) -> None:
 
 async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
     """Put those of the next buildings on sheets. What a crash left is made again."""
-    told, store, reached, members = known.told, house.store.rounds, known.reached, 0
-    await store.forget_after(told.round_id, reached)
-    while members < MEMBERS_AT_ONCE:
-        building = await store.building_after(told, reached)
-        if building is None:
-            break
-        cut = list(sheets.cut(known.facts, await store.living(told, building)))
-        await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
-        reached, members = building, members + sum(one.counts.members for one in cut)
-    if reached != known.reached:
-        await store.all.update(told.round_id, lambda one: rounds.took_down(one, known.reached, reached, members), cause)
-    else:
+    told, store = known.told, house.store.rounds
+    await store.forget_after(told.round_id, known.reached)
+    buildings = await store.buildings_after(told, known.reached, BUILDINGS_AT_ONCE)
+    if not buildings:
         await store.all.update(told.round_id, rounds.opened, cause)
+        return
+    members = sum(await asyncio.gather(*(_take_down_building(house, known, one, cause) for one in buildings)))
+    await store.all.update(
+        told.round_id, lambda one: rounds.took_down(one, known.reached, buildings[-1], members), cause
+    )
+
+
+async def _take_down_building(house: Ledger, known: Round, building: str, cause: Meta) -> int:
+    store = house.store.rounds
+    cut = list(sheets.cut(known.facts, await store.living(known.told, building)))
+    await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
+    await store.recount(known.told.round_id, [building])
+    return sum(one.counts.members for one in cut)
 
 
 async def _close(house: Ledger, known: Round, cause: Meta) -> None:

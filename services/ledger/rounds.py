@@ -20,7 +20,7 @@ from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
 
-APPLIED_WITHIN = timedelta(seconds=10)
+APPLIED_WITHIN = timedelta(minutes=1)
 """A list that is not on the sheets by then is applied again."""
 AHEAD = timedelta(minutes=10)
 """A device's clock may be ahead by so much."""
@@ -99,6 +99,7 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     if beside.state is not None:
         met = [(member_id, one) for one in beside.state.met]
         await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
+    await house.store.rounds.recount(told.round_id, [sheet.building])
     if known.state in ("closed", "settled"):
         await close_sheet(house, known.facts, sheet.sheet_id, cause_of(f"{command.command_id}:close", meta))
         await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
@@ -111,7 +112,9 @@ async def apply(house: Ledger, facts: RoundFacts, told: Report, cause: Meta) -> 
     sheets = await asyncio.gather(
         *(_on_sheet(house, facts, sheet_id, met, cause) for sheet_id, met in told.by_sheet().items())
     )
-    if any(sheet is not None and sheet.closed for sheet in sheets):
+    there = [sheet for sheet in sheets if sheet is not None]
+    await house.store.rounds.recount(told.round_id, {sheet.building for sheet in there})
+    if any(sheet.closed for sheet in there):
         await settle(house, told.round_id, cause)
     await house.store.rounds.reports.update(told.report_id, reports.applied, cause)
 

@@ -51,14 +51,10 @@ def add_round_routes(app: FastAPI, house: Ledger) -> None:
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/numbers", tags=["rounds"])
     async def numbers(who: Somebody, round_id: str) -> dict[str, Any]:
-        """The same by grid and by building, and how many were met at each point."""
+        """The same building by building, and how many were met at each point."""
         await _theirs(who, round_id)
         store = house.store.rounds
-        places = {
-            name: [{name: place, **counts.model_dump()} for place, counts in await store.counts_by(round_id, name)]
-            for name in ("grid", "building")
-        }
-        return {"grids": places["grid"], "buildings": places["building"], "points": await store.points(round_id)}
+        return {"buildings": await store.counts_by(round_id), "points": await store.points(round_id)}
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/missing", tags=["rounds"])
     async def missing(
@@ -157,13 +153,7 @@ def _show(known: Round) -> dict[str, Any]:
 
 
 def _show_missing(found: Document) -> dict[str, Any]:
-    sheet, member = found["sheet"], found["member"]
-    return {
-        "member_id": member.member_id,
-        "person_id": member.person_id,
-        "grid": sheet.grid,
-        "building": sheet.building,
-    }
+    return {name: found[name] for name in ("member_id", "person_id", "grid", "building")}
 
 
 def _show_stranger(state: Document) -> dict[str, Any]:

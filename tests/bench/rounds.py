@@ -23,6 +23,7 @@ from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import OpenRound, RecordRound, RoundRecord
+from shared.telemetry import configure_logs
 from tests import world
 from tests.bench import engines
 from tests.running import Running, Town, eventually
@@ -130,6 +131,7 @@ def main() -> None:
     """Start engines, measure, tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--people", type=int, nargs="+", default=[10_000, 100_000])
+    configure_logs("ledger", "warning")
     for count in parser.parse_args().people:
         with engines.town() as town:
             asyncio.run(measure(town, count))

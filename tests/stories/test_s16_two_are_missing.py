@@ -120,7 +120,7 @@ async def test_332_are_tested_two_are_called_then_visited_and_nobody_is_missing(
     assert (so_far["members"], so_far["done"], so_far["missing"]) == (PEOPLE, 332, 2)
     numbers = await morning.at.ledger.get(f"/rounds/{ROUND}/numbers")
     assert numbers["points"] == dict.fromkeys(POINTS, 83)
-    assert sum(one["members"] for one in numbers["grids"]) == PEOPLE
+    assert sum(one["members"] for one in numbers["buildings"]) == PEOPLE
 
     morning.clock.forward(hours=4)
     await eventually(lambda: state_is(morning, "closed"))
