@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import accounts, dead_letters, replay, simulate, status, submit, tail, token, verify
+from deploy.cli import accounts, dead_letters, replay, rounds, simulate, status, submit, tail, token, verify
 from deploy.cli.help import Group
 from deploy.cli.session import Language, command
 
@@ -11,6 +11,7 @@ tokens = typer.Typer(name="token", cls=Group, help="help.token", no_args_is_help
 letters = typer.Typer(name="dead-letters", cls=Group, help="help.dead-letters", no_args_is_help=True)
 
 sources = typer.Typer(name="source", cls=Group, help="help.source", no_args_is_help=True)
+work = typer.Typer(name="round", cls=Group, help="help.round", no_args_is_help=True)
 staff = typer.Typer(name="staff", cls=Group, help="help.staff", no_args_is_help=True)
 
 
@@ -38,6 +39,12 @@ command(letters, "list", "dead-letters.")(dead_letters.list_all)
 command(letters, "show", "dead-letters.")(dead_letters.show)
 command(letters, "replay", "dead-letters.")(dead_letters.replay)
 command(letters, "drop", "dead-letters.")(dead_letters.drop)
+app.add_typer(work)
+command(work, "open", "round.")(rounds.open_round)
+command(work, "list", "round.")(rounds.list_rounds)
+command(work, "show", "round.")(rounds.show)
+command(work, "missing", "round.")(rounds.missing)
+command(work, "close", "round.")(rounds.close)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
 command(app, "simulate", alone=True)(simulate.simulate)

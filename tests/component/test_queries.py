@@ -11,6 +11,7 @@ import pytest
 from services.dispatch.domain.looks import parts_of
 from services.dispatch.photos import forget
 from services.dispatch.store import Store
+from services.ledger.store import Store as LedgerStore
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually
 
@@ -304,6 +305,54 @@ async def test_proof_warnings_and_closed_buildings_are_found_through_an_index(to
     found = [one for collection in ("tasks", "photos") for one in wasteful(queries, collection)]
     assert not found, "\n".join(found)
     assert {one["ns"].rpartition(".")[2] for one in queries} >= {"tasks", "photos"}
+
+
+async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: Running) -> None:
+    """Lists, who is missing, on which sheet somebody stands, what is due, whom a list means."""
+    ledger, now = at.ledger, at.ledger.runtime.clock()
+    closes = (now + timedelta(hours=4)).isoformat()
+    told = {"round_id": "round", "community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
+    person = (await ledger.items("/people", community=world.TIEBEI))[0]["id"]
+    plan = {"plan_id": "p", "kind": "care_call", "begins": "2026-11-24T10:30"}
+    await ledger.post(f"/people/{person}/plans", plan)
+    async with profiled(town, "ledger") as queries:
+        await world.accepted(ledger, "/rounds", told)
+        await eventually(lambda: ledger.stored("rounds", {"_id": "round", "state.state": "open"}))
+    found = [one for name in ("people", "sheets", "rounds", "tallies") for one in wasteful(queries, name)]
+    await multiply_one(ledger, "rounds", lambda copy, number: copy["state"].update(due_at=None))
+    await multiply_one(ledger, "sheets", sheet)
+    await multiply_one(ledger, "plans", lambda copy, number: None)
+    store = LedgerStore(ledger.runtime)
+    async with profiled(town, "ledger") as queries:
+        for who in ("operator", "coordinator"):
+            await both_pages(ledger, "/rounds", who)
+            await both_pages(ledger, "/rounds/round/missing", who)
+            await ledger.get("/rounds/round/numbers", who=who)
+            await both_pages(ledger, "/rounds/round/strangers", who)
+        await both_pages(ledger, "/rounds/round/missing", "grid_worker")
+        assert await store.rounds.due(now, 10) == []
+        assert await store.rounds.not_applied(now, 10) == []
+        assert await store.rounds.sheet_of("round", person)
+        assert await store.rounds.open_sheets("round", "", 10)
+        await store.rounds.recount("round", ["3"])
+        assert await store.found_by("nobody") == []
+        assert await store.due_plans(now, 10) == []
+        assert await store.due_follow_ups(now, 10) == []
+        for state in ("due", "missed"):
+            await both_pages(ledger, "/follow-ups", "coordinator", state=state)
+        await both_pages(ledger, "/follow-ups", "coordinator", person_id=person)
+    names = ("people", "sheets", "rounds", "reports", "tallies", "strangers", "plans", "follow_ups")
+    found += [one for name in names for one in wasteful(queries, name)]
+    assert not found, "\n".join(found)
+    assert {one["ns"].rpartition(".")[2] for one in queries} >= {"sheets", "rounds", "reports", "tallies"}
+
+
+def sheet(copy: dict[str, Any], number: int) -> None:
+    """Of another round, and with another's name on it."""
+    state = copy["state"]
+    state.update(round_id=f"round-{number % 9}", order=f"{number:06d}")
+    for one in state["members"]:
+        one["member_id"] = f"{one['member_id']}-{number}"
 
 
 async def test_what_is_due_and_what_is_unsent_is_found_through_an_index(town: Town, at: Running) -> None:

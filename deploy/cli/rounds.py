@@ -1,0 +1,156 @@
+"""`doorstep round`: rosters worked through by a time, and who is missing."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.table import Table
+
+from deploy.cli.client import Client
+from deploy.cli.session import Session
+
+ROUNDS = "/api/ledger/rounds"
+_COUNTS = ("members", "done", "elsewhere", "moved", "refused", "excused", "missing")
+_PAGE = "500"
+_LOOK_AGAIN = 0.3
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="round.id", show_default=False)]
+Several = list[str] | None
+
+
+def open_round(
+    session: Session,
+    round_id: Id,
+    kind: Annotated[str, typer.Option(help="round.kind")],
+    title: Annotated[str, typer.Option(help="round.title")],
+    closes: Annotated[datetime, typer.Option(help="round.closes")],
+    community: Annotated[str, typer.Option(help="round.community")],
+    opens: Annotated[datetime | None, typer.Option(help="round.opens", show_default=False)] = None,
+    households: Annotated[bool, typer.Option("--households", help="round.households")] = False,
+    grid: Annotated[Several, typer.Option(help="round.grid", show_default=False)] = None,
+    building: Annotated[Several, typer.Option(help="round.building", show_default=False)] = None,
+    category: Annotated[Several, typer.Option(help="round.category", show_default=False)] = None,
+    point: Annotated[Several, typer.Option(help="round.point", show_default=False)] = None,
+    check: Annotated[Several, typer.Option(help="round.check", show_default=False)] = None,
+) -> None:
+    """Freeze a roster and begin, and say how many are on it; the same again changes nothing."""
+    roster = {"grids": grid, "buildings": building, "categories": category}
+    body = {
+        "round_id": round_id,
+        "community": community,
+        "kind": kind,
+        "title": title,
+        "of": "household" if households else "person",
+        "closes": closes.astimezone().isoformat(),
+        "opens": opens.astimezone().isoformat() if opens else None,
+        "roster": {name: values for name, values in roster.items() if values},
+        "points": point or [],
+        "checklist": check or [],
+    }
+    with session.client() as client:
+        answer = client.read("POST", ROUNDS, json=body)
+        _tell(session, answer if opens else {**answer, **_taken_down(session, client, round_id)})
+
+
+def _taken_down(session: Session, client: Client, round_id: str) -> Mapping[str, Any]:
+    """The round, once its roster is taken down."""
+    with session.err.status(session.say("round.state_opening")) if not session.json else nullcontext():
+        while (one := client.read("GET", f"{ROUNDS}/{round_id}"))["state"] in ("planned", "opening"):
+            time.sleep(_LOOK_AGAIN)
+    return one
+
+
+def list_rounds(session: Session) -> None:
+    """All rounds, those that close last before the others."""
+    with session.client() as client:
+        found = list(client.pages(ROUNDS))
+    if session.json:
+        session.write_json({"items": found})
+        return
+    table = Table(*(session.say(f"round.column_{name}") for name in ("id", "title", "state", "members", "closes")))
+    for one in found:
+        closes = datetime.fromisoformat(one["closes"]).astimezone()
+        table.add_row(one["round_id"], one["title"], _state(session, one), str(one["members"]), f"{closes:%m-%d %H:%M}")
+    session.out.print(table)
+
+
+def show(session: Session, round_id: Id) -> None:
+    """How far a round is, building by building."""
+    with session.client() as client:
+        one = client.read("GET", f"{ROUNDS}/{round_id}")
+        numbers = client.read("GET", f"{ROUNDS}/{round_id}/numbers")
+    if session.json:
+        session.write_json({**one, **numbers})
+        return
+    session.out.print(f"{one['title']}  {_state(session, one)}", style="bold")
+    table = Table("", *(session.say(f"round.{name}") for name in _COUNTS))
+    for place in numbers["buildings"]:
+        table.add_row(session.say("round.one_building", building=place["building"]), *_figures(place))
+    table.add_row(session.say("round.all"), *_figures(one["counts"]), style="bold", end_section=True)
+    session.out.print(table)
+    for point, count in numbers["points"].items():
+        session.out.print(f"{point}: {count}")
+
+
+def missing(
+    session: Session,
+    round_id: Id,
+    names: Annotated[bool, typer.Option("--names", help="round.names")] = False,
+) -> None:
+    """Who is missing, door by door; with names, the opening is noted."""
+    with session.client() as client:
+        found = list(_missing(client, round_id, names))
+    if session.json:
+        session.write_json({"items": found})
+        return
+    columns = ("building", "unit", "room", "name", "phone") if names else ("grid", "building", "member")
+    table = Table(*(session.say(f"round.column_{name}") for name in columns))
+    for one in found:
+        table.add_row(*(_named(one) if names else (one["grid"] or "", one["building"], one["member_id"])))
+    session.out.print(table)
+    session.tell("round.how_many_missing", "bold", count=len(found))
+
+
+def close(session: Session, round_id: Id) -> None:
+    """Look for those missing now."""
+    with session.client() as client:
+        answer = client.read("POST", f"{ROUNDS}/{round_id}/close", json={"command_id": str(uuid4())})
+    _tell(session, answer)
+
+
+def _missing(client: Client, round_id: str, names: bool) -> Iterator[Mapping[str, Any]]:
+    params = {"limit": _PAGE, "names": "true" if names else "false"}
+    after: dict[str, str] = {}
+    while True:
+        body = client.read("GET", f"{ROUNDS}/{round_id}/missing", params={**params, **after})
+        yield from body["items"]
+        if body["next"] is None:
+            return
+        after = {"after": body["next"]}
+
+
+def _named(one: Mapping[str, Any]) -> tuple[str, ...]:
+    details = one["details"]
+    address = details["address"]
+    return one["building"], address["unit"] or "", address["room"] or "", details["name"], details["phone"] or ""
+
+
+def _figures(counts: Mapping[str, int]) -> list[str]:
+    return [str(counts[name]) for name in _COUNTS]
+
+
+def _state(session: Session, one: Mapping[str, Any]) -> str:
+    return session.say(f"round.state_{one['state']}")
+
+
+def _tell(session: Session, answer: Mapping[str, Any]) -> None:
+    if session.json:
+        session.write_json(answer)
+    else:
+        session.tell(f"round.{answer['status']}", "bold green", id=answer["id"], state=_state(session, answer))
+        if "members" in answer:
+            session.tell("round.how_many", count=answer["members"])

@@ -1,0 +1,242 @@
+"""Rounds on the ledger alone: crashes in between, pages, households, who may see whom."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.ledger import rounds
+from services.ledger.domain import sheets
+from services.ledger.domain.follow_ups import Rules
+from services.ledger.domain.reports import Report
+from services.ledger.house import Ledger
+from services.ledger.store import Store
+from shared.catalogue import load
+from shared.contracts.catalogue import Kinds
+from shared.contracts.envelope import Meta
+from shared.contracts.rounds import RecordRound, RoundRecord
+from shared.identity import derived_id, new_id
+from tests import world
+from tests.running import Clock, Running, Service, Town, eventually
+
+ROUND = "r1"
+
+
+def person(number: int, **more: Any) -> dict[str, Any]:
+    """Two in each household, eight in each building."""
+    return {
+        "source": "list",
+        "source_id": str(number),
+        "community": world.TIEBEI,
+        "address": {"building": str(number // 8 + 1), "unit": "1", "room": f"{number // 2}01"},
+        "name": f"居民{number}",
+        "phone": f"1390000{number:04d}",
+        **more,
+    }
+
+
+def id_of(number: int) -> str:
+    return derived_id("person", "list", str(number))
+
+
+@pytest.fixture
+async def at(town: Town) -> AsyncIterator[Running]:
+    """24 people in three buildings; the clock stands still."""
+    async with town.up("ledger", clock=Clock()) as running:
+        for building, grid in (("1", "g1"), ("2", "g2"), ("3", "g2")):
+            body = {"community": world.TIEBEI, "building": building, "grid": grid}
+            await world.accepted(running.ledger, "/buildings", body)
+        await asyncio.gather(*(world.accepted(running.ledger, "/people", person(number)) for number in range(24)))
+        yield running
+
+
+async def opened(ledger: Service, round_id: str = ROUND, **more: Any) -> dict[str, Any]:
+    """A round, once its roster is taken down."""
+    closes = (ledger.runtime.clock() + timedelta(hours=4)).isoformat()
+    told = {"round_id": round_id, "community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
+    await world.accepted(ledger, "/rounds", {**told, **more})
+    return dict(await eventually(lambda: is_open(ledger, round_id)))
+
+
+async def is_open(ledger: Service, round_id: str) -> dict[str, Any] | None:
+    found = await ledger.get(f"/rounds/{round_id}")
+    return dict(found) if found["state"] == "open" else None
+
+
+async def record(ledger: Service, *records: dict[str, Any], round_id: str = ROUND, who: str = "operator") -> Any:
+    at = ledger.runtime.clock().isoformat()
+    body = {"command_id": new_id(), "records": [{"at": at, **one} for one in records]}
+    return await ledger.post(f"/rounds/{round_id}/records", body, who=who)
+
+
+async def counts(ledger: Service, round_id: str = ROUND) -> dict[str, int]:
+    return dict((await ledger.get(f"/rounds/{round_id}"))["counts"])
+
+
+async def test_an_opening_that_a_crash_cut_short_is_made_whole(at: Running) -> None:
+    """What stood on sheets of buildings that were not through is made again; nobody stands on the roster twice."""
+    ledger, house = at.ledger, house_of(at)
+    opens, closes = (ledger.runtime.clock() + timedelta(hours=hours) for hours in (1, 4))
+    told = {"round_id": ROUND, "community": world.TIEBEI, "kind": "testing", "title": "核酸"}
+    await world.accepted(ledger, "/rounds", {**told, "opens": opens.isoformat(), "closes": closes.isoformat()})
+    known = await house.store.rounds.all.get(ROUND)
+    assert known is not None
+    through = list(sheets.cut(known.facts, await house.store.rounds.living(known.told, "1")))
+    begun = list(sheets.cut(known.facts, (await house.store.rounds.living(known.told, "2"))[:3]))
+    cause = Meta("", "", "test", ledger.runtime.clock(), ROUND)
+    await asyncio.gather(*(rounds.put_sheet(house, sheet, cause) for sheet in (*through, *begun)))
+    await house.store.rounds.recount(ROUND, ["1"])
+    cut_short = {"state.state": "opening", "state.reached": "1", "state.members": 8}
+    raw = ledger.runtime.database.collection("rounds").raw
+    await raw.update_one({"_id": ROUND}, {"$set": {**cut_short, "state.due_at": opens - timedelta(hours=1)}})
+    found = await eventually(lambda: is_open(ledger, ROUND))
+    assert (found["members"], found["counts"]["members"], found["counts"]["missing"]) == (24, 24, 24)
+    standing = [one for sheet in await ledger.stored("sheets") for one in sheet["state"]["members"]]
+    assert sorted(one["member_id"] for one in standing) == sorted(id_of(number) for number in range(24))
+
+
+async def test_a_list_that_was_kept_and_not_applied_is_applied_by_the_next_who_looks(at: Running) -> None:
+    """As after a crash in between; applied again it changes nothing."""
+    await opened(at.ledger)
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(3)))
+    raw = at.ledger.runtime.database.collection("sheets").raw
+    await eventually(lambda: told_of(at.ledger, "reports"))
+    report = (await at.ledger.stored("reports"))[0]
+    for sheet in await at.ledger.stored("sheets"):
+        members = [{**one, "state": "missing", "met": []} for one in sheet["state"]["members"]]
+        fresh = {"state.members": members, "state.counts.missing": len(members), "state.counts.done": 0}
+        await raw.update_one({"_id": sheet["_id"]}, {"$set": fresh, "$inc": {"v": 1}})
+    reports = at.ledger.runtime.database.collection("reports").raw
+    due = {"state.due_at": at.ledger.runtime.clock()}
+    await reports.update_one({"_id": report["_id"]}, {"$set": due, "$inc": {"v": 1}})
+    await eventually(lambda: is_counted(at.ledger, done=3))
+    house = house_of(at)
+    known = await house.store.rounds.all.get(ROUND)
+    assert known is not None
+    told = Report.model_validate(report["state"], strict=False)
+    await rounds.apply(house, known.facts, told, Meta("again", "", "test", house.runtime.clock(), ROUND))
+    assert await is_counted(at.ledger, done=3)
+
+
+async def told_of(ledger: Service, collection: str) -> bool:
+    """Whether nothing is left to be sent and noted, so that nobody else writes these documents."""
+    return not any(one["unsent"] for one in await ledger.stored(collection))
+
+
+async def is_counted(ledger: Service, **wanted: int) -> bool:
+    found = await counts(ledger)
+    return all(found[name] == value for name, value in wanted.items())
+
+
+def house_of(at: Running) -> Ledger:
+    """The ledger as its handlers know it, beside the one that runs: a second replica."""
+    runtime = at.ledger.runtime
+    folder = runtime.settings.catalogue_dir
+    return Ledger(runtime, Store(runtime), load(folder / "kinds.yaml", Kinds), load(folder / "follow-ups.yaml", Rules))
+
+
+async def test_lists_that_come_to_two_replicas_at_once_are_all_counted(at: Running) -> None:
+    """Everyone is recorded by both, in lists that cut across; the sum is right in the end."""
+    await opened(at.ledger)
+    now, house = at.ledger.runtime.clock(), house_of(at)
+
+    async def send(numbers: range) -> None:
+        records = tuple(RoundRecord(member_id=id_of(number), at=now) for number in numbers)
+        command = RecordRound(round_id=ROUND, command_id=new_id(), records=records)
+        await rounds.record(house, command, Meta("", RecordRound.wire, "test", now, ROUND))
+
+    mine = [record(at.ledger, *({"member_id": id_of(number)} for number in range(start, 24, 4))) for start in range(4)]
+    await asyncio.gather(*mine, *(send(range(start, 24, 3)) for start in range(3)))
+    found = await counts(at.ledger)
+    assert (found["done"], found["missing"], found["again"]) == (24, 0, 0)
+
+
+async def test_who_is_missing_comes_page_by_page_in_the_order_of_doors(at: Running) -> None:
+    """And a grid's worker sees those of the grid."""
+    await opened(at.ledger)
+    await record(at.ledger, {"member_id": id_of(0)}, {"member_id": id_of(9)})
+    pages = await at.ledger.pages(f"/rounds/{ROUND}/missing", limit=5)
+    found = [one for page in pages for one in page]
+    assert [len(page) for page in pages] == [5, 5, 5, 5, 2]
+    assert [one["building"] for one in found] == ["1"] * 7 + ["2"] * 7 + ["3"] * 8
+    assert len({one["person_id"] for one in found}) == 22
+    mine = await at.ledger.items(f"/rounds/{ROUND}/missing", who="grid_worker")
+    assert {one["grid"] for one in mine} == {"g1"}
+    assert len(mine) == 7
+
+
+async def test_names_are_opened_for_those_who_call_and_the_opening_is_noted(at: Running) -> None:
+    """Not for volunteers."""
+    await opened(at.ledger, roster={"buildings": ["1"]})
+    named = await at.ledger.items(f"/rounds/{ROUND}/missing", who="grid_worker", names=True)
+    assert {one["details"]["name"] for one in named} == {f"居民{number}" for number in range(8)}
+    assert {one["details"]["address"]["unit"] for one in named} == {"1"}
+    answer = await at.ledger.call("GET", f"/rounds/{ROUND}/missing", who="volunteer", params={"names": True})
+    assert answer.status_code == 403
+    await eventually(lambda: at.ledger.items("/entries", type="PersonalDataOpened"))
+
+
+async def test_a_roster_is_of_those_for_whom_all_is_true(at: Running) -> None:
+    """By grid, by building, by need, first line; of persons or households."""
+    old = person(30, birth_year=1938, lives_alone=True, needs=["deaf"])
+    await world.accepted(at.ledger, "/people", old)
+    for round_id, more, members in (
+        ("all", {}, 25),
+        ("households", {"of": "household"}, 13),
+        ("g2", {"roster": {"grids": ["g2"]}}, 16),
+        ("buildings", {"roster": {"buildings": ["3", "1", "9"]}}, 16),
+        ("deaf", {"roster": {"needs": ["deaf", "blind"]}}, 1),
+        ("first", {"roster": {"first_line": True, "lives_alone": True}}, 1),
+        ("nobody", {"roster": {"needs": ["wheelchair"]}}, 0),
+    ):
+        found = await opened(at.ledger, round_id, **more)
+        assert (round_id, found["members"]) == (round_id, members)
+
+
+async def test_a_household_is_told_by_its_door(at: Running) -> None:
+    """Or by whoever of it answers the phone."""
+    await opened(at.ledger, of="household", checklist=["panes", "sills"])
+    door = {"building": "1", "unit": "1", "room": "001"}
+    answer = await record(at.ledger, {"address": door, "checked": ["panes"]}, {"phone": "13900000003"})
+    assert answer.status_code == 200, answer.text
+    found = await counts(at.ledger)
+    assert (found["done"], found["missing"], found["incomplete"]) == (2, 10, 2)
+    await record(at.ledger, {"address": door, "checked": ["sills"]})
+    found = await counts(at.ledger)
+    assert (found["again"], found["incomplete"]) == (0, 1), "the same moment, and the rest of it"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"kind": "juggling"}, "unknown_kind"),
+        ({"closes": "2020-01-01T00:00:00Z"}, "in_the_past"),
+        ({"closes": "2026-11-24T10:00:00Z", "opens": "2026-11-24T11:00:00Z"}, "not_allowed"),
+        ({"roster": {"colour": "red"}}, "unknown_field"),
+        ({"community": None}, "wrong_type"),
+    ],
+)
+async def test_a_round_that_cannot_be_is_refused_by_field(at: Running, change: dict[str, Any], code: str) -> None:
+    """And nothing is planned."""
+    closes = (at.ledger.runtime.clock() + timedelta(hours=4)).isoformat()
+    told = {"round_id": ROUND, "community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
+    answer = await at.ledger.post("/rounds", {**told, **change}, who="coordinator")
+    assert (answer.status_code, answer.json()["problems"][0]["code"]) == (422, code)
+    assert await at.ledger.stored("rounds") == []
+
+
+async def test_a_round_to_come_takes_no_records_and_opens_in_its_time(town: Town) -> None:
+    """Whoever is early is told to come again."""
+    clock = Clock()
+    async with town.up("ledger", clock=clock) as at:
+        await world.accepted(at.ledger, "/people", person(1))
+        closes, opens = (clock() + timedelta(hours=hours) for hours in (4, 1))
+        told = {"round_id": ROUND, "community": world.TIEBEI, "kind": "testing", "title": "核酸"}
+        await world.accepted(at.ledger, "/rounds", {**told, "opens": opens.isoformat(), "closes": closes.isoformat()})
+        early = await record(at.ledger, {"member_id": id_of(1)})
+        assert (early.status_code, early.json()["code"]) == (409, "not_open_yet")
+        clock.forward(hours=1)
+        await eventually(lambda: is_open(at.ledger, ROUND))
+        assert (await record(at.ledger, {"member_id": id_of(1)})).status_code == 200
