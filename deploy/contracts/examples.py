@@ -67,6 +67,7 @@ VALUES = MappingProxyType(
         "point": "lockers",
         "PlanFollowUps.begins": "2022-11-24T09:30",
         "FollowUpsPlanned.begins": "2022-11-24T09:30",
+        "card": "K-00017",
         "checked": ["panes"],
         "checklist": ["panes", "sills"],
         "member_id": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e34",

@@ -3,7 +3,7 @@
 import asyncio
 
 from services.ledger.domain import follow_ups as rules
-from services.ledger.domain.follow_ups import FollowUp, Plan
+from services.ledger.domain.follow_ups import FollowUp, Plan, hears
 from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, cause_of
 from shared.consumer import Router
@@ -38,6 +38,7 @@ async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAns
         begins=command.begins,
         rule=command.rule,
         zone=command.zone,
+        hears=hears(person.facts.needs),
     )
     now = house.runtime.clock()
     outcome = await house.store.plans.update(
@@ -98,6 +99,7 @@ async def fall_due(house: Ledger) -> int:
             person_id=known.person_id,
             kind=known.kind,
             at=at,
+            hears=known.hears,
         )
         cause = Meta(f"due:{name}", "", "ledger", now, known.person_id)
         await house.store.follow_ups.update(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from services.ledger.domain.follow_ups import hears
 from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Sheet
@@ -47,6 +48,7 @@ class Rounds:
             "sheets", Sheet, lambda one: one.round_id, [PLACE, MISSING, MISSING_OF_GRID, OPEN, OF_BUILDING]
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
+        self._cards = runtime.collection("cards", [Index((("report", 1),))])
         self._tallies = runtime.collection("tallies", [TALLIES])
         self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
         self._people = people
@@ -95,19 +97,48 @@ class Rounds:
     async def living(self, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
         """Those of one building for whom the roster is, in the order of doors: persons, or one of each household."""
         query = {"state.facts.community": told.community, "state.facts.building": building, **_asked(told)}
-        fields = ("facts.grid", "facts.household", "stairwell")
+        fields = ("facts.grid", "facts.household", "facts.needs", "stairwell")
         found = await self._people.find(
             query,
             sort=[("state.stairwell", 1), ("state.floor", 1), ("state.facts.household", 1), ("_id", 1)],
             fields={f"state.{name}": 1 for name in fields},
         )
+        wanted = None if told.roster.after is None else await self._done(told.roster.after, building)
         members: dict[str, tuple[Entrance, Member]] = {}
         for one in found:
             state = one["state"]
-            name = one["_id"] if told.of == "person" else state["facts"]["household"]
-            entrance = Entrance(grid=state["facts"]["grid"], building=building, stairwell=state.get("stairwell"))
-            members.setdefault(name, (entrance, Member(member_id=name, person_id=one["_id"])))
+            facts = state["facts"]
+            name = one["_id"] if told.of == "person" else facts["household"]
+            if wanted is not None and name not in wanted:
+                continue
+            entrance = Entrance(grid=facts["grid"], building=building, stairwell=state.get("stairwell"))
+            member = Member(member_id=name, person_id=one["_id"], hears=hears(facts["needs"]))
+            # Of a household that has somebody who hears, it is he who is called.
+            if name not in members or (member.hears and not members[name][1].hears):
+                members[name] = (entrance, member)
         return list(members.values())
+
+    async def _done(self, round_id: str, building: str) -> set[str]:
+        """Members of another round who are done."""
+        found = await self.sheets.collection.find(
+            {"state.round_id": round_id, "state.building": building}, fields={"state.members": 1}
+        )
+        return {member["member_id"] for one in found for member in one["state"]["members"] if member["state"] == "done"}
+
+    async def hand_out(self, round_id: str, card: str, member_id: str, report_id: str) -> str:
+        """Who has this card: this member, unless another was given it before. One conditional write."""
+
+        def decide(known: Document | None) -> tuple[Write | None, str]:
+            if known is not None and known["member"] != member_id:
+                return None, known["member"]
+            # The latest list that says so holds it, whatever becomes of one before.
+            return Write(set={"member": member_id, "report": report_id}), member_id
+
+        return await self._cards.update(f"{round_id}/{card}", decide, new=True)
+
+    async def take_back(self, report_id: str) -> int:
+        """Forget what was handed out by a list that is refused; how many."""
+        return await self._cards.delete({"report": report_id})
 
     async def forget_after(self, round_id: str, building: str) -> int:
         """Delete the sheets of a round that has not opened, of buildings after that one; how many."""

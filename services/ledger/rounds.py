@@ -70,6 +70,7 @@ async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer
     lines = await _understood(house, known, command.records)
     beside = [line for line in lines if line.sheet_id is None]
     told = _report(house, command, lines)
+    await _hand_out(house, told, lines)
     kept = await asyncio.gather(*(_beside(house, known.facts, line, cause) for line in beside))
     outcome = await house.store.rounds.reports.update(
         told.report_id, lambda one: reports.keep(one, told, known.facts), cause, new=True
@@ -92,7 +93,7 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     if await house.store.rounds.sheet_of(told.round_id, member_id) is not None:
         return _answer(told.round_id, known, changed=False)
     entrance = Entrance(grid=facts.grid, building=facts.building, stairwell=None)
-    member = Member(member_id=member_id, person_id=command.person_id)
+    member = Member(member_id=member_id, person_id=command.person_id, hears=follow_ups.hears(facts.needs))
     (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
     await put_sheet(house, sheet, cause)
     beside = await house.store.rounds.strangers.update(_stranger(told.round_id, member_id), strangers.add, cause)
@@ -171,7 +172,7 @@ async def _found(house: Ledger, sought: FollowUp, member: Member, cause: Meta) -
 
 async def _beside(house: Ledger, facts: RoundFacts, line: _Line, cause: Meta) -> bool:
     told = Stranger(
-        stranger_id=_stranger(facts.round_id, line.member_id or _unknown(house, line.record)),
+        stranger_id=_stranger(facts.round_id, _name(house, line)),
         round_id=facts.round_id,
         person_id=line.member_id if facts.of == "person" else None,
         met=(line.met,),
@@ -182,6 +183,29 @@ async def _beside(house: Ledger, facts: RoundFacts, line: _Line, cause: Meta) ->
         told.stranger_id, lambda known: strangers.record(known, facts, told), cause, new=True
     )
     return outcome.changed
+
+
+async def _hand_out(house: Ledger, told: Report, lines: Sequence[_Line]) -> None:
+    """Give each card to whom it was handed.
+
+    Raises:
+        Refusal: one of them is another's; none of the list is given.
+    """
+    store, given = house.store.rounds, [(number, line) for number, line in enumerate(lines) if line.record.card]
+    have = await asyncio.gather(
+        *(
+            store.hand_out(told.round_id, line.record.card or "", _name(house, line), told.report_id)
+            for _, line in given
+        )
+    )
+    wrong = [
+        Problem(field=f"records.{number}.card", code="given", message="another has this card; look at its number")
+        for (number, line), member in zip(given, have, strict=True)
+        if member != _name(house, line)
+    ]
+    if wrong:
+        await store.take_back(told.report_id)
+        raise Refusal(*wrong, status=409)
 
 
 async def _open(house: Ledger, round_id: str) -> Round:
@@ -261,6 +285,7 @@ def _met(house: Ledger, known: Round, one: RoundRecord) -> Met:
         point=one.point,
         worker=one.worker,
         unchecked=left if one.outcome == "done" else (),
+        card=one.card,
         sealed=_seal(house, known.facts, one.note) if one.note else None,
     )
 
@@ -280,9 +305,11 @@ def _report(house: Ledger, command: RecordRound, lines: Sequence[_Line]) -> Repo
     )
 
 
-def _unknown(house: Ledger, one: RoundRecord) -> str:
+def _name(house: Ledger, line: _Line) -> str:
+    """Of the member; of somebody who is not on the books, one made of what is told of him."""
+    one = line.record
     door = one.address.model_dump_json() if one.address else None
-    return house.runtime.lookup.blind("stranger", one.name, one.phone, door)
+    return line.member_id or house.runtime.lookup.blind("stranger", one.name, one.phone, door)
 
 
 def _sought(house: Ledger, sheet: Sheet, one: Member, facts: RoundFacts) -> FollowUp:
@@ -297,6 +324,7 @@ def _sought(house: Ledger, sheet: Sheet, one: Member, facts: RoundFacts) -> Foll
         person_id=one.person_id,
         kind=facts.kind,
         at=house.runtime.clock(),
+        hears=one.hears,
     )
 
 

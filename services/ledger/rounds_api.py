@@ -153,7 +153,8 @@ def _show(known: Round) -> dict[str, Any]:
 
 
 def _show_missing(found: Document) -> dict[str, Any]:
-    return {name: found[name] for name in ("member_id", "person_id", "grid", "building")}
+    shown = {name: found[name] for name in ("member_id", "person_id", "grid", "building")}
+    return {**shown, "how": "call" if found["hears"] else "visit"}
 
 
 def _show_stranger(state: Document) -> dict[str, Any]:

@@ -30,6 +30,7 @@ Ending = Literal["done", "elsewhere", "moved", "refused", "excused"]
 """How somebody on a roster is dealt with; until then they are missing."""
 Point = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32)]
 """Where somebody was met: a test point, a desk, a team."""
+Card = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\s/]{1,40}$")]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 RECORDS = 200
 """Records in one command."""
@@ -46,6 +47,8 @@ class Roster(Contract, extra="forbid"):
     """At least one of these."""
     lives_alone: bool | None = None
     first_line: bool | None = None
+    after: Identifier | None = None
+    """Those who are done in this other round of the same community, such as who said yes in a survey."""
 
 
 class OpenRound(Command):
@@ -103,6 +106,8 @@ class RoundRecord(Contract, extra="forbid"):
     worker: Identifier | None = None
     checked: Annotated[tuple[Slug, ...], Field(max_length=32)] = ()
     """What of the checklist was done."""
+    card: Card | None = None
+    """What was handed out, by its number; each is handed out once."""
     note: Note = ""
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dateutil.rrule import rrulestr
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.follow_ups import (
@@ -44,6 +44,13 @@ class Rules(BaseModel):
     """Of those whom a round did not reach."""
     fever: float
 
+    @model_validator(mode="after")
+    def _not_by_calls_alone(self) -> "Rules":
+        for name in ("tries", "missing"):
+            if all(one.how == "call" for one in getattr(self, name)):
+                raise ValueError(f"{name}: whoever cannot hear must be reached by something other than calls")
+        return self
+
 
 class Plan(BaseModel):
     """Somebody, and when they are looked after."""
@@ -60,6 +67,8 @@ class Plan(BaseModel):
     next_at: datetime | None = None
     """None: no more."""
     ended: bool = False
+    hears: bool = True
+    """Can be called."""
 
 
 class FollowUp(BaseModel):
@@ -86,10 +95,18 @@ class FollowUp(BaseModel):
     """Sought because this round did not reach them; found when it does."""
     member_id: str | None = None
     """The name on its roster."""
+    hears: bool = True
+    """Can be called."""
 
     def ladder(self, rules: Rules) -> tuple[Try, ...]:
-        """What is tried, one after the other."""
-        return rules.missing if self.round_id else rules.tries
+        """What is tried, one after the other: nobody calls who cannot be heard."""
+        usual = rules.missing if self.round_id else rules.tries
+        return usual if self.hears else tuple(one for one in usual if one.how != "call")
+
+
+def hears(needs: Sequence[str]) -> bool:
+    """Whether somebody with these needs can be called."""
+    return "deaf" not in needs
 
 
 _ENDS: dict[Ending, FollowUpState] = {

@@ -51,7 +51,7 @@ def keep(known: Report | None, told: Report, facts: RoundFacts) -> tuple[Report,
         kind=facts.kind,
         report_id=told.report_id,
         records=tuple(
-            Recorded(member_id=line.member_id, **line.met.model_dump(exclude={"sealed"})) for line in told.lines
+            Recorded(member_id=line.member_id, **line.met.model_dump(exclude={"card", "sealed"})) for line in told.lines
         ),
     )
     return told, [event]

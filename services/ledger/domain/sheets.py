@@ -33,6 +33,7 @@ class Met(BaseModel):
     point: str | None = None
     worker: str | None = None
     unchecked: tuple[str, ...] = ()
+    card: str | None = None
     sealed: str | None = None
 
 
@@ -44,6 +45,8 @@ class Member(BaseModel):
     member_id: str
     person_id: str
     """The person, or one of the household."""
+    hears: bool = True
+    """Can be called; who cannot is visited at once."""
     state: Literal["missing"] | Ending = "missing"
     met: tuple[Met, ...] = ()
 
@@ -185,4 +188,4 @@ def natural(name: str) -> str:
 
 def _same(one: Met, other: Met) -> bool:
     """The same record, told twice; who told it does not matter."""
-    return (one.outcome, one.at, one.point, one.unchecked) == (other.outcome, other.at, other.point, other.unchecked)
+    return all(getattr(one, name) == getattr(other, name) for name in ("outcome", "at", "point", "unchecked", "card"))

@@ -1,0 +1,76 @@
+"""S11: a card for each newly heated flat: 293 households ticked off at the hall, each checked at its door."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.running import Town, eventually
+from tests.stories.roster import counts, door, households, open_round, record
+from tests.stories.stage import Stage, parts
+
+HOUSEHOLDS = 293
+ROUND = "heating-cards"
+CHECKS = ["identity", "temperature", "health_code"]
+
+
+@pytest.fixture
+async def hall(town: Town) -> AsyncIterator[Stage]:
+    """The cards lie ready."""
+    async with households(town, HOUSEHOLDS) as one:
+        await open_round(one, ROUND, "heating_card", "供暖卡发放", points=["大厅"], checklist=CHECKS)
+        yield one
+
+
+def handed(number: int, card: int | None = None) -> dict[str, object]:
+    """To the household behind that door, whose card has its number unless told."""
+    number_of_card = f"K-{number if card is None else card:05d}"
+    return {"address": door(number), "point": "大厅", "checked": CHECKS, "card": number_of_card}
+
+
+async def test_every_household_has_its_card(hall: Stage) -> None:
+    """293 of 293."""
+    for part in parts([handed(number) for number in range(HOUSEHOLDS)]):
+        await record(hall, ROUND, *part)
+    found = await counts(hall, ROUND)
+    assert (found["members"], found["done"], found["incomplete"], found["missing"]) == (HOUSEHOLDS, HOUSEHOLDS, 0, 0)
+    numbers = await hall.at.ledger.get(f"/rounds/{ROUND}/numbers")
+    assert numbers["points"] == {"大厅": HOUSEHOLDS}
+    hall.clock.forward(days=7)
+    await eventually(lambda: hall.entered("RoundSettled", 1))
+
+
+async def test_the_same_card_is_not_handed_out_twice(hall: Stage) -> None:
+    """Nor is anything of a list that has such a line; the corrected list is taken."""
+    await record(hall, ROUND, handed(1))
+    await record(hall, ROUND, handed(1))
+    refused = await record(hall, ROUND, handed(2), handed(3, card=1), code=409)
+    assert [(one["field"], one["code"]) for one in refused["problems"]] == [("records.1.card", "given")]
+    assert (await counts(hall, ROUND))["done"] == 1
+    await record(hall, ROUND, handed(4, card=2))
+    assert (await counts(hall, ROUND))["done"] == 2
+
+
+async def test_of_two_desks_that_hand_out_one_card_at_the_same_moment_one_has_it(hall: Stage) -> None:
+    """The other is told, and gives another card."""
+    answers = await asyncio.gather(
+        *(hall.desk.ask("round.record", told(hall, number, card=7)) for number in range(10, 20))
+    )
+    assert sorted(one["status"] for one in answers) == ["accepted", *["refused"] * 9]
+    assert (await counts(hall, ROUND))["done"] == 1
+
+
+def told(hall: Stage, number: int, card: int) -> dict[str, object]:
+    record = {**handed(number, card), "at": hall.clock().isoformat()}
+    return {"round_id": ROUND, "command_id": f"desk-{number}", "records": [record]}
+
+
+async def test_a_card_handed_to_a_relative_is_the_households(hall: Stage) -> None:
+    """Who took it is noted, sealed; whoever was not checked at the door shows in the count."""
+    await record(hall, ROUND, {**handed(5), "note": "女儿代领", "checked": ["identity", "temperature"]})
+    found = await counts(hall, ROUND)
+    assert (found["done"], found["incomplete"]) == (1, 1)
+    (report,) = await hall.at.ledger.stored("reports")
+    assert "女儿" not in str(report)
+    await eventually(lambda: hall.entered("RoundRecorded", 1))
+    assert "女儿" not in str(await hall.entries("RoundRecorded"))
