@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -14,11 +15,18 @@ ROUND = "heating-cards"
 CHECKS = ["identity", "temperature", "health_code"]
 
 
+@asynccontextmanager
+async def hall_of(town: Town, count: int) -> AsyncIterator[Stage]:
+    """So many cards lie ready."""
+    async with households(town, count) as one:
+        await open_round(one, ROUND, "heating_card", "供暖卡发放", points=["大厅"], checklist=CHECKS)
+        yield one
+
+
 @pytest.fixture
 async def hall(town: Town) -> AsyncIterator[Stage]:
-    """The cards lie ready."""
-    async with households(town, HOUSEHOLDS) as one:
-        await open_round(one, ROUND, "heating_card", "供暖卡发放", points=["大厅"], checklist=CHECKS)
+    """Two dozen of them."""
+    async with hall_of(town, 24) as one:
         yield one
 
 
@@ -28,16 +36,18 @@ def handed(number: int, card: int | None = None) -> dict[str, object]:
     return {"address": door(number), "point": "大厅", "checked": CHECKS, "card": number_of_card}
 
 
-async def test_every_household_has_its_card(hall: Stage) -> None:
+async def test_every_household_has_its_card(town: Town) -> None:
     """293 of 293."""
-    for part in parts([handed(number) for number in range(HOUSEHOLDS)]):
-        await record(hall, ROUND, *part)
-    found = await counts(hall, ROUND)
-    assert (found["members"], found["done"], found["incomplete"], found["missing"]) == (HOUSEHOLDS, HOUSEHOLDS, 0, 0)
-    numbers = await hall.at.ledger.get(f"/rounds/{ROUND}/numbers")
-    assert numbers["points"] == {"大厅": HOUSEHOLDS}
-    hall.clock.forward(days=7)
-    await eventually(lambda: hall.entered("RoundSettled", 1))
+    async with hall_of(town, HOUSEHOLDS) as hall:
+        for part in parts([handed(number) for number in range(HOUSEHOLDS)]):
+            await record(hall, ROUND, *part)
+        found = await counts(hall, ROUND)
+        figures = [found[name] for name in ("members", "done", "incomplete", "missing")]
+        assert figures == [HOUSEHOLDS, HOUSEHOLDS, 0, 0]
+        numbers = await hall.at.ledger.get(f"/rounds/{ROUND}/numbers")
+        assert numbers["points"] == {"大厅": HOUSEHOLDS}
+        hall.clock.forward(days=7)
+        await eventually(lambda: hall.entered("RoundSettled", 1))
 
 
 async def test_the_same_card_is_not_handed_out_twice(hall: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ HALF_PAST_SEVEN = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
 """In China."""
 POINTS = ("南门", "北门", "活动室", "小学")
 ROUND = "testing-20261124"
+FEW = 16
 COUPLE = (332, 333)
 """They share a phone and a door."""
 
@@ -47,9 +49,9 @@ def line(number: int, minutes: float = 10, point: str | None = None, **more: Any
     return {**who, "at": at.isoformat(), "point": point or POINTS[number % 4], **more}
 
 
-@pytest.fixture
-async def morning(town: Town) -> AsyncIterator[Stage]:
-    """334 are on the books; the round is opened at half past seven."""
+@asynccontextmanager
+async def morning_of(town: Town, people: list[int]) -> AsyncIterator[Stage]:
+    """These are on the books; the round is opened at half past seven."""
     async with stage(town) as one:
         one.clock.now = HALF_PAST_SEVEN
         await one.enter(
@@ -60,7 +62,7 @@ async def morning(town: Town) -> AsyncIterator[Stage]:
                 {"worker_id": world.ZHOU, "role": "coordinator"},
             ],
         )
-        for part in parts([somebody(number) for number in range(PEOPLE)]):
+        for part in parts([somebody(number) for number in people]):
             answers = await asyncio.gather(*(one.desk.ask("person.register", body) for body in part))
             assert {answer["status"] for answer in answers} == {"accepted"}
         closes = (HALF_PAST_SEVEN + timedelta(hours=4)).isoformat()
@@ -71,6 +73,13 @@ async def morning(town: Town) -> AsyncIterator[Stage]:
         assert answer.status_code == 202, answer.text
         await eventually(lambda: state_is(one, "open"))
         one.clock.forward(hours=2)
+        yield one
+
+
+@pytest.fixture
+async def morning(town: Town) -> AsyncIterator[Stage]:
+    """Sixteen, the couple among them."""
+    async with morning_of(town, [*range(FEW - 2), *COUPLE]) as one:
         yield one
 
 
@@ -99,9 +108,9 @@ async def recorded(morning: Stage, *records: dict[str, Any], command_id: str | N
     return dict(answer.json())
 
 
-async def record_all_but_the_couple(morning: Stage) -> None:
-    """332 records, over AMQP, as they come."""
-    for part in parts([line(number) for number in range(332)]):
+async def record_all_but_the_couple(morning: Stage, people: int) -> None:
+    """Over AMQP, as they come."""
+    for part in parts([line(number) for number in range(people - 2)]):
         body = {"round_id": ROUND, "command_id": new_id(), "records": list(part)}
         assert (await morning.desk.ask("round.record", body))["status"] == "accepted"
 
@@ -112,42 +121,43 @@ async def sought(morning: Stage, how: str) -> list[dict[str, Any]]:
     return found if len(found) == 2 else []
 
 
-async def test_332_are_tested_two_are_called_then_visited_and_nobody_is_missing(morning: Stage) -> None:
+async def test_332_are_tested_two_are_called_then_visited_and_nobody_is_missing(town: Town) -> None:
     """At any moment everyone is in one state; in the end it is 334 of 334."""
-    assert (await counts(morning))["missing"] == PEOPLE
-    await record_all_but_the_couple(morning)
-    so_far = await counts(morning)
-    assert (so_far["members"], so_far["done"], so_far["missing"]) == (PEOPLE, 332, 2)
-    numbers = await morning.at.ledger.get(f"/rounds/{ROUND}/numbers")
-    assert numbers["points"] == dict.fromkeys(POINTS, 83)
-    assert sum(one["members"] for one in numbers["buildings"]) == PEOPLE
+    async with morning_of(town, list(range(PEOPLE))) as morning:
+        assert (await counts(morning))["missing"] == PEOPLE
+        await record_all_but_the_couple(morning, PEOPLE)
+        so_far = await counts(morning)
+        assert (so_far["members"], so_far["done"], so_far["missing"]) == (PEOPLE, 332, 2)
+        numbers = await morning.at.ledger.get(f"/rounds/{ROUND}/numbers")
+        assert numbers["points"] == dict.fromkeys(POINTS, 83)
+        assert sum(one["members"] for one in numbers["buildings"]) == PEOPLE
 
-    morning.clock.forward(hours=4)
-    await eventually(lambda: state_is(morning, "closed"))
-    assert {one["person_id"] for one in await missing(morning, limit=1)} == {id_of(number) for number in COUPLE}
-    named = await missing(morning, who="grid_worker", names=True)
-    assert sorted(one["details"]["name"] for one in named) == ["居民332", "居民333"]
-    await eventually(lambda: len(morning.heard("PersonMissing")) == 2)
-    assert {line["grid"] for line in morning.heard("PersonMissing")} == {"g1"}
+        morning.clock.forward(hours=4)
+        await eventually(lambda: state_is(morning, "closed"))
+        assert {one["person_id"] for one in await missing(morning, limit=1)} == {id_of(number) for number in COUPLE}
+        named = await missing(morning, who="grid_worker", names=True)
+        assert sorted(one["details"]["name"] for one in named) == ["居民332", "居民333"]
+        await eventually(lambda: len(morning.heard("PersonMissing")) == 2)
+        assert {line["grid"] for line in morning.heard("PersonMissing")} == {"g1"}
 
-    for one in await eventually(lambda: sought(morning, "call")):
-        body = {"command_id": new_id(), "outcome": "not_reached"}
-        await morning.at.ledger.post(f"/follow-ups/{one['follow_up_id']}/record", body)
-    await eventually(lambda: sought(morning, "visit"))
-    for number in COUPLE:
-        who = {"member_id": id_of(number), "point": "小学"}
-        at = (HALF_PAST_SEVEN + timedelta(hours=4, minutes=5)).isoformat()
-        await recorded(morning, {**who, "at": at, "note": "在女儿家带孩子，上门采样"})
-    done = await counts(morning)
-    assert (done["done"], done["missing"]) == (PEOPLE, 0)
-    assert await state_is(morning, "settled")
-    assert await morning.at.ledger.items("/follow-ups") == []
-    assert await missing(morning) == []
-    await eventually(lambda: len(morning.heard("RoundSettled")) == 1)
-    await eventually(lambda: morning.entered("RoundSettled", 1))
-    (settled,) = await morning.entries("RoundSettled")
-    assert (settled["counts"]["done"], settled["counts"]["members"]) == (PEOPLE, PEOPLE)
-    assert (await morning.at.ledger.get("/chain"))["broken"] == []
+        for one in await eventually(lambda: sought(morning, "call")):
+            body = {"command_id": new_id(), "outcome": "not_reached"}
+            await morning.at.ledger.post(f"/follow-ups/{one['follow_up_id']}/record", body)
+        await eventually(lambda: sought(morning, "visit"))
+        for number in COUPLE:
+            who = {"member_id": id_of(number), "point": "小学"}
+            at = (HALF_PAST_SEVEN + timedelta(hours=4, minutes=5)).isoformat()
+            await recorded(morning, {**who, "at": at, "note": "在女儿家带孩子，上门采样"})
+        done = await counts(morning)
+        assert (done["done"], done["missing"]) == (PEOPLE, 0)
+        assert await state_is(morning, "settled")
+        assert await morning.at.ledger.items("/follow-ups") == []
+        assert await missing(morning) == []
+        await eventually(lambda: len(morning.heard("RoundSettled")) == 1)
+        await eventually(lambda: morning.entered("RoundSettled", 1))
+        (settled,) = await morning.entries("RoundSettled")
+        assert (settled["counts"]["done"], settled["counts"]["members"]) == (PEOPLE, PEOPLE)
+        assert (await morning.at.ledger.get("/chain"))["broken"] == []
 
 
 async def test_who_was_tested_elsewhere_or_moved_away_is_not_missing_and_has_a_reason(morning: Stage) -> None:
@@ -155,7 +165,7 @@ async def test_who_was_tested_elsewhere_or_moved_away_is_not_missing_and_has_a_r
     await recorded(morning, line(1, outcome="elsewhere"), line(2, outcome="moved"), line(3, outcome="refused"))
     found = await counts(morning)
     assert [found[name] for name in ("elsewhere", "moved", "refused", "done")] == [1, 1, 1, 0]
-    assert found["missing"] == PEOPLE - 3
+    assert found["missing"] == FEW - 3
     await recorded(morning, line(3, minutes=90))
     found = await counts(morning)
     assert (found["refused"], found["done"]) == (0, 1), "he came after all"
@@ -183,19 +193,19 @@ async def test_who_is_not_on_the_ledger_is_kept_beside_it_and_can_be_added(morni
     assert len(await morning.at.ledger.items(f"/rounds/{ROUND}/strangers", who="coordinator")) == 2
     person = {**somebody(400), "phone": "13700000400"}
     await world.accepted(morning.at.ledger, "/people", person)
-    assert (await counts(morning))["members"] == PEOPLE, "the roster is frozen"
+    assert (await counts(morning))["members"] == FEW, "the roster is frozen"
     await recorded(morning, newcomer)
     added = {"command_id": new_id(), "person_id": id_of(400)}
     for status in ("accepted", "duplicate"):
         answer = await morning.at.ledger.post(f"/rounds/{ROUND}/members", added, who="coordinator")
         assert answer.json()["status"] == status
     found = await counts(morning)
-    assert (found["members"], found["done"]) == (PEOPLE + 1, 1)
+    assert (found["members"], found["done"]) == (FEW + 1, 1)
 
 
 async def test_somebody_added_when_all_were_dealt_with_is_looked_for(morning: Stage) -> None:
     """A settled round has somebody missing again."""
-    await record_all_but_the_couple(morning)
+    await record_all_but_the_couple(morning, FEW)
     await recorded(morning, *(line(number, outcome="excused") for number in COUPLE))
     closing = {"command_id": new_id()}
     await morning.at.ledger.post(f"/rounds/{ROUND}/close", closing, who="coordinator")
@@ -228,4 +238,4 @@ async def test_a_line_that_cannot_be_is_named_and_nothing_is_taken(
     answer = await morning.at.ledger.post(f"/rounds/{ROUND}/records", body, who="grid_worker")
     assert answer.status_code == 422
     assert [(one["field"], one["code"]) for one in answer.json()["problems"]] == [(field, code)]
-    assert (await counts(morning))["missing"] == PEOPLE
+    assert (await counts(morning))["missing"] == FEW
