@@ -197,8 +197,13 @@ class Store:
     async def pictured(self, parts: Sequence[str]) -> list[tuple[str, list[str]]]:
         """Tasks with photos that may be alike, and how these look."""
         query = {"state.looks": {"$type": "string", "$in": list(parts)}}
-        found = await self.tasks.collection.find(query, limit=200, fields={"state.photos.look": 1})
-        return [(one["_id"], [photo["look"] for photo in one["state"]["photos"]]) for one in found]
+        fields = {"state.photos.look": 1, "state.pictured": 1}
+        found = await self.tasks.collection.find(query, limit=200, fields=fields)
+        # What an older version wrote has its photos only.
+        return [
+            (one["_id"], [*one["state"].get("pictured", ()), *(photo["look"] for photo in one["state"]["photos"])])
+            for one in found
+        ]
 
     async def behind(self, community: str, building: str) -> list[tuple[str, Task]]:
         """Open tasks of a building, first of the list first."""

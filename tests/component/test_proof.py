@@ -104,6 +104,17 @@ async def test_a_photo_sent_twice_is_one_and_in_another_task_it_is_noticed(room:
     await eventually(lambda: "flagged" in room.told("r2"))
 
 
+async def test_a_photo_of_a_task_that_was_opened_again_is_still_known(room: Room) -> None:
+    """What proved it the first time proves nothing elsewhere."""
+    first = await under_way(room, "r1")
+    assert (await send(room, first, photo())).status_code == 201
+    assert (await room.act(first, "complete", "grid_worker", "c1", told="phone")).status_code == 200
+    assert (await room.act(first, "reopen", "coordinator", "c2")).status_code == 200
+    assert (await room.task(first))["state"]["photos"] == []
+    other = await under_way(room, "r2", household="household-2-1-503")
+    assert (await send(room, other, photo())).json()["same_as"] == first
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

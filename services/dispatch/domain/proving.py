@@ -68,7 +68,8 @@ def photograph(task: Task | None, actor: Actor, photo: Photo, parts: Sequence[st
     if len(task.photos) >= MOST_PHOTOS:
         raise refusal("photo", "too_many", f"a task has at most {MOST_PHOTOS} photos", status=409)
     looks = [*task.looks, *(one for one in parts if one not in task.looks)]
-    kept = task.model_copy(update={"photos": [*task.photos, photo], "looks": looks})
+    pictured = [*task.pictured, photo.look]
+    kept = task.model_copy(update={"photos": [*task.photos, photo], "pictured": pictured, "looks": looks})
     told: list[Event] = [event(DeliveryPhotographed, kept, photo=photo.photo, same_as=photo.same_as, at=actor.at)]
     return kept, told if photo.same_as is None else [*told, event(DeliveryFlagged, kept, reason="same_photo")]
 

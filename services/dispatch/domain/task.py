@@ -134,8 +134,10 @@ class Task(BaseModel):
     legs: list[Leg] = []
     bought: bool = False
     photos: list[Photo] = []
+    pictured: list[str] = []
+    """How each photo looked that it ever had: it may have been opened again since."""
     looks: list[str] = []
-    """Of its photos, in parts by which alike ones are found."""
+    """Of all these, in parts by which alike ones are found."""
     wrong_codes: int = 0
     check: bool = False
     """Waits for a second look."""
