@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from shared.contracts import COMMANDS, EVENTS, dispatch, duties, follow_ups, intake, ledger, notification, workers
+from shared.contracts import (
+    COMMANDS,
+    EVENTS,
+    cases,
+    dispatch,
+    duties,
+    follow_ups,
+    gates,
+    intake,
+    ledger,
+    notification,
+    workers,
+)
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command, Contract, Problem, Refused
 
 Family = Literal["command", "event", "notification", "answer", "sealed"]
@@ -20,7 +32,9 @@ SERVICES = MappingProxyType(
 )
 """The four services and what each decides."""
 
-_PARTS_OF = MappingProxyType({"duties": "dispatch", "follow_ups": "ledger", "workers": "dispatch"})
+_PARTS_OF = MappingProxyType(
+    {"cases": "ledger", "duties": "dispatch", "follow_ups": "ledger", "gates": "ledger", "workers": "dispatch"}
+)
 """Modules of contracts that are one part of a service."""
 
 STAFF_ADDRESS = "{role}.{community}.{grid}.{worker}"
@@ -31,13 +45,21 @@ ANSWERS: tuple[type[Contract], ...] = (
     dispatch.TaskAnswer,
     duties.DutyAnswer,
     follow_ups.FollowUpAnswer,
+    cases.CaseAnswer,
+    gates.AgreementAnswer,
+    gates.GateCheckAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
 )
 """What a command's sender may get back."""
 
-SEALED: tuple[type[Contract], ...] = (intake.RequestDetails, ledger.PersonDetails, workers.WorkerDetails)
+SEALED: tuple[type[Contract], ...] = (
+    intake.RequestDetails,
+    ledger.PersonDetails,
+    workers.WorkerDetails,
+    cases.CaseDetails,
+)
 """What is inside a `sealed` field: kept for years and opened by other versions of the code, so compared like events."""
 
 PARTS: tuple[type[Contract], ...] = (Problem,)
@@ -99,6 +121,10 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return duties.DutyAnswer
     if command in follow_ups.COMMANDS:
         return follow_ups.FollowUpAnswer
+    if command in cases.COMMANDS:
+        return cases.CaseAnswer
+    if command in gates.COMMANDS:
+        return gates.GateCheckAnswer if command is gates.RecordGateCheck else gates.AgreementAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
+from services.ledger.case_store import Cases
 from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.register import Access, Building, Person
@@ -41,6 +42,7 @@ class Store:
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
+        self.cases = Cases(runtime)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 

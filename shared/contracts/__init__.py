@@ -1,6 +1,18 @@
 """What travels between the services: one module per publisher or part of one, wire names written out."""
 
-from shared.contracts import audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, workers
+from shared.contracts import (
+    audit,
+    cases,
+    dispatch,
+    duties,
+    follow_ups,
+    gates,
+    intake,
+    ledger,
+    notification,
+    queues,
+    workers,
+)
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
@@ -13,6 +25,8 @@ COMMANDS: dict[str, type[Command]] = {
         *notification.COMMANDS,
         *ledger.COMMANDS,
         *follow_ups.COMMANDS,
+        *cases.COMMANDS,
+        *gates.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -27,6 +41,8 @@ EVENTS: dict[str, type[Event]] = {
         *notification.EVENTS,
         *ledger.EVENTS,
         *follow_ups.EVENTS,
+        *cases.EVENTS,
+        *gates.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

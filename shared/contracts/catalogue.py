@@ -156,6 +156,8 @@ class Kinds(Entry):
     """The catalogue `kinds.yaml`."""
 
     hours: Hours = Hours()
+    labels: dict[Slug, Label] = {}
+    """Names of other kinds, such as those of cases, for who reads of them."""
     ladders: dict[Slug, Ladder]
     kinds: dict[Slug, Kind]
 
@@ -175,7 +177,44 @@ class Kinds(Entry):
             if skill not in abilities.skills
         ]
 
+    def label_of(self, kind: str) -> Label:
+        """What a person reads; the code itself for a kind that is no longer in the catalogue."""
+        known = self.kinds.get(kind)
+        return known.label if known else self.labels.get(kind, Label(zh=kind, en=kind))
+
     def ladder_of(self, kind: str) -> Ladder:
         """The ladder of a kind; the usual one for a kind that is no longer in the catalogue."""
         known = self.kinds.get(kind)
         return self.ladders[known.ladder if known else "usual"]
+
+
+class CaseKind(Entry):
+    """A kind of case."""
+
+    label: Label
+    days: Annotated[float, Field(gt=0, le=365)]
+    """Within how many days a step is promised, where nobody says a time."""
+
+
+class GateRules(Entry):
+    """How checks at a gate are matched with what was agreed."""
+
+    tolerance: Annotated[float, Field(ge=0, le=240)]
+    """Minutes before and after a stop in which a check belongs to it."""
+    ahead: Annotated[float, Field(ge=0, le=60)]
+    """Minutes that a device's clock may be ahead of ours."""
+    fever: Slug
+    """The kind of the case that a fever at the gate is."""
+
+
+class CaseCatalogue(Entry):
+    """The catalogue `cases.yaml`."""
+
+    gate: GateRules
+    kinds: dict[Slug, CaseKind]
+
+    @model_validator(mode="after")
+    def _fever_exists(self) -> "CaseCatalogue":
+        if self.gate.fever not in self.kinds:
+            raise ValueError(f"gate.fever names the kind {self.gate.fever}, which is not there")
+        return self

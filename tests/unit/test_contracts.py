@@ -28,10 +28,12 @@ from shared.contracts import (
     COMMANDS,
     EVENTS,
     audit,
+    cases,
     dispatch,
     duties,
     envelope,
     follow_ups,
+    gates,
     intake,
     ledger,
     notification,
@@ -83,7 +85,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, dispatch, duties, envelope, follow_ups, intake, ledger, notification, queues)
+    modules = (audit, cases, dispatch, duties, envelope, follow_ups, gates, intake, ledger, notification, queues)
     contracts = {
         thing
         for module in modules
@@ -152,6 +154,16 @@ RevokeAccess             doorstep.access.revoke.v1             access.revoke
 PlanFollowUps            doorstep.follow-up.plan.v1            follow-up.plan
 EndPlan                  doorstep.follow-up.end.v1             follow-up.end
 RecordFollowUp           doorstep.follow-up.record.v1          follow-up.record
+OpenCase                 doorstep.case.open.v1                 case.open
+AssignCase               doorstep.case.assign.v1               case.assign
+AddStep                  doorstep.case.add-step.v1             case.add-step
+DoneStep                 doorstep.case.done-step.v1            case.done-step
+AnswerCase               doorstep.case.answer.v1               case.answer
+CloseCase                doorstep.case.close.v1                case.close
+ReopenCase               doorstep.case.reopen.v1               case.reopen
+RecordAgreement          doorstep.agreement.record.v1          agreement.record
+EndAgreement             doorstep.agreement.end.v1             agreement.end
+RecordGateCheck          doorstep.gate-check.record.v1         gate-check.record
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -201,6 +213,17 @@ FollowUpsEnded           doorstep.follow-up.ended.v1           follow-up.ended.t
 FollowUpDue              doorstep.follow-up.due.v1             follow-up.due.tiebei.g3
 FollowUpRecorded         doorstep.follow-up.recorded.v1        follow-up.recorded.tiebei.g3
 FollowUpMissed           doorstep.follow-up.missed.v1          follow-up.missed.tiebei.g3
+CaseOpened               doorstep.case.opened.v1               case.opened.tiebei.g3
+CaseAssigned             doorstep.case.assigned.v1             case.assigned.tiebei.g3
+CaseStepAdded            doorstep.case.step-added.v1           case.step-added.tiebei.g3
+CaseStepDone             doorstep.case.step-done.v1            case.step-done.tiebei.g3
+CaseStepLate             doorstep.case.step-late.v1            case.step-late.tiebei.g3
+CaseAnswered             doorstep.case.answered.v1             case.answered.tiebei.g3
+CaseClosed               doorstep.case.closed.v1               case.closed.tiebei.g3
+CaseReopened             doorstep.case.reopened.v1             case.reopened.tiebei.g3
+AgreementRecorded        doorstep.agreement.recorded.v1        agreement.recorded.tiebei.g3
+AgreementEnded           doorstep.agreement.ended.v1           agreement.ended.tiebei.g3
+GateChecked              doorstep.gate.checked.v1              gate.checked.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -225,12 +248,12 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 def test_no_two_messages_share_a_name_or_a_key() -> None:
     events = [
         one
-        for module in (audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, workers)
+        for module in (audit, cases, dispatch, duties, follow_ups, gates, intake, ledger, notification, queues, workers)
         for one in module.EVENTS
     ]
     commands = [
         one
-        for module in (dispatch, duties, follow_ups, intake, ledger, notification, workers)
+        for module in (cases, dispatch, duties, follow_ups, gates, intake, ledger, notification, workers)
         for one in module.COMMANDS
     ]
     listed = [*commands, *events]

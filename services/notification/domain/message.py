@@ -109,8 +109,7 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
     worker = getattr(event, "worker", None)
     building = getattr(event, "building", None)
     urgency = getattr(event, "urgency", None)
-    known = kinds.kinds.get(kind or "")
-    label = known.label if known else Label(zh=kind or "", en=kind or "")
+    label = kinds.label_of(kind or "")
     words = {"building": building or "?", "worker": worker or "?", "urgency": urgency or "", **_where_and_when(event)}
     return StaffNotification.model_construct(
         id=notification_id,

@@ -1,0 +1,104 @@
+"""Cases, agreements and gate checks are read through an index, in the order of the index."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.ledger.store import Store
+from tests import world
+from tests.component.test_queries import both_pages, multiply_one, profiled, wasteful
+from tests.running import Clock, Service, Town
+
+CASE = {"case_id": "c", "community": world.TIEBEI, "kind": "medical", "title": "复查", "owner": world.ZHAO}
+TERMS = [{"place": "南门", "times": ["07:00"]}]
+
+
+@pytest.fixture
+async def ledger(town: Town) -> AsyncIterator[Service]:
+    """The ledger with many documents of each kind."""
+    clock = Clock()
+    async with town.up("ledger", clock=clock) as at:
+        step = {"command_id": "s", "step_id": "s1", "text": "复查"}
+        agreement = {"agreement_id": "a", "partner": "x", "terms": TERMS, "begins": "2026-11-24"}
+        check = {"check_id": "k", "community": world.TIEBEI, "gate": "南门", "at": clock().isoformat()}
+        await world.accepted(at.ledger, "/cases", CASE)
+        assert (await at.ledger.post("/cases/c/step", step)).status_code == 200
+        await world.accepted(at.ledger, "/cases/c/agreements", agreement)
+        await world.accepted(at.ledger, "/gate-checks", {**check, "pass_shown": True})
+        await multiply_one(at.ledger, "cases", case)
+        await multiply_one(
+            at.ledger, "agreements", lambda copy, number: copy["state"].update(case_id=f"c{number % 50}")
+        )
+        await multiply_one(at.ledger, "gate_checks", gate_check)
+        yield at.ledger
+
+
+def place(state: dict[str, Any], number: int) -> None:
+    state.update(community=("tiebei", "other")[number % 7 == 0], grid=f"g{number % 6 + 1}")
+
+
+def case(copy: dict[str, Any], number: int) -> None:
+    state = copy["state"]
+    place(state, number)
+    state.update(
+        opened_at=state["opened_at"] + timedelta(seconds=number % 97),
+        state=("open", "closed")[number % 3 == 0],
+        owner=(world.ZHAO, world.SUN, world.QIAN)[number % 3],
+        kind=("medical", "complaint")[number % 2],
+        building=f"{number % 40}",
+        person_id=f"p{number % 50}" if number % 2 else None,
+        parties=["property"] if number % 5 == 0 else [],
+        due_at=state["due_at"] if number % 9 == 0 else None,
+    )
+
+
+def gate_check(copy: dict[str, Any], number: int) -> None:
+    state = copy["state"]
+    place(state, number)
+    state.update(
+        at=state["at"] + timedelta(seconds=number % 97),
+        agreement_id=f"a{number % 20}" if number % 2 else None,
+        case_id=f"c{number % 20}",
+    )
+
+
+async def test_cases_and_checks_are_read_in_the_order_of_an_index(town: Town, ledger: Service) -> None:
+    """All filters, first page and next."""
+    async with profiled(town, "ledger") as queries:
+        for who in ("operator", "coordinator", "grid_worker", "volunteer"):
+            for params in (
+                {},
+                {"open": True},
+                {"open": False},
+                {"owner": world.ZHAO},
+                {"owner": world.ZHAO, "open": True},
+                {"kind": "medical"},
+                {"kind": "medical", "open": True},
+                {"person_id": "p7"},
+                {"building": "7", "open": True},
+            ):
+                await both_pages(ledger, "/cases", who, **params)
+            for params in ({}, {"agreement_id": "a7"}, {"case_id": "c7"}):
+                await both_pages(ledger, "/gate-checks", who, **params)
+    found = [one for name in ("cases", "gate_checks") for one in wasteful(queries, name)]
+    assert not found, "\n".join(found)
+    assert {one["ns"].rpartition(".")[2] for one in queries} >= {"cases", "gate_checks"}
+
+
+async def test_what_is_late_and_what_belongs_to_a_case_is_found_through_an_index(town: Town, ledger: Service) -> None:
+    """And the case of a topic, a party's cases, who coordinates."""
+    store = Store(ledger.runtime).cases
+    now = ledger.runtime.clock()
+    async with profiled(town, "ledger") as queries:
+        assert await store.due(now, 10) == []
+        assert await store.due(now + timedelta(days=9), 10)
+        assert await store.of_topic("wecom/none") is None
+        assert await store.agreements_of("c7")
+        assert (await store.counts(["a7", "a9"]))["a7"]["checks"]
+        assert await store.page(community="tiebei", grids=(), limit=5, after=None, parties="property")
+        assert await store.coordinator("tiebei", "g1") is None
+    found = [one for name in ("cases", "agreements", "gate_checks", "coordinators") for one in wasteful(queries, name)]
+    assert not found, "\n".join(found)
+    assert max(one["docsExamined"] for one in queries if one["ns"].endswith(".gate_checks")) <= 100
