@@ -16,6 +16,7 @@ from shared.contracts import (
     intake,
     ledger,
     notification,
+    observation,
     workers,
 )
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command, Contract, Problem, Refused
@@ -33,7 +34,15 @@ SERVICES = MappingProxyType(
 """The four services and what each decides."""
 
 _PARTS_OF = MappingProxyType(
-    {"cases": "ledger", "duties": "dispatch", "follow_ups": "ledger", "gates": "ledger", "workers": "dispatch"}
+    {
+        "cases": "ledger",
+        "duties": "dispatch",
+        "follow_ups": "ledger",
+        "gates": "ledger",
+        "needs": "ledger",
+        "observation": "ledger",
+        "workers": "dispatch",
+    }
 )
 """Modules of contracts that are one part of a service."""
 
@@ -48,6 +57,7 @@ ANSWERS: tuple[type[Contract], ...] = (
     cases.CaseAnswer,
     gates.AgreementAnswer,
     gates.GateCheckAnswer,
+    observation.ObservationAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
@@ -125,6 +135,8 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return cases.CaseAnswer
     if command in gates.COMMANDS:
         return gates.GateCheckAnswer if command is gates.RecordGateCheck else gates.AgreementAnswer
+    if command in observation.COMMANDS:
+        return observation.ObservationAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.ledger import cases
+from services.ledger import cases, observation
 from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
 from services.ledger.domain.follow_ups import Rules
@@ -11,9 +11,10 @@ from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.gates_api import add_gate_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
+from services.ledger.observation_api import add_observation_routes
 from services.ledger.store import Store
 from shared.catalogue import load
-from shared.contracts.catalogue import CaseCatalogue, Kinds
+from shared.contracts.catalogue import CaseCatalogue, Kinds, ObservationCatalogue
 from shared.runtime import Runtime
 from shared.service import build_app, run
 from shared.settings import Settings
@@ -25,17 +26,20 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
     rules = load(settings.catalogue_dir / "follow-ups.yaml", Rules)
     case_kinds = load(settings.catalogue_dir / "cases.yaml", CaseCatalogue)
-    house = Ledger(runtime, Store(runtime), kinds, rules, case_kinds)
+    observed = load(settings.catalogue_dir / "observation.yaml", ObservationCatalogue)
+    house = Ledger(runtime, Store(runtime), kinds, rules, case_kinds, observed)
     runtime.consume(router, house)
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)
     runtime.every("tries", lambda: lapse(house), pause=1.0)
     runtime.every("case steps", lambda: cases.lapse(house), pause=1.0)
+    runtime.every("last days", lambda: observation.lapse(house), pause=1.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     app = build_app(runtime)
     add_routes(app, house)
     add_follow_up_routes(app, house)
     add_gate_routes(app, house)
     add_case_routes(app, house)
+    add_observation_routes(app, house)
     return app
 
 

@@ -101,4 +101,4 @@ def _place_of(document: Document) -> tuple[datetime, str]:
 
 def _show(house: Ledger, known: FollowUp) -> dict[str, Any]:
     shown = known.model_dump(exclude={"step", "waits"})
-    return {**shown, "how": house.rules.tries[known.step].how, "waits": known.waits}
+    return {**shown, "how": house.rules.at(known.kind, known.step).how, "waits": known.waits}

@@ -1,6 +1,6 @@
 """Messages in: everything that happened is entered; people, buildings and tokens are registered."""
 
-from services.ledger import cases, follow_ups, gates
+from services.ledger import cases, follow_ups, gates, needs, observation
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.register import Person
@@ -9,6 +9,7 @@ from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
 from shared.contracts import EVENTS
 from shared.contracts.envelope import UNKNOWN, Event, Meta
+from shared.contracts.follow_ups import FollowUpDue
 from shared.contracts.gates import GateChecked
 from shared.contracts.ledger import (
     CloseBuilding,
@@ -21,15 +22,22 @@ from shared.contracts.ledger import (
     RegistrationAnswer,
     RevokeAccess,
 )
+from shared.contracts.observation import ObservationStarted, PersonReleased
 from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
-for part in (follow_ups, cases, gates):
+for part in (follow_ups, cases, gates, observation):
     router.include(part.router)
 
-HEARD: dict[type[Event], Handler[Ledger]] = {GateChecked: gates.open_fever, WorkerRegistered: cases.note_worker}
+HEARD: dict[type[Event], Handler[Ledger]] = {
+    GateChecked: gates.open_fever,
+    WorkerRegistered: cases.note_worker,
+    FollowUpDue: needs.send_somebody,
+    ObservationStarted: observation.look_after,
+    PersonReleased: observation.let_go,
+}
 """What is done with an event besides entering it."""
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from services.ledger.case_store import Cases
 from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.follow_ups import FollowUp, Plan
+from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
+from services.ledger.observation_store import Observations
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.documents import Document, Index
 from shared.runtime import Runtime
@@ -43,6 +45,8 @@ class Store:
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
         self.cases = Cases(runtime)
+        self.observations = Observations(runtime)
+        self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 

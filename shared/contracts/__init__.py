@@ -9,7 +9,9 @@ from shared.contracts import (
     gates,
     intake,
     ledger,
+    needs,
     notification,
+    observation,
     queues,
     workers,
 )
@@ -27,6 +29,7 @@ COMMANDS: dict[str, type[Command]] = {
         *follow_ups.COMMANDS,
         *cases.COMMANDS,
         *gates.COMMANDS,
+        *observation.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -43,6 +46,8 @@ EVENTS: dict[str, type[Event]] = {
         *follow_ups.EVENTS,
         *cases.EVENTS,
         *gates.EVENTS,
+        *observation.EVENTS,
+        *needs.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.contracts.envelope import Slug
 from shared.contracts.intake import Urgency
-from shared.contracts.workers import TimeOfDay
+from shared.contracts.workers import LocalDay, TimeOfDay
 
 
 class Entry(BaseModel):
@@ -218,3 +218,38 @@ class CaseCatalogue(Entry):
         if self.gate.fever not in self.kinds:
             raise ValueError(f"gate.fever names the kind {self.gate.fever}, which is not there")
         return self
+
+
+class ObservationVersion(Entry):
+    """What is in force from a day on."""
+
+    since: Annotated[LocalDay, Field(alias="from")]
+    days: Annotated[int, Field(ge=1, le=60)]
+    """The first and the last are among them."""
+    rounds: Annotated[tuple[TimeOfDay, ...], Field(max_length=24)]
+    """When somebody looks after them, every day."""
+
+
+class ObservationCatalogue(Entry):
+    """The catalogue `observation.yaml`."""
+
+    zone: str
+    kind: Slug
+    versions: Annotated[tuple[ObservationVersion, ...], Field(min_length=1)]
+    categories: dict[Slug, Label]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ObservationCatalogue":
+        days = [one.since for one in self.versions]
+        if days != sorted(set(days)):
+            raise ValueError("versions stand in the order of their days, each day once")
+        try:
+            ZoneInfo(self.zone)
+        except ZoneInfoNotFoundError:
+            raise ValueError(f"there is no time zone {self.zone}") from None
+        return self
+
+    def version(self, day: str) -> ObservationVersion:
+        """What was in force on a day; before the first version, that one."""
+        found = [one for one in self.versions if one.since <= day]
+        return found[-1] if found else self.versions[0]

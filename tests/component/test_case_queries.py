@@ -1,4 +1,4 @@
-"""Cases, agreements and gate checks are read through an index, in the order of the index."""
+"""Cases, agreements, gate checks and observations are read through an index, in the order of the index."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from services.ledger.store import Store
 from tests import world
-from tests.component.test_queries import both_pages, multiply_one, profiled, wasteful
+from tests.component.test_queries import MANY, both_pages, multiply_one, profiled, wasteful
 from tests.running import Clock, Service, Town
 
 CASE = {"case_id": "c", "community": world.TIEBEI, "kind": "medical", "title": "复查", "owner": world.ZHAO}
@@ -32,6 +32,10 @@ async def ledger(town: Town) -> AsyncIterator[Service]:
             at.ledger, "agreements", lambda copy, number: copy["state"].update(case_id=f"c{number % 50}")
         )
         await multiply_one(at.ledger, "gate_checks", gate_check)
+        told = {"observation_id": "o", "listing": "assigned_by_city", "category": "other", "starts": "2026-11-24"}
+        person = (await at.ledger.post("/people", world.MR_WANG)).json()["id"]
+        await world.accepted(at.ledger, f"/people/{person}/observation", {**told, "owner": world.ZHAO})
+        await multiply_one(at.ledger, "observations", observation)
         yield at.ledger
 
 
@@ -61,6 +65,21 @@ def gate_check(copy: dict[str, Any], number: int) -> None:
         at=state["at"] + timedelta(seconds=number % 97),
         agreement_id=f"a{number % 20}" if number % 2 else None,
         case_id=f"c{number % 20}",
+    )
+
+
+def observation(copy: dict[str, Any], number: int) -> None:
+    state, observed = copy["state"], number % 5 == 0
+    place(state, number)
+    state.update(
+        observation_id=copy["_id"],
+        person_id=f"p{number}",
+        under=f"p{number}" if observed else None,
+        state="observed" if observed else "released",
+        starts=f"2026-11-{number % 28 + 1:02d}",
+        building=f"{number % 40}",
+        due_at=state["due_at"] if observed else None,
+        entries=[{**state["entries"][0], "observation_id": copy["_id"]}],
     )
 
 
@@ -102,3 +121,22 @@ async def test_what_is_late_and_what_belongs_to_a_case_is_found_through_an_index
     found = [one for name in ("cases", "agreements", "gate_checks", "coordinators") for one in wasteful(queries, name)]
     assert not found, "\n".join(found)
     assert max(one["docsExamined"] for one in queries if one["ns"].endswith(".gate_checks")) <= 100
+
+
+async def test_who_is_observed_is_found_through_an_index(town: Town, ledger: Service) -> None:
+    """By place, building and person, by what was told, by the last day; and counted without the others."""
+    store = Store(ledger.runtime).observations
+    now = ledger.runtime.clock()
+    async with profiled(town, "ledger") as queries:
+        for who in ("operator", "coordinator", "grid_worker"):
+            for params in ({}, {"state": "released"}, {"building": "7"}, {"person_id": "p7"}):
+                await both_pages(ledger, "/observation", who, **params)
+            assert (await ledger.get("/observation/counts", who=who))["people"]
+        assert await store.told("o-00007")
+        assert await store.of_person("p9")
+        assert await store.due(now, 10) == []
+        assert await store.due(now + timedelta(days=9), 10)
+    found = wasteful(queries, "observations")
+    assert not found, "\n".join(found)
+    asked = [one for one in queries if one["ns"].endswith(".observations")]
+    assert max(one["docsExamined"] for one in asked) <= MANY // 5 + 2

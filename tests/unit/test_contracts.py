@@ -36,7 +36,9 @@ from shared.contracts import (
     gates,
     intake,
     ledger,
+    needs,
     notification,
+    observation,
     queues,
     workers,
 )
@@ -85,7 +87,21 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, cases, dispatch, duties, envelope, follow_ups, gates, intake, ledger, notification, queues)
+    modules = (
+        audit,
+        cases,
+        dispatch,
+        duties,
+        envelope,
+        follow_ups,
+        gates,
+        intake,
+        ledger,
+        needs,
+        notification,
+        observation,
+        queues,
+    )
     contracts = {
         thing
         for module in modules
@@ -164,6 +180,8 @@ ReopenCase               doorstep.case.reopen.v1               case.reopen
 RecordAgreement          doorstep.agreement.record.v1          agreement.record
 EndAgreement             doorstep.agreement.end.v1             agreement.end
 RecordGateCheck          doorstep.gate-check.record.v1         gate-check.record
+StartObservation         doorstep.observation.start.v1         observation.start
+ReleaseObservation       doorstep.observation.release.v1       observation.release
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -224,6 +242,12 @@ CaseReopened             doorstep.case.reopened.v1             case.reopened.tie
 AgreementRecorded        doorstep.agreement.recorded.v1        agreement.recorded.tiebei.g3
 AgreementEnded           doorstep.agreement.ended.v1           agreement.ended.tiebei.g3
 GateChecked              doorstep.gate.checked.v1              gate.checked.tiebei.g3
+ObservationStarted       doorstep.observation.started.v1       observation.started.tiebei.g3
+ObservationListed        doorstep.observation.listed.v1        observation.listed.tiebei.g3
+ObservationShortened     doorstep.observation.shortened.v1     observation.shortened.tiebei.g3
+PersonReleased           doorstep.person.released.v1           person.released.tiebei.g3
+NeedRaised               doorstep.need.raised.v1               need.raised.tiebei.g3
+DeliveryApart            doorstep.delivery.apart.v1            delivery.apart.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -246,16 +270,9 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
-    events = [
-        one
-        for module in (audit, cases, dispatch, duties, follow_ups, gates, intake, ledger, notification, queues, workers)
-        for one in module.EVENTS
-    ]
-    commands = [
-        one
-        for module in (cases, dispatch, duties, follow_ups, gates, intake, ledger, notification, workers)
-        for one in module.COMMANDS
-    ]
+    both = (cases, dispatch, duties, follow_ups, gates, intake, ledger, notification, observation, workers)
+    events = [one for module in (*both, audit, needs, queues) for one in module.EVENTS]
+    commands = [one for module in both for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
     assert {one.wire for one in listed} == COMMANDS.keys() | EVENTS.keys()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dateutil.rrule import rrulestr
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.contracts.envelope import Event, Problem
+from shared.contracts.envelope import Event, Problem, Slug
 from shared.contracts.follow_ups import (
     FollowUpDue,
     FollowUpMissed,
@@ -31,6 +31,8 @@ class Try(BaseModel):
     how: How
     after: Annotated[float, Field(ge=0)]
     within: Annotated[float, Field(gt=0)]
+    request: Slug | None = None
+    """A kind of help that is asked for when this try is due, such as a look at the corridor."""
 
 
 class Rules(BaseModel):
@@ -39,7 +41,18 @@ class Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tries: Annotated[tuple[Try, ...], Field(min_length=1)]
+    kinds: dict[Slug, Annotated[tuple[Try, ...], Field(min_length=1)]] = {}
+    """By kind, where they are not the usual ones."""
     fever: float
+
+    def of(self, kind: str) -> tuple[Try, ...]:
+        """The tries of a kind."""
+        return self.kinds.get(kind, self.tries)
+
+    def at(self, kind: str, step: int) -> Try:
+        """One of them; the last, where the catalogue was made shorter since."""
+        tries = self.of(kind)
+        return tries[min(step, len(tries) - 1)]
 
 
 class Plan(BaseModel):
@@ -175,7 +188,7 @@ def record(
         FollowUpRecorded,
         known,
         outcome=outcome,
-        how=rules.tries[known.step].how,
+        how=rules.at(known.kind, known.step).how,
         worker=worker,
         at=at,
         alarm=alarm,
@@ -198,19 +211,21 @@ def lapse(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp
 def _next(known: FollowUp, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
     """The try that follows, now or when its time comes; after the last, they are missed."""
     step = known.step + 1
-    if step >= len(rules.tries):
+    if step >= len(rules.of(known.kind)):
         missed = known.model_copy(update={"state": "missed", "due_at": None, "waits": False})
         return missed, [_event(FollowUpMissed, missed, tries=missed.tries)]
-    pause = rules.tries[step].after
+    pause = rules.at(known.kind, step).after
     if not pause:
         return _try(known, step, rules, now)
     return known.model_copy(update={"step": step, "waits": True, "due_at": now + timedelta(minutes=pause)}), []
 
 
 def _try(known: FollowUp, step: int, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
-    until = now + timedelta(minutes=rules.tries[step].within)
+    this = rules.at(known.kind, step)
+    until = now + timedelta(minutes=this.within)
     tried = known.model_copy(update={"step": step, "waits": False, "due_at": until})
-    return tried, [_event(FollowUpDue, tried, how=rules.tries[step].how, tries=tried.tries, until=until)]
+    told = _event(FollowUpDue, tried, how=this.how, tries=tried.tries, until=until, request=this.request)
+    return tried, [told]
 
 
 def _wrong_times(told: Plan) -> Iterator[Problem]:
