@@ -15,8 +15,10 @@ from shared.contracts import (
     gates,
     intake,
     ledger,
+    needs,
     notification,
     observation,
+    presence,
     workers,
 )
 from shared.contracts.envelope import COMMANDS_EXCHANGE, Command, Contract, Problem, Refused
@@ -41,6 +43,7 @@ _PARTS_OF = MappingProxyType(
         "gates": "ledger",
         "needs": "ledger",
         "observation": "ledger",
+        "presence": "ledger",
         "workers": "dispatch",
     }
 )
@@ -58,6 +61,7 @@ ANSWERS: tuple[type[Contract], ...] = (
     gates.AgreementAnswer,
     gates.GateCheckAnswer,
     observation.ObservationAnswer,
+    needs.NeedAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
@@ -69,6 +73,7 @@ SEALED: tuple[type[Contract], ...] = (
     ledger.PersonDetails,
     workers.WorkerDetails,
     cases.CaseDetails,
+    presence.PresenceDetails,
 )
 """What is inside a `sealed` field: kept for years and opened by other versions of the code, so compared like events."""
 
@@ -137,6 +142,8 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return gates.GateCheckAnswer if command is gates.RecordGateCheck else gates.AgreementAnswer
     if command in observation.COMMANDS:
         return observation.ObservationAnswer
+    if command in needs.COMMANDS:
+        return needs.NeedAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:

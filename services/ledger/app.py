@@ -12,6 +12,7 @@ from services.ledger.gates_api import add_gate_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
 from services.ledger.observation_api import add_observation_routes
+from services.ledger.presence_api import add_presence_routes
 from services.ledger.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import CaseCatalogue, Kinds, ObservationCatalogue
@@ -40,6 +41,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_gate_routes(app, house)
     add_case_routes(app, house)
     add_observation_routes(app, house)
+    add_presence_routes(app, house)
     return app
 
 

@@ -1,6 +1,6 @@
 """Messages in: everything that happened is entered; people, buildings and tokens are registered."""
 
-from services.ledger import cases, follow_ups, gates, needs, observation
+from services.ledger import cases, follow_ups, gates, needs, observation, presence
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.register import Person
@@ -28,7 +28,7 @@ from shared.contracts.workers import WorkerRegistered
 from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
-for part in (follow_ups, cases, gates, observation):
+for part in (follow_ups, cases, gates, observation, presence):
     router.include(part.router)
 
 HEARD: dict[type[Event], Handler[Ledger]] = {

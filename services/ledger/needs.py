@@ -35,7 +35,14 @@ async def send_somebody(house: Ledger, event: FollowUpDue, meta: Meta) -> None:
 
 
 async def raise_need(
-    house: Ledger, need_id: str, request: SubmitRequest, meta: Meta, *, grid: str | None, person_id: str | None = None
+    house: Ledger,
+    need_id: str,
+    request: SubmitRequest,
+    meta: Meta,
+    *,
+    grid: str | None,
+    person_id: str | None = None,
+    presence_id: str | None = None,
 ) -> bool:
     """Tell intake of a request, once; whether it was told now."""
     told = NeedRaised(
@@ -45,9 +52,15 @@ async def raise_need(
         kind=request.kind,
         building=request.address.building,
         person_id=person_id,
+        presence_id=presence_id,
         sealed=house.runtime.sealer.seal(request.model_dump_json(by_alias=True), f"need:{need_id}"),
     )
     outcome = await house.store.needs.update(
         need_id, lambda known: rules.raise_need(known, Need(need_id=need_id, told=told)), meta, new=True
     )
     return outcome.changed
+
+
+def request_id_of(need_id: str) -> str:
+    """The id of the request that a need becomes: as intake derives it."""
+    return derived_id("request", SOURCE, need_id)

@@ -11,6 +11,7 @@ from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
 from services.ledger.observation_store import Observations
+from services.ledger.presence_store import LIVES, NEEDED, Presences
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.documents import Document, Index
 from shared.runtime import Runtime
@@ -38,7 +39,7 @@ class Store:
     def __init__(self, runtime: Runtime) -> None:
         self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE])
         self.people = runtime.aggregates(
-            "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD]
+            "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD, LIVES]
         )
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
@@ -46,7 +47,8 @@ class Store:
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
         self.cases = Cases(runtime)
         self.observations = Observations(runtime)
-        self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id)
+        self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
+        self.presences = Presences(runtime, self.people, self.needs)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 

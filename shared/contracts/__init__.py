@@ -12,6 +12,7 @@ from shared.contracts import (
     needs,
     notification,
     observation,
+    presence,
     queues,
     workers,
 )
@@ -30,6 +31,8 @@ COMMANDS: dict[str, type[Command]] = {
         *cases.COMMANDS,
         *gates.COMMANDS,
         *observation.COMMANDS,
+        *presence.COMMANDS,
+        *needs.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -47,6 +50,7 @@ EVENTS: dict[str, type[Event]] = {
         *cases.EVENTS,
         *gates.EVENTS,
         *observation.EVENTS,
+        *presence.EVENTS,
         *needs.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,

@@ -36,6 +36,12 @@ async def ledger(town: Town) -> AsyncIterator[Service]:
         person = (await at.ledger.post("/people", world.MR_WANG)).json()["id"]
         await world.accepted(at.ledger, f"/people/{person}/observation", {**told, "owner": world.ZHAO})
         await multiply_one(at.ledger, "observations", observation)
+        await world.accepted(at.ledger, "/buildings", {"community": world.TIEBEI, "building": "7", "grid": "g1"})
+        here = {"presence_id": "h", "community": world.TIEBEI, "building": "7", "name": "x"}
+        await world.accepted(at.ledger, "/presences", here)
+        await world.accepted(at.ledger, "/needs", {"need_id": "n", "kind": "groceries", "presence_id": "h"})
+        for name in ("presences", "needs", "people"):
+            await multiply_one(at.ledger, name, inside)
         yield at.ledger
 
 
@@ -81,6 +87,13 @@ def observation(copy: dict[str, Any], number: int) -> None:
         due_at=state["due_at"] if observed else None,
         entries=[{**state["entries"][0], "observation_id": copy["_id"]}],
     )
+
+
+def inside(copy: dict[str, Any], number: int) -> None:
+    facts = next((copy["state"][name] for name in ("told", "facts") if name in copy["state"]), copy["state"])
+    facts["building"] = f"{number % 40}"
+    if "here" in facts:
+        facts["here"] = number % 3 > 0
 
 
 async def test_cases_and_checks_are_read_in_the_order_of_an_index(town: Town, ledger: Service) -> None:
@@ -141,3 +154,16 @@ async def test_who_is_observed_is_found_through_an_index(town: Town, ledger: Ser
     asked = [one for one in queries if one["ns"].endswith(".observations")]
     for one in asked:
         assert one.get("docsExamined", 0) <= MANY // 5 + 2, (one["planSummary"], one["command"])
+
+
+async def test_who_is_inside_a_building_is_found_through_an_index(town: Town, ledger: Service) -> None:
+    """Those who live there, those who are there, and what they need; nobody of another building is looked at."""
+    async with profiled(town, "ledger") as queries:
+        found = await ledger.get("/buildings/tiebei/7/inside", who="grid_worker")
+    assert min(found["residents"]["count"], found["present"]["count"], len(found["needs"])) >= 5
+    names = ("people", "presences", "needs")
+    wasted = [one for name in names for one in wasteful(queries, name)]
+    assert not wasted, "\n".join(wasted)
+    asked = [one for one in queries if one["ns"].endswith(names)]
+    assert len(asked) >= 3
+    assert max(one.get("docsExamined", 0) for one in asked) <= MANY // 40 + 2

@@ -39,6 +39,7 @@ from shared.contracts import (
     needs,
     notification,
     observation,
+    presence,
     queues,
     workers,
 )
@@ -100,6 +101,7 @@ def test_every_contract_has_a_schema() -> None:
         needs,
         notification,
         observation,
+        presence,
         queues,
     )
     contracts = {
@@ -182,6 +184,9 @@ EndAgreement             doorstep.agreement.end.v1             agreement.end
 RecordGateCheck          doorstep.gate-check.record.v1         gate-check.record
 StartObservation         doorstep.observation.start.v1         observation.start
 ReleaseObservation       doorstep.observation.release.v1       observation.release
+PinNeed                  doorstep.need.pin.v1                  need.pin
+RegisterPresence         doorstep.presence.register.v1         presence.register
+EndPresence              doorstep.presence.end.v1              presence.end
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -248,6 +253,8 @@ ObservationShortened     doorstep.observation.shortened.v1     observation.short
 PersonReleased           doorstep.person.released.v1           person.released.tiebei.g3
 NeedRaised               doorstep.need.raised.v1               need.raised.tiebei.g3
 DeliveryApart            doorstep.delivery.apart.v1            delivery.apart.tiebei.g3
+PresenceRegistered       doorstep.presence.registered.v1       presence.registered.tiebei.g3
+PresenceEnded            doorstep.presence.ended.v1            presence.ended.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -270,8 +277,21 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
-    both = (cases, dispatch, duties, follow_ups, gates, intake, ledger, notification, observation, workers)
-    events = [one for module in (*both, audit, needs, queues) for one in module.EVENTS]
+    both = (
+        cases,
+        dispatch,
+        duties,
+        follow_ups,
+        gates,
+        intake,
+        ledger,
+        needs,
+        notification,
+        observation,
+        presence,
+        workers,
+    )
+    events = [one for module in (*both, audit, queues) for one in module.EVENTS]
     commands = [one for module in both for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
