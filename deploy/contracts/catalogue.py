@@ -11,10 +11,12 @@ from shared.contracts import (
     cases,
     dispatch,
     duties,
+    evidence,
     follow_ups,
     gates,
     intake,
     ledger,
+    money,
     needs,
     notification,
     observation,
@@ -39,8 +41,10 @@ _PARTS_OF = MappingProxyType(
     {
         "cases": "ledger",
         "duties": "dispatch",
+        "evidence": "ledger",
         "follow_ups": "ledger",
         "gates": "ledger",
+        "money": "ledger",
         "needs": "ledger",
         "observation": "ledger",
         "presence": "ledger",
@@ -62,6 +66,8 @@ ANSWERS: tuple[type[Contract], ...] = (
     gates.GateCheckAnswer,
     observation.ObservationAnswer,
     needs.NeedAnswer,
+    evidence.EvidenceAnswer,
+    money.MoneyAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
@@ -144,6 +150,10 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return observation.ObservationAnswer
     if command in needs.COMMANDS:
         return needs.NeedAnswer
+    if command in evidence.COMMANDS:
+        return evidence.EvidenceAnswer
+    if command in money.COMMANDS:
+        return money.MoneyAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:

@@ -2,15 +2,17 @@
 
 from fastapi import FastAPI
 
-from services.ledger import cases, observation
+from services.ledger import cases, evidence, observation
 from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
 from services.ledger.domain.follow_ups import Rules
+from services.ledger.evidence_api import add_evidence_routes
 from services.ledger.follow_ups import fall_due, lapse
 from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.gates_api import add_gate_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
+from services.ledger.money_api import add_money_routes
 from services.ledger.observation_api import add_observation_routes
 from services.ledger.presence_api import add_presence_routes
 from services.ledger.store import Store
@@ -34,6 +36,8 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("tries", lambda: lapse(house), pause=1.0)
     runtime.every("case steps", lambda: cases.lapse(house), pause=1.0)
     runtime.every("last days", lambda: observation.lapse(house), pause=1.0)
+    runtime.every("days", lambda: evidence.begin_days(house), pause=1.0)
+    runtime.every("evidence", lambda: evidence.lapse(house), pause=1.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     app = build_app(runtime)
     add_routes(app, house)
@@ -42,6 +46,8 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_case_routes(app, house)
     add_observation_routes(app, house)
     add_presence_routes(app, house)
+    add_evidence_routes(app, house)
+    add_money_routes(app, house)
     return app
 
 

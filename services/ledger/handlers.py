@@ -1,6 +1,6 @@
 """Messages in: everything that happened is entered; people, buildings and tokens are registered."""
 
-from services.ledger import cases, follow_ups, gates, needs, observation, presence
+from services.ledger import cases, evidence, follow_ups, gates, money, needs, observation, presence
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.register import Person
@@ -8,6 +8,7 @@ from services.ledger.house import Ledger, cause_of
 from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
 from shared.contracts import EVENTS
+from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.envelope import UNKNOWN, Event, Meta
 from shared.contracts.follow_ups import FollowUpDue
 from shared.contracts.gates import GateChecked
@@ -28,10 +29,11 @@ from shared.contracts.workers import WorkerRegistered
 from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
-for part in (follow_ups, cases, gates, observation, presence):
+for part in (follow_ups, cases, gates, observation, presence, evidence, money):
     router.include(part.router)
 
 HEARD: dict[type[Event], Handler[Ledger]] = {
+    DeliveryBought: money.bought,
     GateChecked: gates.open_fever,
     WorkerRegistered: cases.note_worker,
     FollowUpDue: needs.send_somebody,

@@ -10,6 +10,8 @@ from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
+from services.ledger.evidence_store import Evidence
+from services.ledger.money_store import Money
 from services.ledger.observation_store import Observations
 from services.ledger.presence_store import LIVES, NEEDED, Presences
 from shared.batching import BUSY_LINGER, Batcher, Job
@@ -47,6 +49,8 @@ class Store:
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
         self.cases = Cases(runtime)
         self.observations = Observations(runtime)
+        self.evidence = Evidence(runtime)
+        self.money = Money(runtime, self.entries)
         self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
         self.presences = Presences(runtime, self.people, self.needs)
         self._heads: dict[str, Link] = {}

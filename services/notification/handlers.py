@@ -6,7 +6,18 @@ from services.notification.domain import message as rules
 from services.notification.domain.message import Rules
 from services.notification.store import Store
 from shared.consumer import Router
-from shared.contracts import cases, dispatch, duties, follow_ups, gates, intake, observation, presence, workers
+from shared.contracts import (
+    cases,
+    dispatch,
+    duties,
+    evidence,
+    follow_ups,
+    gates,
+    intake,
+    observation,
+    presence,
+    workers,
+)
 from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.ledger import BuildingClosed, BuildingOpened
@@ -38,6 +49,7 @@ class Notification:
     *cases.EVENTS,
     *observation.EVENTS,
     *presence.EVENTS,
+    *evidence.EVENTS,
     *(event for event in gates.EVENTS if event is not gates.GateChecked),
 )
 async def tell(house: Notification, event: Event, meta: Meta) -> None:

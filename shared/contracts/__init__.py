@@ -5,10 +5,12 @@ from shared.contracts import (
     cases,
     dispatch,
     duties,
+    evidence,
     follow_ups,
     gates,
     intake,
     ledger,
+    money,
     needs,
     notification,
     observation,
@@ -33,6 +35,8 @@ COMMANDS: dict[str, type[Command]] = {
         *observation.COMMANDS,
         *presence.COMMANDS,
         *needs.COMMANDS,
+        *evidence.COMMANDS,
+        *money.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -52,6 +56,8 @@ EVENTS: dict[str, type[Event]] = {
         *observation.EVENTS,
         *presence.EVENTS,
         *needs.EVENTS,
+        *evidence.EVENTS,
+        *money.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

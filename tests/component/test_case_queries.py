@@ -9,7 +9,7 @@ import pytest
 from services.ledger.store import Store
 from tests import world
 from tests.component.test_queries import MANY, both_pages, multiply_one, profiled, wasteful
-from tests.running import Clock, Service, Town
+from tests.running import Clock, Service, Town, eventually
 
 CASE = {"case_id": "c", "community": world.TIEBEI, "kind": "medical", "title": "复查", "owner": world.ZHAO}
 TERMS = [{"place": "南门", "times": ["07:00"]}]
@@ -42,6 +42,15 @@ async def ledger(town: Town) -> AsyncIterator[Service]:
         await world.accepted(at.ledger, "/needs", {"need_id": "n", "kind": "groceries", "presence_id": "h"})
         for name in ("presences", "needs", "people"):
             await multiply_one(at.ledger, name, inside)
+        owed = {"owing_id": "w", "community": world.TIEBEI, "partner": "property", "places": ["gate"]}
+        times = {"reminded": "18:00", "named": "21:00", "begins": "2026-11-24"}
+        await world.accepted(at.ledger, "/evidence/owed", {**owed, **times})
+        await eventually(lambda: at.ledger.stored("evidence_days"))
+        await multiply_one(at.ledger, "owing", lambda copy, number: copy["state"].update(next_at=None))
+        await multiply_one(at.ledger, "evidence_days", evidence_day)
+        posting = {"posting_id": "p", "matter_id": "m", "what": "receipt", "amount": 100, "worker": world.ZHAO}
+        await world.accepted(at.ledger, "/money", {"community": world.TIEBEI, **posting})
+        await multiply_one(at.ledger, "money", matter)
         yield at.ledger
 
 
@@ -94,6 +103,29 @@ def inside(copy: dict[str, Any], number: int) -> None:
     facts["building"] = f"{number % 40}"
     if "here" in facts:
         facts["here"] = number % 3 > 0
+
+
+def evidence_day(copy: dict[str, Any], number: int) -> None:
+    copy["state"].update(
+        community=("tiebei", "other")[number % 7 == 0],
+        partner=f"property-{number % 20}",
+        owing_id=f"o{number % 20}",
+        day=f"2026-10-{number % 28 + 1:02d}",
+        due_at=copy["state"]["due_at"] if number % 9 == 0 else None,
+    )
+
+
+def matter(copy: dict[str, Any], number: int) -> None:
+    state = copy["state"]
+    place(state, number)
+    state.update(
+        matter_id=copy["_id"],
+        person_id=f"p{number % 50}",
+        is_open=number % 5 == 0,
+        changed_at=state["changed_at"] + timedelta(seconds=number % 97),
+    )
+    for line in state["postings"][0]["lines"]:
+        line["worker"] = f"w{number % 20}" if line["worker"] else None
 
 
 async def test_cases_and_checks_are_read_in_the_order_of_an_index(town: Town, ledger: Service) -> None:
@@ -167,3 +199,35 @@ async def test_who_is_inside_a_building_is_found_through_an_index(town: Town, le
     asked = [one for one in queries if one["ns"].endswith(names)]
     assert len(asked) >= 3
     assert max(one.get("docsExamined", 0) for one in asked) <= MANY // 40 + 2
+
+
+async def test_what_is_owed_is_found_through_an_index(town: Town, ledger: Service) -> None:
+    """By day, by partner, by what is owed; what begins, what is to be named, the pictures of the days before."""
+    store = Store(ledger.runtime).evidence
+    now = ledger.runtime.clock()
+    async with profiled(town, "ledger") as queries:
+        for who in ("operator", "coordinator", "volunteer"):
+            for params in ({}, {"day": "2026-10-07"}, {"partner": "property-3"}, {"owing_id": "o3"}):
+                await both_pages(ledger, "/evidence", who, **params)
+        assert await store.before("o3", "2026-11-01")
+        assert await store.due(now, 10) == []
+        assert await store.due(now + timedelta(days=9), 10)
+        assert await store.beginning(now, 10) == []
+    found = [one for name in ("owing", "evidence_days") for one in wasteful(queries, name)]
+    assert not found, "\n".join(found)
+    assert {one["ns"].rpartition(".")[2] for one in queries} >= {"owing", "evidence_days"}
+
+
+async def test_who_owes_whom_is_found_through_an_index(town: Town, ledger: Service) -> None:
+    """By worker, by resident, what is open; what is settled is not read to add up what is owed."""
+    async with profiled(town, "ledger") as queries:
+        for who in ("operator", "coordinator", "grid_worker"):
+            for params in ({}, {"open": True}, {"open": False}, {"worker": "w3"}, {"person": "p7"}):
+                await both_pages(ledger, "/money", who, **params)
+            for params in ({}, {"worker": "w5"}, {"person": "p5"}):
+                assert (await ledger.get("/money/balances", who=who, **params))["total"] == 0
+    found = wasteful(queries, "money")
+    assert not found, "\n".join(found)
+    owed = [one for one in queries if one["ns"].endswith(".money") and "sort" not in one["command"]]
+    assert owed
+    assert max(one.get("docsExamined", 0) for one in owed) <= MANY // 5 + 2

@@ -32,10 +32,12 @@ from shared.contracts import (
     dispatch,
     duties,
     envelope,
+    evidence,
     follow_ups,
     gates,
     intake,
     ledger,
+    money,
     needs,
     notification,
     observation,
@@ -94,10 +96,12 @@ def test_every_contract_has_a_schema() -> None:
         dispatch,
         duties,
         envelope,
+        evidence,
         follow_ups,
         gates,
         intake,
         ledger,
+        money,
         needs,
         notification,
         observation,
@@ -187,6 +191,10 @@ ReleaseObservation       doorstep.observation.release.v1       observation.relea
 PinNeed                  doorstep.need.pin.v1                  need.pin
 RegisterPresence         doorstep.presence.register.v1         presence.register
 EndPresence              doorstep.presence.end.v1              presence.end
+OweEvidence              doorstep.evidence.owe.v1              evidence.owe
+ForgiveEvidence          doorstep.evidence.forgive.v1          evidence.forgive
+RecordEvidence           doorstep.evidence.record.v1           evidence.record
+RecordMoney              doorstep.money.record.v1              money.record
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -255,6 +263,13 @@ NeedRaised               doorstep.need.raised.v1               need.raised.tiebe
 DeliveryApart            doorstep.delivery.apart.v1            delivery.apart.tiebei.g3
 PresenceRegistered       doorstep.presence.registered.v1       presence.registered.tiebei.g3
 PresenceEnded            doorstep.presence.ended.v1            presence.ended.tiebei.g3
+EvidenceOwed             doorstep.evidence.owed.v1             evidence.owed.tiebei.g3
+EvidenceForgiven         doorstep.evidence.forgiven.v1         evidence.forgiven.tiebei.g3
+EvidenceRecorded         doorstep.evidence.recorded.v1         evidence.recorded.tiebei.g3
+EvidenceDoubted          doorstep.evidence.doubted.v1          evidence.doubted.tiebei.g3
+EvidenceReminded         doorstep.evidence.reminded.v1         evidence.reminded.tiebei.g3
+EvidenceNamed            doorstep.evidence.named.v1            evidence.named.tiebei.g3
+MoneyRecorded            doorstep.money.recorded.v1            money.recorded.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -281,10 +296,12 @@ def test_no_two_messages_share_a_name_or_a_key() -> None:
         cases,
         dispatch,
         duties,
+        evidence,
         follow_ups,
         gates,
         intake,
         ledger,
+        money,
         needs,
         notification,
         observation,
