@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from services.ledger import cases, evidence, observation
 from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
+from services.ledger.catalogues import fit
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.evidence_api import add_evidence_routes
 from services.ledger.follow_ups import fall_due, lapse
@@ -30,6 +31,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     rules = load(settings.catalogue_dir / "follow-ups.yaml", Rules)
     case_kinds = load(settings.catalogue_dir / "cases.yaml", CaseCatalogue)
     observed = load(settings.catalogue_dir / "observation.yaml", ObservationCatalogue)
+    fit(settings.catalogue_dir, kinds, rules, observed)
     house = Ledger(runtime, Store(runtime), kinds, rules, case_kinds, observed)
     runtime.consume(router, house)
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)

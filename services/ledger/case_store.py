@@ -125,12 +125,14 @@ class Cases:
             query["$or"] = _further("state.at", *after)
         return await self.checks.collection.find(query, sort=list(_BY_TIME), limit=limit, fields={"history": 0})
 
-    async def note_coordinator(self, worker: str, community: str, grids: Sequence[str], sequence: int) -> None:
-        """Know who coordinates where; older news changes nothing."""
-        told = {"community": community, "grids": list(grids), "sequence": sequence}
-        await self._coordinators.update(
-            worker, lambda old: (None if old is not None and old["sequence"] >= sequence else Write(set=told), None)
-        )
+    async def note_coordinator(self, worker: str, community: str | None, grids: Sequence[str], sequence: int) -> None:
+        """Know who coordinates where; no community: he does not. Older news changes nothing."""
+        told = Write(set={"community": community, "grids": list(grids), "sequence": sequence})
+
+        def newer(old: Document | None) -> tuple[Write | None, None]:
+            return told if old is None or old["sequence"] < sequence else None, None
+
+        await self._coordinators.update(worker, newer)
 
     async def coordinator(self, community: str, grid: str | None) -> str | None:
         """Who coordinates there: by the grid, if somebody does by grids."""

@@ -102,8 +102,8 @@ async def reopen(house: Ledger, command: ReopenCase, meta: Meta) -> CaseAnswer:
 
 async def note_worker(house: Ledger, event: WorkerRegistered, meta: Meta) -> None:
     """Know who coordinates: whoever does answers for what nobody else does."""
-    if event.role == "coordinator" and event.community is not None:
-        await house.store.cases.note_coordinator(event.worker_id, event.community, event.grids, meta.sequence)
+    community = event.community if event.role == "coordinator" else None
+    await house.store.cases.note_coordinator(event.worker_id, community, event.grids, meta.sequence)
 
 
 async def lapse(house: Ledger) -> int:
@@ -122,7 +122,7 @@ async def _case(house: Ledger, command: OpenCase) -> Case:
     building, grid = command.building, command.grid
     if command.person_id is not None:
         person = await house.store.people.get(command.person_id)
-        if person is None:
+        if person is None or person.facts.community != command.community:
             raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
         building, grid = building or person.facts.building, grid or person.facts.grid
     if building is not None and grid is None:

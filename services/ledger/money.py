@@ -18,7 +18,7 @@ async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer
     now, grid, person_id = house.runtime.clock(), None, command.person_id
     if person_id is not None:
         person = await house.store.people.get(person_id)
-        if person is None:
+        if person is None or person.facts.community != command.community:
             raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
         grid = person.facts.grid
     else:

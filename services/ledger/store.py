@@ -1,5 +1,6 @@
 """Documents of the ledger: the chained entries, people, buildings, access."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -139,12 +140,14 @@ class Store:
         return [one["_id"] for one in found]
 
     async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
-        """How many of these there are, and since when the first of them is."""
-        count = await self.follow_ups.collection.count(_due(now))
-        first = await self.follow_ups.collection.find(
-            _due(now), sort=[("state.due_at", 1)], limit=1, fields={"state.due_at": 1}
+        """How many times have come that nobody dealt with yet, of any kind, and since when the first of them has."""
+        timed = (self.follow_ups, self.cases.all, self.observations.all, self.evidence.days)
+        counts = await asyncio.gather(*(one.collection.count(_due(now)) for one in timed))
+        order, fields = [("state.due_at", 1)], {"state.due_at": 1}
+        found = await asyncio.gather(
+            *(one.collection.find(_due(now), sort=order, limit=1, fields=fields) for one in timed)
         )
-        return count, first[0]["state"]["due_at"] if first else None
+        return sum(counts), min((first["state"]["due_at"] for one in found for first in one), default=None)
 
     async def follow_ups_page(
         self,

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from services.ledger.store import Store
 from shared.access import fingerprint
 from shared.contracts.gates import GateChecked
-from shared.identity import new_id
+from shared.contracts.workers import WorkerRegistered
+from shared.identity import derived_id, new_id
 from tests import world
 from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
 
+LI = derived_id("person", world.MRS_LI["source"], world.MRS_LI["source_id"])
 PROPERTY = "ds_property"
 DEVELOPER = "ds_developer"
 CASE = {
@@ -186,6 +189,7 @@ async def test_cases_are_found_by_owner_kind_person_building_and_whether_they_ar
     [
         ({"kind": "gossip"}, ("kind", "unknown_kind"), 422),
         ({"person_id": "nobody"}, ("person_id", "unknown_person"), 404),
+        ({"person_id": LI, "community": "other"}, ("person_id", "unknown_person"), 404),
         ({"source": "wecom"}, ("", "not_allowed"), 422),
         ({"owner": None}, ("owner", "wrong_type"), 422),
     ],
@@ -227,3 +231,29 @@ async def test_news_of_a_fever_makes_one_case_however_often_it_comes(desk: Desk)
 
 async def entered(desk: Desk, count: int) -> bool:
     return len(await desk.ledger.items("/entries", type="GateChecked")) == count
+
+
+async def test_who_coordinates_is_as_the_newest_news_says(desk: Desk) -> None:
+    """By the grid before the community; whoever does something else since does not; old news changes nothing."""
+    store = Store(desk.ledger.runtime).cases
+    for worker, role, grids, sequence in (
+        ("anywhere", "coordinator", (), 1),
+        ("of-g1", "coordinator", ("g1",), 2),
+        ("of-g1", "volunteer", (), 1),
+        ("retired", "coordinator", (), 1),
+        ("retired", "volunteer", (), 3),
+        ("retired", "coordinator", (), 2),
+    ):
+        told = WorkerRegistered(community=world.TIEBEI, worker_id=worker, role=role, grids=grids, sealed="k1.AAAA")
+        await desk.operator.happen(told, sequence=sequence)
+    await eventually(lambda: registered(desk, 6))
+    assert await store.coordinator(world.TIEBEI, "g1") == "of-g1"
+    assert await store.coordinator(world.TIEBEI, "g2") == "anywhere"
+    assert await store.coordinator("other", "g1") is None
+
+
+async def registered(desk: Desk, count: int) -> bool:
+    """Whether the ledger has dealt with so many of them."""
+    noted = {one["_id"]: one["sequence"] for one in await desk.ledger.stored("coordinators")}
+    entered = await desk.ledger.items("/entries", type="WorkerRegistered")
+    return len(entered) == count and noted == {"anywhere": 1, "of-g1": 2, "retired": 3}

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dispatch.domain import observed
+from services.ledger.catalogues import fit
 from services.ledger.domain import observation as rules
+from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.observation import Observation, OnList
 from shared.catalogue import CatalogueError, load
 from shared.contracts.catalogue import CaseCatalogue, Kinds, ObservationCatalogue
@@ -82,9 +84,24 @@ def test_the_days_in_force_on_the_first_day_count() -> None:
 
 def test_our_own_catalogues_fit_each_other() -> None:
     """What is done at each round is a kind of help; its tries, and what they ask for, too."""
-    kinds = load(FOLDER / "kinds.yaml", Kinds).kinds
-    assert CATALOGUE.kind in kinds
+    fit(FOLDER, load(FOLDER / "kinds.yaml", Kinds), load(FOLDER / "follow-ups.yaml", Rules), CATALOGUE)
     assert "observation" in load(FOLDER / "cases.yaml", CaseCatalogue).kinds
+
+
+def test_a_kind_that_there_is_not_is_named_with_its_line() -> None:
+    """All of them at once."""
+    none, rules_of_tries = Kinds(ladders={}, kinds={}), load(FOLDER / "follow-ups.yaml", Rules)
+    with pytest.raises(CatalogueError) as excinfo:
+        fit(FOLDER, none, rules_of_tries, CATALOGUE)
+    told = str(excinfo.value).replace(f"{FOLDER}/", "").splitlines()
+    assert [line.partition(": ")[2] for line in told] == [
+        "kind: kinds.yaml has no kind temperature",
+        "kinds.temperature: kinds.yaml has no kind temperature",
+        "kinds.temperature.1.request: kinds.yaml has no kind corridor_check",
+    ]
+    lines = (FOLDER / "follow-ups.yaml").read_text(encoding="utf-8").splitlines()
+    number = int(told[2].split(":")[1])
+    assert "corridor_check" in lines[number - 1]
 
 
 @pytest.mark.parametrize(
