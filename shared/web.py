@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.access import STAFF, Principal, TokenRegister
 from shared.bus import BrokerUnavailable, NotTaken, Unroutable
 from shared.contracts import COMMANDS
+from shared.contracts.cases import CaseCommand
 from shared.contracts.dispatch import TaskCommand
 from shared.contracts.envelope import BODY_LIMIT, Contract, Meta, Problem
 from shared.contracts.refusal import Refusal, refusal
@@ -131,7 +132,7 @@ def _describe_bodies(app: FastAPI) -> None:
         known = app.openapi_schema is not None
         document = made()
         if not known:
-            contracts: list[type[Contract]] = [*COMMANDS.values(), TaskCommand]
+            contracts: list[type[Contract]] = [*COMMANDS.values(), TaskCommand, CaseCommand]
             models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(contract, "validation") for contract in contracts]
             _, schemas = models_json_schema(models, ref_template=_SCHEMA)
             document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])

@@ -8,12 +8,19 @@ from typing import Literal
 from shared.contracts import (
     COMMANDS,
     EVENTS,
+    cases,
     dispatch,
     duties,
+    evidence,
     follow_ups,
+    gates,
     intake,
     ledger,
+    money,
+    needs,
     notification,
+    observation,
+    presence,
     rounds,
     workers,
 )
@@ -31,7 +38,21 @@ SERVICES = MappingProxyType(
 )
 """The four services and what each decides."""
 
-_PARTS_OF = MappingProxyType({"duties": "dispatch", "follow_ups": "ledger", "rounds": "ledger", "workers": "dispatch"})
+_PARTS_OF = MappingProxyType(
+    {
+        "cases": "ledger",
+        "duties": "dispatch",
+        "evidence": "ledger",
+        "follow_ups": "ledger",
+        "gates": "ledger",
+        "money": "ledger",
+        "needs": "ledger",
+        "observation": "ledger",
+        "presence": "ledger",
+        "rounds": "ledger",
+        "workers": "dispatch",
+    }
+)
 """Modules of contracts that are one part of a service."""
 
 STAFF_ADDRESS = "{role}.{community}.{grid}.{worker}"
@@ -43,13 +64,26 @@ ANSWERS: tuple[type[Contract], ...] = (
     duties.DutyAnswer,
     follow_ups.FollowUpAnswer,
     rounds.RoundAnswer,
+    cases.CaseAnswer,
+    gates.AgreementAnswer,
+    gates.GateCheckAnswer,
+    observation.ObservationAnswer,
+    needs.NeedAnswer,
+    evidence.EvidenceAnswer,
+    money.MoneyAnswer,
     ledger.RegistrationAnswer,
     notification.NotificationAnswer,
     Refused,
 )
 """What a command's sender may get back."""
 
-SEALED: tuple[type[Contract], ...] = (intake.RequestDetails, ledger.PersonDetails, workers.WorkerDetails)
+SEALED: tuple[type[Contract], ...] = (
+    intake.RequestDetails,
+    ledger.PersonDetails,
+    workers.WorkerDetails,
+    cases.CaseDetails,
+    presence.PresenceDetails,
+)
 """What is inside a `sealed` field: kept for years and opened by other versions of the code, so compared like events."""
 
 PARTS: tuple[type[Contract], ...] = (Problem,)
@@ -113,6 +147,18 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return follow_ups.FollowUpAnswer
     if command in rounds.COMMANDS:
         return rounds.RoundAnswer
+    if command in cases.COMMANDS:
+        return cases.CaseAnswer
+    if command in gates.COMMANDS:
+        return gates.GateCheckAnswer if command is gates.RecordGateCheck else gates.AgreementAnswer
+    if command in observation.COMMANDS:
+        return observation.ObservationAnswer
+    if command in needs.COMMANDS:
+        return needs.NeedAnswer
+    if command in evidence.COMMANDS:
+        return evidence.EvidenceAnswer
+    if command in money.COMMANDS:
+        return money.MoneyAnswer
     if command in intake.COMMANDS:
         return intake.RequestAnswer
     if command in notification.COMMANDS:

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from services.dispatch import duties, workers
+from services.dispatch import duties, observed, workers
 from services.dispatch.domain import doing, matching, offering, proving, roster
 from services.dispatch.domain.proving import Evidence
 from services.dispatch.domain.task import Actor, Situation, Task
@@ -39,6 +39,7 @@ from shared.identity import derived_id
 router: Router[Dispatch] = Router("dispatch")
 router.include(workers.router)
 router.include(duties.router)
+router.include(observed.router)
 
 Rule = Callable[[Task | None, Actor, Situation], tuple[Task, Sequence[Event]] | None]
 DUE_AT_ONCE = 200

@@ -80,6 +80,7 @@ class Store:
             coordinator=coordinators.worker if coordinators else None,
             workers=askable.workers,
             full=askable.full,
+            apart=door is not None and bool(door.observed),
             need=need if door is None else replace(need, never=frozenset(door.never)),
         )
 

@@ -21,6 +21,7 @@ from shared.contracts.intake import (
     SubmitStatus,
 )
 from shared.contracts.ledger import BuildingRegistered, PersonRegistered, PersonUpdated
+from shared.contracts.needs import NeedRaised
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
 from shared.runtime import Runtime
@@ -111,6 +112,13 @@ async def submit_what_was_told(house: Intake, event: FollowUpRecorded, meta: Met
     if event.sealed is not None:
         opened = house.runtime.sealer.open(event.sealed, f"follow-up:{event.follow_up_id}")
         await submit(house, SubmitRequest.model_validate_json(opened), meta)
+
+
+@router.event(NeedRaised)
+async def submit_what_is_needed(house: Intake, event: NeedRaised, meta: Meta) -> None:
+    """The ledger's own work found that somebody needs something: that is a request."""
+    opened = house.runtime.sealer.open(event.sealed, f"need:{event.need_id}")
+    await submit(house, SubmitRequest.model_validate_json(opened), meta)
 
 
 async def understand(house: Intake, command: SubmitRequest, request_id: str) -> RequestCreated:

@@ -101,4 +101,4 @@ def _place_of(document: Document) -> tuple[datetime, str]:
 
 def _show(house: Ledger, known: FollowUp) -> dict[str, Any]:
     shown = known.model_dump(exclude={"step", "waits"})
-    return {**shown, "how": known.ladder(house.rules)[known.step].how, "waits": known.waits}
+    return {**shown, "how": known.rung(house.rules, known.step).how, "waits": known.waits}

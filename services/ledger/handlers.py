@@ -1,14 +1,17 @@
 """Messages in: everything that happened is entered; people, buildings and tokens are registered."""
 
-from services.ledger import follow_ups, rounds
+from services.ledger import cases, evidence, follow_ups, gates, money, needs, observation, presence, rounds
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, cause_of
 from services.ledger.store import OtherBody
-from shared.consumer import Router
+from shared.consumer import Handler, Router
 from shared.contracts import EVENTS
+from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.envelope import UNKNOWN, Event, Meta
+from shared.contracts.follow_ups import FollowUpDue
+from shared.contracts.gates import GateChecked
 from shared.contracts.ledger import (
     CloseBuilding,
     GrantAccess,
@@ -20,17 +23,29 @@ from shared.contracts.ledger import (
     RegistrationAnswer,
     RevokeAccess,
 )
+from shared.contracts.observation import ObservationStarted, PersonReleased
 from shared.contracts.refusal import refusal
+from shared.contracts.workers import WorkerRegistered
 from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
-router.include(follow_ups.router)
-router.include(rounds.router)
+for part in (follow_ups, cases, gates, observation, presence, evidence, money, rounds):
+    router.include(part.router)
+
+HEARD: dict[type[Event], Handler[Ledger]] = {
+    DeliveryBought: money.bought,
+    GateChecked: gates.open_fever,
+    WorkerRegistered: cases.note_worker,
+    FollowUpDue: needs.send_somebody,
+    ObservationStarted: observation.look_after,
+    PersonReleased: observation.let_go,
+}
+"""What is done with an event besides entering it."""
 
 
 @router.event(*EVENTS.values())
 async def enter(house: Ledger, event: Event, meta: Meta) -> None:
-    """Something happened: enter it, once."""
+    """Something happened: enter it, once, and do what follows from it."""
     fact = Fact.model_construct(
         id=meta.id,
         type=type(event).__name__,
@@ -47,6 +62,8 @@ async def enter(house: Ledger, event: Event, meta: Meta) -> None:
         await house.store.enter(fact)
     except OtherBody as error:
         raise refusal("ce-id", "other_body", str(error), status=409) from None
+    if (further := HEARD.get(type(event))) is not None:
+        await further(house, event, meta)
 
 
 @router.command(RegisterBuilding)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.store import Store
-from shared.contracts.catalogue import Kinds
+from shared.contracts.catalogue import CaseCatalogue, Kinds, ObservationCatalogue
 from shared.contracts.envelope import Meta
 from shared.runtime import Runtime
 
@@ -17,6 +17,8 @@ class Ledger:
     store: Store
     kinds: Kinds
     rules: Rules
+    cases: CaseCatalogue
+    observation: ObservationCatalogue
 
 
 def cause_of(command_id: str, meta: Meta) -> Meta:

@@ -1,13 +1,20 @@
 """Documents of the ledger: the chained entries, people, buildings, access."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
+from services.ledger.case_store import Cases
 from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.follow_ups import FollowUp, Plan
+from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
+from services.ledger.evidence_store import Evidence
+from services.ledger.money_store import Money
+from services.ledger.observation_store import Observations
+from services.ledger.presence_store import LIVES, NEEDED, Presences
 from services.ledger.round_store import Rounds
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.ledger import PersonRegistered
@@ -41,7 +48,10 @@ class Store:
     def __init__(self, runtime: Runtime) -> None:
         self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE])
         self.people = runtime.aggregates(
-            "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD, DOORS, LOOKUPS]
+            "people",
+            Person,
+            lambda one: one.facts.person_id,
+            [OF_GRID, FIRST_LINE, OF_HOUSEHOLD, LIVES, DOORS, LOOKUPS],
         )
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
@@ -49,6 +59,12 @@ class Store:
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
         self.rounds = Rounds(runtime, self.people.collection)
         self._found: Batcher[str, list[PersonRegistered]] = Batcher(self._find_by, busy_linger=BUSY_LINGER)
+        self.cases = Cases(runtime)
+        self.observations = Observations(runtime)
+        self.evidence = Evidence(runtime)
+        self.money = Money(runtime, self.entries)
+        self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
+        self.presences = Presences(runtime, self.people, self.needs)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
@@ -135,12 +151,14 @@ class Store:
         return [one["_id"] for one in found]
 
     async def overdue(self, now: datetime) -> tuple[int, datetime | None]:
-        """How many of these there are, and since when the first of them is."""
-        count = await self.follow_ups.collection.count(_due(now))
-        first = await self.follow_ups.collection.find(
-            _due(now), sort=[("state.due_at", 1)], limit=1, fields={"state.due_at": 1}
+        """How many times have come that nobody dealt with yet, of any kind, and since when the first of them has."""
+        timed = (self.follow_ups, self.cases.all, self.observations.all, self.evidence.days)
+        counts = await asyncio.gather(*(one.collection.count(_due(now)) for one in timed))
+        order, fields = [("state.due_at", 1)], {"state.due_at": 1}
+        found = await asyncio.gather(
+            *(one.collection.find(_due(now), sort=order, limit=1, fields=fields) for one in timed)
         )
-        return count, first[0]["state"]["due_at"] if first else None
+        return sum(counts), min((first["state"]["due_at"] for one in found for first in one), default=None)
 
     async def follow_ups_page(
         self,

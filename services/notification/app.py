@@ -8,7 +8,7 @@ from services.notification.handlers import Notification, router
 from services.notification.store import Store
 from services.notification.stream import Live
 from shared.catalogue import load
-from shared.contracts.catalogue import Kinds
+from shared.contracts.catalogue import CaseCatalogue, Kinds
 from shared.runtime import Runtime
 from shared.service import build_app, run
 from shared.settings import Settings
@@ -19,6 +19,8 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime = runtime or Runtime("notification", settings)
     rules = load(settings.catalogue_dir / "notifications.yaml", Rules)
     kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
+    cases = load(settings.catalogue_dir / "cases.yaml", CaseCatalogue)
+    kinds = kinds.model_copy(update={"labels": {code: kind.label for code, kind in cases.kinds.items()}})
     house = Notification(runtime, Store(runtime), rules, kinds)
     live = Live(runtime.bus, runtime.came_up)
     runtime.consume(router, house)

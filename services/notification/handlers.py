@@ -6,7 +6,19 @@ from services.notification.domain import message as rules
 from services.notification.domain.message import Rules
 from services.notification.store import Store
 from shared.consumer import Router
-from shared.contracts import dispatch, duties, follow_ups, intake, rounds, workers
+from shared.contracts import (
+    cases,
+    dispatch,
+    duties,
+    evidence,
+    follow_ups,
+    gates,
+    intake,
+    observation,
+    presence,
+    rounds,
+    workers,
+)
 from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.ledger import BuildingClosed, BuildingOpened
@@ -36,6 +48,11 @@ class Notification:
     *duties.EVENTS,
     *follow_ups.EVENTS,
     *rounds.EVENTS,
+    *cases.EVENTS,
+    *observation.EVENTS,
+    *presence.EVENTS,
+    *evidence.EVENTS,
+    *(event for event in gates.EVENTS if event is not gates.GateChecked),
 )
 async def tell(house: Notification, event: Event, meta: Meta) -> None:
     """Something happened: tell those who must know, once."""

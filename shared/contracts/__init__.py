@@ -1,6 +1,24 @@
 """What travels between the services: one module per publisher or part of one, wire names written out."""
 
-from shared.contracts import audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, rounds, workers
+from shared.contracts import (
+    audit,
+    cases,
+    dispatch,
+    duties,
+    evidence,
+    follow_ups,
+    gates,
+    intake,
+    ledger,
+    money,
+    needs,
+    notification,
+    observation,
+    presence,
+    queues,
+    rounds,
+    workers,
+)
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
@@ -14,6 +32,13 @@ COMMANDS: dict[str, type[Command]] = {
         *ledger.COMMANDS,
         *follow_ups.COMMANDS,
         *rounds.COMMANDS,
+        *cases.COMMANDS,
+        *gates.COMMANDS,
+        *observation.COMMANDS,
+        *presence.COMMANDS,
+        *needs.COMMANDS,
+        *evidence.COMMANDS,
+        *money.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -29,6 +54,13 @@ EVENTS: dict[str, type[Event]] = {
         *ledger.EVENTS,
         *follow_ups.EVENTS,
         *rounds.EVENTS,
+        *cases.EVENTS,
+        *gates.EVENTS,
+        *observation.EVENTS,
+        *presence.EVENTS,
+        *needs.EVENTS,
+        *evidence.EVENTS,
+        *money.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.contracts.envelope import Slug
 from shared.contracts.intake import Urgency
-from shared.contracts.workers import TimeOfDay
+from shared.contracts.workers import LocalDay, TimeOfDay
 
 
 class Entry(BaseModel):
@@ -156,6 +156,8 @@ class Kinds(Entry):
     """The catalogue `kinds.yaml`."""
 
     hours: Hours = Hours()
+    labels: dict[Slug, Label] = {}
+    """Names of other kinds, such as those of cases, for who reads of them."""
     ladders: dict[Slug, Ladder]
     kinds: dict[Slug, Kind]
 
@@ -175,7 +177,79 @@ class Kinds(Entry):
             if skill not in abilities.skills
         ]
 
+    def label_of(self, kind: str) -> Label:
+        """What a person reads; the code itself for a kind that is no longer in the catalogue."""
+        known = self.kinds.get(kind)
+        return known.label if known else self.labels.get(kind, Label(zh=kind, en=kind))
+
     def ladder_of(self, kind: str) -> Ladder:
         """The ladder of a kind; the usual one for a kind that is no longer in the catalogue."""
         known = self.kinds.get(kind)
         return self.ladders[known.ladder if known else "usual"]
+
+
+class CaseKind(Entry):
+    """A kind of case."""
+
+    label: Label
+    days: Annotated[float, Field(gt=0, le=365)]
+    """Within how many days a step is promised, where nobody says a time."""
+
+
+class GateRules(Entry):
+    """How checks at a gate are matched with what was agreed."""
+
+    tolerance: Annotated[float, Field(ge=0, le=240)]
+    """Minutes before and after a stop in which a check belongs to it."""
+    ahead: Annotated[float, Field(ge=0, le=60)]
+    """Minutes that a device's clock may be ahead of ours."""
+    fever: Slug
+    """The kind of the case that a fever at the gate is."""
+
+
+class CaseCatalogue(Entry):
+    """The catalogue `cases.yaml`."""
+
+    gate: GateRules
+    kinds: dict[Slug, CaseKind]
+
+    @model_validator(mode="after")
+    def _fever_exists(self) -> "CaseCatalogue":
+        if self.gate.fever not in self.kinds:
+            raise ValueError(f"gate.fever names the kind {self.gate.fever}, which is not there")
+        return self
+
+
+class ObservationVersion(Entry):
+    """What is in force from a day on."""
+
+    since: Annotated[LocalDay, Field(alias="from")]
+    days: Annotated[int, Field(ge=1, le=60)]
+    """The first and the last are among them."""
+    rounds: Annotated[tuple[TimeOfDay, ...], Field(max_length=24)]
+    """When somebody looks after them, every day."""
+
+
+class ObservationCatalogue(Entry):
+    """The catalogue `observation.yaml`."""
+
+    zone: str
+    kind: Slug
+    versions: Annotated[tuple[ObservationVersion, ...], Field(min_length=1)]
+    categories: dict[Slug, Label]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ObservationCatalogue":
+        days = [one.since for one in self.versions]
+        if days != sorted(set(days)):
+            raise ValueError("versions stand in the order of their days, each day once")
+        try:
+            ZoneInfo(self.zone)
+        except ZoneInfoNotFoundError:
+            raise ValueError(f"there is no time zone {self.zone}") from None
+        return self
+
+    def version(self, day: str) -> ObservationVersion:
+        """What was in force on a day; before the first version, that one."""
+        found = [one for one in self.versions if one.since <= day]
+        return found[-1] if found else self.versions[0]

@@ -377,6 +377,15 @@ class DeliveryReplanned(DeliveryEvent):
     gate: bool
 
 
+class DeliveryApart(DeliveryEvent):
+    """Somebody behind the door is observed, so nothing is handed over in person; or is no longer."""
+
+    wire: ClassVar[str] = "doorstep.delivery.apart.v1"
+    key: ClassVar[str] = "delivery.apart"
+
+    apart: bool
+
+
 class DeliveryFailed(DeliveryEvent):
     """It could not be done."""
 
@@ -446,6 +455,7 @@ EVENTS = (
     DeliveryReturned,
     DeliveryChecked,
     DeliveryReplanned,
+    DeliveryApart,
     DeliveryFlagged,
     DeliveryCompleted,
     DeliveryFailed,

@@ -125,6 +125,8 @@ class FollowUpDue(FollowUpEvent):
     tries: int
     """How many there were before."""
     until: datetime
+    request: str | None = None
+    """The kind of help that this try is, where it is one; the request is made by itself."""
 
 
 class FollowUpRecorded(FollowUpEvent):

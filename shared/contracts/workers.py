@@ -1,6 +1,6 @@
 """Commands about who helps, which dispatch takes, and events about who helps, which dispatch publishes."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
@@ -23,6 +23,15 @@ LocalMinute = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$"), AfterValidator(_a_moment)
 ]
 """A moment in local wall time, such as `2026-11-23T08:00`. A text: a date type would be stored as a moment in UTC."""
+
+
+def _a_day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
+LocalDay = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_a_day)]
+"""A day of the local calendar, such as `2026-11-23`. A text, as `LocalMinute` is."""
 ShiftMinutes = Annotated[int, Field(ge=1, le=1440)]
 
 

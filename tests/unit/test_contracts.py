@@ -28,13 +28,20 @@ from shared.contracts import (
     COMMANDS,
     EVENTS,
     audit,
+    cases,
     dispatch,
     duties,
     envelope,
+    evidence,
     follow_ups,
+    gates,
     intake,
     ledger,
+    money,
+    needs,
     notification,
+    observation,
+    presence,
     queues,
     rounds,
     workers,
@@ -84,7 +91,25 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, dispatch, duties, envelope, follow_ups, intake, ledger, notification, queues, rounds)
+    modules = (
+        audit,
+        cases,
+        dispatch,
+        duties,
+        envelope,
+        evidence,
+        follow_ups,
+        gates,
+        intake,
+        ledger,
+        money,
+        needs,
+        notification,
+        observation,
+        presence,
+        queues,
+        rounds,
+    )
     contracts = {
         thing
         for module in modules
@@ -157,6 +182,25 @@ OpenRound                doorstep.round.open.v1                round.open
 CloseRound               doorstep.round.close.v1               round.close
 RecordRound              doorstep.round.record.v1              round.record
 AddToRound               doorstep.round.add.v1                 round.add
+OpenCase                 doorstep.case.open.v1                 case.open
+AssignCase               doorstep.case.assign.v1               case.assign
+AddStep                  doorstep.case.add-step.v1             case.add-step
+DoneStep                 doorstep.case.done-step.v1            case.done-step
+AnswerCase               doorstep.case.answer.v1               case.answer
+CloseCase                doorstep.case.close.v1                case.close
+ReopenCase               doorstep.case.reopen.v1               case.reopen
+RecordAgreement          doorstep.agreement.record.v1          agreement.record
+EndAgreement             doorstep.agreement.end.v1             agreement.end
+RecordGateCheck          doorstep.gate-check.record.v1         gate-check.record
+StartObservation         doorstep.observation.start.v1         observation.start
+ReleaseObservation       doorstep.observation.release.v1       observation.release
+PinNeed                  doorstep.need.pin.v1                  need.pin
+RegisterPresence         doorstep.presence.register.v1         presence.register
+EndPresence              doorstep.presence.end.v1              presence.end
+OweEvidence              doorstep.evidence.owe.v1              evidence.owe
+ForgiveEvidence          doorstep.evidence.forgive.v1          evidence.forgive
+RecordEvidence           doorstep.evidence.record.v1           evidence.record
+RecordMoney              doorstep.money.record.v1              money.record
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -212,6 +256,32 @@ PersonMissing            doorstep.person.missing.v1            person.missing.ti
 StrangerRecorded         doorstep.round.stranger.v1            round.stranger.tiebei.g3
 RoundClosed              doorstep.round.closed.v1              round.closed.tiebei.g3
 RoundSettled             doorstep.round.settled.v1             round.settled.tiebei.g3
+CaseOpened               doorstep.case.opened.v1               case.opened.tiebei.g3
+CaseAssigned             doorstep.case.assigned.v1             case.assigned.tiebei.g3
+CaseStepAdded            doorstep.case.step-added.v1           case.step-added.tiebei.g3
+CaseStepDone             doorstep.case.step-done.v1            case.step-done.tiebei.g3
+CaseStepLate             doorstep.case.step-late.v1            case.step-late.tiebei.g3
+CaseAnswered             doorstep.case.answered.v1             case.answered.tiebei.g3
+CaseClosed               doorstep.case.closed.v1               case.closed.tiebei.g3
+CaseReopened             doorstep.case.reopened.v1             case.reopened.tiebei.g3
+AgreementRecorded        doorstep.agreement.recorded.v1        agreement.recorded.tiebei.g3
+AgreementEnded           doorstep.agreement.ended.v1           agreement.ended.tiebei.g3
+GateChecked              doorstep.gate.checked.v1              gate.checked.tiebei.g3
+ObservationStarted       doorstep.observation.started.v1       observation.started.tiebei.g3
+ObservationListed        doorstep.observation.listed.v1        observation.listed.tiebei.g3
+ObservationShortened     doorstep.observation.shortened.v1     observation.shortened.tiebei.g3
+PersonReleased           doorstep.person.released.v1           person.released.tiebei.g3
+NeedRaised               doorstep.need.raised.v1               need.raised.tiebei.g3
+DeliveryApart            doorstep.delivery.apart.v1            delivery.apart.tiebei.g3
+PresenceRegistered       doorstep.presence.registered.v1       presence.registered.tiebei.g3
+PresenceEnded            doorstep.presence.ended.v1            presence.ended.tiebei.g3
+EvidenceOwed             doorstep.evidence.owed.v1             evidence.owed.tiebei.g3
+EvidenceForgiven         doorstep.evidence.forgiven.v1         evidence.forgiven.tiebei.g3
+EvidenceRecorded         doorstep.evidence.recorded.v1         evidence.recorded.tiebei.g3
+EvidenceDoubted          doorstep.evidence.doubted.v1          evidence.doubted.tiebei.g3
+EvidenceReminded         doorstep.evidence.reminded.v1         evidence.reminded.tiebei.g3
+EvidenceNamed            doorstep.evidence.named.v1            evidence.named.tiebei.g3
+MoneyRecorded            doorstep.money.recorded.v1            money.recorded.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -234,16 +304,25 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
-    events = [
-        one
-        for module in (audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, rounds, workers)
-        for one in module.EVENTS
-    ]
-    commands = [
-        one
-        for module in (dispatch, duties, follow_ups, intake, ledger, notification, rounds, workers)
-        for one in module.COMMANDS
-    ]
+    both = (
+        cases,
+        dispatch,
+        duties,
+        evidence,
+        follow_ups,
+        gates,
+        intake,
+        ledger,
+        money,
+        needs,
+        notification,
+        observation,
+        presence,
+        rounds,
+        workers,
+    )
+    events = [one for module in (*both, audit, queues) for one in module.EVENTS]
+    commands = [one for module in both for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
     assert {one.wire for one in listed} == COMMANDS.keys() | EVENTS.keys()

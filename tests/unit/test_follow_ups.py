@@ -148,3 +148,43 @@ def test_each_follow_up_has_one_end_whatever_happens(story: list[tuple[Any, floa
         ends += before == "due" and known.state != "due"
         assert (known.due_at is not None) == (known.state == "due")
     assert ends == 1
+
+
+def test_at_a_door_that_stays_shut_the_corridor_is_looked_at_after_half_an_hour() -> None:
+    """Then a coordinator is told, and after that it is missed; other kinds have the usual tries."""
+    known = due().model_copy(update={"kind": "temperature"})
+    first = rules.fall_due(None, known, TRIES, NINE)
+    assert first is not None
+    known, events = first[0], [*first[1]]
+    for _ in range(3):
+        assert known.due_at is not None
+        lapsed = rules.lapse(known, TRIES, known.due_at)
+        assert lapsed is not None
+        known, events = lapsed[0], [*events, *lapsed[1]]
+    told = [(one.how, one.request) for one in events if isinstance(one, FollowUpDue)]
+    assert told == [("visit", None), ("visit", "corridor_check"), ("coordinator", None)]
+    assert (known.state, "care_call" in TRIES.kinds) == ("missed", False)
+
+
+def test_a_catalogue_made_shorter_loses_no_follow_up() -> None:
+    """It was at a step that is no more: it counts as the last."""
+    late = due().model_copy(update={"step": 9})
+    assert rules.record(late, "reached", TRIES, NINE)[0].state == "reached"
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "Europe/Berlin"])
+def test_a_round_late_in_the_evening_goes_on_past_midnight_and_belongs_to_its_day(zone: str) -> None:
+    """On the night on which Berlin's clocks go back an hour, and on any other; the next is at its wall time again."""
+    plan = planned(begins="2026-10-24T23:45", rule="FREQ=DAILY", zone=zone, kind="temperature")
+    at = rules.following(plan, datetime(2026, 10, 24, 12, 0, tzinfo=UTC))
+    assert at is not None
+    told = due().model_copy(update={"kind": "temperature", "at": at})
+    first = rules.fall_due(None, told, TRIES, at)
+    assert first is not None
+    assert first[0].due_at == at + timedelta(minutes=30)
+    lapsed = rules.lapse(first[0], TRIES, first[0].due_at)
+    assert lapsed is not None
+    assert (lapsed[0].at, lapsed[0].due_at) == (at, at + timedelta(minutes=60)), "half an hour is half an hour"
+    following = rules.following(plan, at)
+    hours = {"Asia/Shanghai": 24, "Europe/Berlin": 25}[zone]
+    assert following == at + timedelta(hours=hours)

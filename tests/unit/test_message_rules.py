@@ -9,7 +9,20 @@ from pydantic import ValidationError
 from services.notification.domain import message as rules
 from services.notification.domain.message import Message, Rule, Rules
 from shared.catalogue import load
-from shared.contracts import EVENTS, dispatch, duties, follow_ups, intake, rounds, workers
+from shared.contracts import (
+    EVENTS,
+    cases,
+    dispatch,
+    duties,
+    evidence,
+    follow_ups,
+    gates,
+    intake,
+    observation,
+    presence,
+    rounds,
+    workers,
+)
 from shared.contracts.catalogue import Kinds
 from shared.contracts.dispatch import DeliveryOffered
 from shared.contracts.envelope import Event, Meta
@@ -97,8 +110,9 @@ def test_a_duty_is_told_with_its_place_and_in_the_time_of_the_place() -> None:
 
 def test_every_event_of_a_requests_life_has_its_words() -> None:
     """In Chinese and English."""
-    modules = (intake, dispatch, workers, duties, follow_ups, rounds)
-    names = {event.__name__ for module in modules for event in module.EVENTS} - {"WorkerRegistered", "RoundRecorded"}
+    modules = (intake, dispatch, workers, duties, follow_ups, cases, gates, observation, presence, evidence, rounds)
+    silent = {"WorkerRegistered", "GateChecked", "RoundRecorded"}
+    names = {event.__name__ for module in modules for event in module.EVENTS} - silent
     assert names | {"BuildingClosed", "BuildingOpened"} == set(RULES.notifications)
     assert set(RULES.notifications) <= {event.__name__ for event in EVENTS.values()}
 

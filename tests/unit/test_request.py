@@ -104,6 +104,7 @@ NOT_FOR_RESIDENTS = {
     dispatch.DeliveryReturned,
     dispatch.DeliveryChecked,
     dispatch.DeliveryReplanned,
+    dispatch.DeliveryApart,
     dispatch.DeliveryFlagged,
 }
 """What helpers do among themselves: a request stays as it is."""

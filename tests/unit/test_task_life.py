@@ -46,6 +46,7 @@ BESIDE = {
     "DeliveryChecked",
     "DeliveryAtRisk",
     "DeliveryReplanned",
+    "DeliveryApart",
     "DeliveryFlagged",
 }
 """Events that move nothing, and may stand between any two."""

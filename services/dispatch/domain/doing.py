@@ -178,7 +178,7 @@ def complete(task: Task | None, actor: Actor, situation: Situation, evidence: Ev
     told = event(
         DeliveryCompleted,
         done,
-        contactless=facts.contactless,
+        contactless=facts.contactless or task.apart,
         goods=evidence.goods,
         point=point,
         told=evidence.told,

@@ -26,6 +26,8 @@ class Roster:
     """All who help in the community."""
     full: frozenset[str] = frozenset()
     """Those who have as many tasks as they can have, or stand somewhere on duty."""
+    apart: bool = False
+    """Somebody behind the door is observed."""
     need: Requirement = field(default_factory=lambda: Requirement(kind=""))
 
 

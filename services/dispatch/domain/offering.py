@@ -71,7 +71,7 @@ def amend(task: Task | None, task_id: str, facts: RequestFacts, told: int, situa
     amended = task.model_copy(update={"facts": facts, "told": told, "priority": facts.priority})
     amended = amended.model_copy(update={"priority": higher(amended, bonus)})
     if elsewhere:
-        amended = amended.model_copy(update={"gate": situation.closed})
+        amended = amended.model_copy(update={"gate": situation.closed, "apart": situation.roster.apart})
     if task.state == "under_way":
         # What was bought by the old list is in his hands: somebody must decide.
         late = [event(DeliveryFlagged, amended, reason="amended_after_purchase")] if task.bought else []
@@ -203,6 +203,8 @@ def offer(task: Task, step: int, situation: Situation) -> Decision:
     if task.gate != situation.closed:
         # The news of the building came while this task was on its way here.
         task = task.model_copy(update={"gate": situation.closed})
+    if task.apart != roster.apart:
+        task = task.model_copy(update={"apart": roster.apart})
     if situation.rests_until is not None and task.state == "created":
         update = {"step": step - 1, "worker": None, "role": None, "due_at": situation.rests_until, "waits": False}
         resting = task.model_copy(update=update)

@@ -65,10 +65,14 @@ class Grid(BaseModel):
 
 
 class Door(BaseModel):
-    """Whom one household does not want again."""
+    """Whom one household does not want again, and who of it is observed."""
 
     household: str
     never: list[str] = []
+    observed: dict[str, str] = {}
+    """By observation: the person who stays at home."""
+    released: list[str] = []
+    """Observations that are over; news of their beginning may come after that."""
 
 
 class Gate(BaseModel):

@@ -143,6 +143,8 @@ class Task(BaseModel):
     """Waits for a second look."""
     gate: bool = False
     """The building is closed: handed over at the gate."""
+    apart: bool = False
+    """Somebody behind the door is observed: nothing is handed over in person."""
     returned: bool = False
     created_at: datetime | None = None
     reopened_at: datetime | None = None

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dateutil.rrule import rrulestr
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.contracts.envelope import Event, Problem
+from shared.contracts.envelope import Event, Problem, Slug
 from shared.contracts.follow_ups import (
     FollowUpDue,
     FollowUpMissed,
@@ -32,6 +32,8 @@ class Try(BaseModel):
     how: How
     after: Annotated[float, Field(ge=0)]
     within: Annotated[float, Field(gt=0)]
+    request: Slug | None = None
+    """A kind of help that is asked for when this try is due, such as a look at the corridor."""
 
 
 class Rules(BaseModel):
@@ -42,13 +44,15 @@ class Rules(BaseModel):
     tries: Annotated[tuple[Try, ...], Field(min_length=1)]
     missing: Annotated[tuple[Try, ...], Field(min_length=1)]
     """Of those whom a round did not reach."""
+    kinds: dict[Slug, Annotated[tuple[Try, ...], Field(min_length=1)]] = {}
+    """By kind, where they are not the usual ones."""
     fever: float
 
     @model_validator(mode="after")
     def _not_by_calls_alone(self) -> "Rules":
-        for name in ("tries", "missing"):
-            if all(one.how == "call" for one in getattr(self, name)):
-                raise ValueError(f"{name}: whoever cannot hear must be reached by something other than calls")
+        ladders = {"tries": self.tries, "missing": self.missing, **self.kinds}
+        if by_calls := [name for name, tries in ladders.items() if all(one.how == "call" for one in tries)]:
+            raise ValueError(f"{', '.join(by_calls)}: who cannot hear must be reached by something other than calls")
         return self
 
 
@@ -100,8 +104,13 @@ class FollowUp(BaseModel):
 
     def ladder(self, rules: Rules) -> tuple[Try, ...]:
         """What is tried, one after the other: nobody calls who cannot be heard."""
-        usual = rules.missing if self.round_id else rules.tries
+        usual = rules.missing if self.round_id else rules.kinds.get(self.kind, rules.tries)
         return usual if self.hears else tuple(one for one in usual if one.how != "call")
+
+    def rung(self, rules: Rules, step: int) -> Try:
+        """One of them; the last, where the catalogue was made shorter since."""
+        tries = self.ladder(rules)
+        return tries[min(step, len(tries) - 1)]
 
 
 def hears(needs: Sequence[str]) -> bool:
@@ -213,7 +222,7 @@ def record(
         FollowUpRecorded,
         known,
         outcome=outcome,
-        how=known.ladder(rules)[known.step].how,
+        how=known.rung(rules, known.step).how,
         worker=worker,
         at=at,
         alarm=alarm,
@@ -229,9 +238,7 @@ def record(
 
 def found(known: FollowUp | None, sought: FollowUp, state: Ending) -> tuple[FollowUp, Sequence[Event]] | None:
     """A round knows of them by now: they are sought no more, nor if that was not begun yet; None if that is so."""
-    ends: FollowUpState = (
-        "reached" if state in ("done", "elsewhere") else "refused" if state == "refused" else "excused"
-    )
+    ends = _ENDS[state]
     if known is None:
         return sought.model_copy(update={"state": ends}), []
     if known.state == ends:
@@ -249,20 +256,21 @@ def lapse(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp
 def _next(known: FollowUp, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
     """The try that follows, now or when its time comes; after the last, they are missed."""
     step = known.step + 1
-    ladder = known.ladder(rules)
-    if step >= len(ladder):
+    if step >= len(known.ladder(rules)):
         missed = known.model_copy(update={"state": "missed", "due_at": None, "waits": False})
         return missed, [_event(FollowUpMissed, missed, tries=missed.tries)]
-    pause = ladder[step].after
+    pause = known.rung(rules, step).after
     if not pause:
         return _try(known, step, rules, now)
     return known.model_copy(update={"step": step, "waits": True, "due_at": now + timedelta(minutes=pause)}), []
 
 
 def _try(known: FollowUp, step: int, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]]:
-    until = now + timedelta(minutes=known.ladder(rules)[step].within)
+    this = known.rung(rules, step)
+    until = now + timedelta(minutes=this.within)
     tried = known.model_copy(update={"step": step, "waits": False, "due_at": until})
-    return tried, [_event(FollowUpDue, tried, how=tried.ladder(rules)[step].how, tries=tried.tries, until=until)]
+    told = _event(FollowUpDue, tried, how=this.how, tries=tried.tries, until=until, request=this.request)
+    return tried, [told]
 
 
 def _wrong_times(told: Plan) -> Iterator[Problem]:

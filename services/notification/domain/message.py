@@ -118,8 +118,7 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
     worker = getattr(event, "worker", None)
     building = getattr(event, "building", None)
     urgency = getattr(event, "urgency", None)
-    known = kinds.kinds.get(kind or "")
-    label = known.label if known else Label(zh=kind or "", en=kind or "")
+    label = kinds.label_of(kind or "")
     counts = getattr(event, "counts", None)
     words = {
         "building": building or "?",
@@ -156,6 +155,6 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
 
 def _where_and_when(event: Event) -> dict[str, str]:
     if not isinstance(event, DutyEvent):
-        return {"place": "?", "when": "?"}
+        return {"place": getattr(event, "place", None) or "?", "when": getattr(event, "day", None) or "?"}
     begins, ends = (at.astimezone(ZoneInfo(ZONE)) for at in (event.begins, event.ends))
     return {"place": event.place, "when": f"{begins:%m-%d %H:%M}–{ends:%H:%M}"}

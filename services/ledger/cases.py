@@ -1,0 +1,173 @@
+"""Messages in, and times that come: what somebody answers for until it has its end."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from services.ledger.domain import cases as rules
+from services.ledger.domain.cases import Case, Said, Step
+from services.ledger.house import Ledger, cause_of
+from shared.consumer import Router
+from shared.contracts.cases import (
+    AddStep,
+    AnswerCase,
+    AssignCase,
+    CaseAnswer,
+    CaseCommand,
+    CaseDetails,
+    CloseCase,
+    DoneStep,
+    OpenCase,
+    ReopenCase,
+)
+from shared.contracts.envelope import Event, Meta
+from shared.contracts.refusal import refusal
+from shared.contracts.workers import WorkerRegistered
+from shared.documents import Occupied
+
+router: Router[Ledger] = Router("ledger")
+
+DUE_AT_ONCE = 200
+"""Cases with a late step dealt with in one round."""
+
+
+@router.command(OpenCase)
+async def open_case(house: Ledger, command: OpenCase, meta: Meta) -> CaseAnswer:
+    """Somebody answers for this. A topic that was opened before is the case that it was then."""
+    if command.kind not in house.cases.kinds:
+        raise refusal("kind", "unknown_kind", f"no kind of case is called {command.kind}")
+    told = await _case(house, command)
+    try:
+        outcome = await house.store.cases.all.update(
+            command.case_id, lambda known: rules.open_case(known, told), meta, new=True
+        )
+    except Occupied:
+        known = rules.existing(await house.store.cases.of_topic(told.topic or ""))
+        return CaseAnswer(status="duplicate", case_id=known.case_id, state=known.state)
+    state = outcome.state.state if outcome.state else "open"
+    return CaseAnswer(status="accepted" if outcome.changed else "duplicate", case_id=command.case_id, state=state)
+
+
+@router.command(AssignCase)
+async def assign(house: Ledger, command: AssignCase, meta: Meta) -> CaseAnswer:
+    """Somebody else answers for it."""
+    return await _act(house, command, meta, lambda known: rules.assign(known, command.owner))
+
+
+@router.command(AddStep)
+async def add_step(house: Ledger, command: AddStep, meta: Meta) -> CaseAnswer:
+    """Something is to be done."""
+    case = rules.existing(await house.store.cases.all.get(command.case_id))
+    kind = house.cases.kinds.get(case.kind)
+    step = Step(
+        step_id=command.step_id,
+        who=command.who or case.owner,
+        due=command.due or house.runtime.clock() + timedelta(days=kind.days if kind else 1),
+        sealed=_sealed(house, command.case_id, command.text),
+        fingerprint=house.runtime.lookup.blind(
+            "step", command.case_id, command.text, command.who, command.due.isoformat() if command.due else None
+        ),
+    )
+    return await _act(house, command, meta, lambda known: rules.add_step(known, step))
+
+
+@router.command(DoneStep)
+async def done_step(house: Ledger, command: DoneStep, meta: Meta) -> CaseAnswer:
+    """It was done."""
+    now = house.runtime.clock()
+    return await _act(house, command, meta, lambda known: rules.done_step(known, command.step_id, now))
+
+
+@router.command(AnswerCase)
+async def answer(house: Ledger, command: AnswerCase, meta: Meta) -> CaseAnswer:
+    """Those who raised it are told."""
+    said = _said(house, command, "answer", command.text)
+    return await _act(house, command, meta, lambda known: rules.answer(known, said))
+
+
+@router.command(CloseCase)
+async def close(house: Ledger, command: CloseCase, meta: Meta) -> CaseAnswer:
+    """It has its end."""
+    said = _said(house, command, "outcome", command.outcome) if command.outcome else None
+    now = house.runtime.clock()
+    return await _act(house, command, meta, lambda known: rules.close(known, said, now, drop=command.drop_steps))
+
+
+@router.command(ReopenCase)
+async def reopen(house: Ledger, command: ReopenCase, meta: Meta) -> CaseAnswer:
+    """It had no end after all."""
+    said = _said(house, command, "reason", command.reason)
+    return await _act(house, command, meta, lambda known: rules.reopen(known, said))
+
+
+async def note_worker(house: Ledger, event: WorkerRegistered, meta: Meta) -> None:
+    """Know who coordinates: whoever does answers for what nobody else does."""
+    community = event.community if event.role == "coordinator" else None
+    await house.store.cases.note_coordinator(event.worker_id, community, event.grids, meta.sequence)
+
+
+async def lapse(house: Ledger) -> int:
+    """Tell of steps whose time is over; how many cases these were in."""
+    now = house.runtime.clock()
+    due = await house.store.cases.due(now, DUE_AT_ONCE)
+    cause = Meta(f"late:{now.isoformat()}", "", "ledger", now, "")
+    await asyncio.gather(
+        *(house.store.cases.all.update(one, lambda known: rules.lapse(known, now), cause) for one in due)
+    )
+    return len(due)
+
+
+async def _case(house: Ledger, command: OpenCase) -> Case:
+    """What was told, with the place that is known of the person or the building."""
+    building, grid = command.building, command.grid
+    if command.person_id is not None:
+        person = await house.store.people.get(command.person_id)
+        if person is None or person.facts.community != command.community:
+            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        building, grid = building or person.facts.building, grid or person.facts.grid
+    if building is not None and grid is None:
+        known = await house.store.buildings.get(f"{command.community}/{building}")
+        grid = known.grid if known else None
+    details = CaseDetails(title=command.title, text=command.text)
+    return Case(
+        case_id=command.case_id,
+        community=command.community,
+        grid=grid,
+        building=building,
+        kind=command.kind,
+        urgent=command.urgent,
+        person_id=command.person_id,
+        owner=command.owner,
+        parties=list(dict.fromkeys(command.parties)),
+        topic=f"{command.source}/{command.source_id}" if command.source is not None else None,
+        source=command.source,
+        sealed=_sealed(house, command.case_id, details.model_dump_json()),
+        fingerprint=house.runtime.lookup.blind("case", command.model_dump_json()),
+        opened_at=house.runtime.clock(),
+    )
+
+
+async def _act(
+    house: Ledger,
+    command: CaseCommand,
+    meta: Meta,
+    rule: Callable[[Case | None], tuple[Case, Sequence[Event]] | None],
+) -> CaseAnswer:
+    outcome = await house.store.cases.all.update(command.case_id, rule, cause_of(command.command_id, meta))
+    case = rules.existing(outcome.state)
+    return CaseAnswer(status="accepted" if outcome.changed else "duplicate", case_id=case.case_id, state=case.state)
+
+
+def _said(house: Ledger, command: AnswerCase | CloseCase | ReopenCase, what: str, text: str) -> Said:
+    return Said.model_validate(
+        {
+            "what": what,
+            "at": house.runtime.clock(),
+            "by": command.worker or "ledger",
+            "sealed": _sealed(house, command.case_id, text),
+        }
+    )
+
+
+def _sealed(house: Ledger, case_id: str, text: str) -> str:
+    return house.runtime.sealer.seal(text, f"case:{case_id}")

@@ -1,0 +1,134 @@
+"""Money between a worker and a resident: double entry, and open until both sides are even.
+
+A balance is what one owes: above zero he owes, below zero he is owed. Each posting raises one side by what it lowers
+the other.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, model_validator
+
+from shared.contracts.envelope import Event
+from shared.contracts.money import MoneyRecorded, What
+from shared.contracts.refusal import refusal
+
+MOST_POSTINGS = 200
+"""In one matter."""
+Account = tuple[Literal["worker", "resident"], str]
+"""Whose it is: a worker; a resident, or the matter of one whom nobody registered."""
+
+
+class Line(BaseModel):
+    """One side of a posting."""
+
+    worker: str | None
+    """None: the resident of the matter."""
+    amount: int
+    """What this side owes more, in fen."""
+
+
+class Posting(BaseModel):
+    """Money that went from one to the other."""
+
+    posting_id: str
+    what: What
+    at: datetime
+    lines: list[Line]
+    sealed: str | None = None
+
+    @model_validator(mode="after")
+    def _even(self) -> "Posting":
+        if sum(line.amount for line in self.lines) != 0:
+            raise ValueError("both sides of a posting are equal")
+        return self
+
+
+class Matter(BaseModel):
+    """What money is about, mostly one request: a resident, and whoever helps."""
+
+    matter_id: str
+    community: str
+    grid: str | None
+    person_id: str | None
+    postings: list[Posting] = []
+    is_open: bool = False
+    """Whether anybody owes anything; made anew with each posting, in the same write."""
+    changed_at: datetime
+
+    def owed(self) -> int:
+        """Fen that the resident owes; below zero: is owed."""
+        return sum(line.amount for one in self.postings for line in one.lines if line.worker is None)
+
+
+def posting(posting_id: str, what: What, worker: str, amount: int, at: datetime, to: str | None = None) -> Posting:
+    """Both sides of it.
+
+    Raises:
+        Refusal: it was handed on to nobody, or to himself.
+    """
+    if what == "handed_on":
+        if to is None or to == worker:
+            raise refusal("to", "required", "say which other worker got it")
+        sides: tuple[str | None, str | None] = (to, worker)
+    elif what in ("advance", "settlement"):
+        sides = (worker, None)
+    else:
+        sides = (None, worker)
+    lines = [Line(worker=sides[0], amount=amount), Line(worker=sides[1], amount=-amount)]
+    return Posting(posting_id=posting_id, what=what, at=at, lines=lines)
+
+
+def post(known: Matter | None, told: Matter, new: Posting) -> tuple[Matter, Sequence[Event]] | None:
+    """Enter a posting; None if it is entered.
+
+    Raises:
+        Refusal: its id is used for another posting, the matter is another resident's, or has too many.
+    """
+    matter = known or told
+    same = next((one for one in matter.postings if one.posting_id == new.posting_id), None)
+    if same is not None:
+        if (same.what, same.lines) == (new.what, new.lines):
+            return None
+        raise refusal("posting_id", "known_posting", "another posting has this id; take a new one", status=409)
+    if None not in (matter.person_id, told.person_id) and matter.person_id != told.person_id:
+        raise refusal("person_id", "other_person", "this matter is somebody else's", status=409)
+    if matter.community != told.community:
+        raise refusal("community", "other_community", "this matter is another community's", status=409)
+    if len(matter.postings) >= MOST_POSTINGS:
+        raise refusal("matter_id", "too_many", f"at most {MOST_POSTINGS} postings in one matter", status=409)
+    update = {
+        "postings": [*matter.postings, new],
+        "person_id": matter.person_id or told.person_id,
+        "grid": matter.grid or told.grid,
+        "changed_at": new.at,
+    }
+    entered = matter.model_copy(update=update)
+    after = entered.model_copy(update={"is_open": any(balances([entered]).values())})
+    return after, [_event(after, new)]
+
+
+def balances(matters: Iterable[Matter]) -> dict[Account, int]:
+    """What each owes over all postings, in fen."""
+    found: dict[Account, int] = {}
+    for matter in matters:
+        resident: Account = ("resident", matter.person_id or matter.matter_id)
+        for line in (line for one in matter.postings for line in one.lines):
+            account: Account = resident if line.worker is None else ("worker", line.worker)
+            found[account] = found.get(account, 0) + line.amount
+    return found
+
+
+def _event(matter: Matter, new: Posting) -> MoneyRecorded:
+    return MoneyRecorded(
+        community=matter.community,
+        grid=matter.grid,
+        posting_id=new.posting_id,
+        matter_id=matter.matter_id,
+        worker=next(line.worker for line in reversed(new.lines) if line.worker is not None),
+        person_id=matter.person_id,
+        what=new.what,
+        amount=abs(new.lines[0].amount),
+        owed=matter.owed(),
+    )

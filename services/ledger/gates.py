@@ -1,0 +1,149 @@
+"""Messages in: what outsiders agreed to, and who came through a gate."""
+
+from services.ledger import cases
+from services.ledger.domain import cases as case_rules
+from services.ledger.domain import gates as rules
+from services.ledger.domain.gates import Agreement, Check
+from services.ledger.house import Ledger, cause_of
+from shared.consumer import Router
+from shared.contracts.cases import OpenCase
+from shared.contracts.envelope import Meta
+from shared.contracts.gates import (
+    AgreementAnswer,
+    EndAgreement,
+    GateCheckAnswer,
+    GateChecked,
+    RecordAgreement,
+    RecordGateCheck,
+)
+from shared.contracts.refusal import refusal
+from shared.identity import derived_id
+
+router: Router[Ledger] = Router("ledger")
+
+
+@router.command(RecordAgreement)
+async def record(house: Ledger, command: RecordAgreement, meta: Meta) -> AgreementAnswer:
+    """An outsider agreed to something."""
+    case = case_rules.existing(await house.store.cases.all.get(command.case_id))
+    told = Agreement(
+        agreement_id=command.agreement_id,
+        case_id=case.case_id,
+        community=case.community,
+        grid=case.grid,
+        kind=case.kind,
+        owner=case.owner,
+        terms=list(command.terms),
+        begins=command.begins,
+        ends=command.ends,
+        zone=command.zone,
+        sealed=house.runtime.sealer.seal(command.partner, f"agreement:{command.agreement_id}"),
+        fingerprint=house.runtime.lookup.blind("agreement", command.model_dump_json()),
+    )
+    outcome = await house.store.cases.agreements.update(
+        command.agreement_id, lambda known: rules.record(known, told), meta, new=True
+    )
+    return AgreementAnswer(status="accepted" if outcome.changed else "duplicate", agreement_id=command.agreement_id)
+
+
+@router.command(EndAgreement)
+async def end(house: Ledger, command: EndAgreement, meta: Meta) -> AgreementAnswer:
+    """It applies no more."""
+    now = house.runtime.clock()
+    outcome = await house.store.cases.agreements.update(
+        command.agreement_id, lambda known: rules.end(known, now), cause_of(command.command_id, meta)
+    )
+    return AgreementAnswer(status="accepted" if outcome.changed else "duplicate", agreement_id=command.agreement_id)
+
+
+@router.command(RecordGateCheck)
+async def check(house: Ledger, command: RecordGateCheck, meta: Meta) -> GateCheckAnswer:
+    """Somebody came through a gate. A fever's case is opened by the event of the check, so that none is lost."""
+    if command.worker is None:
+        raise refusal("worker", "required", "say who looked")
+    rules.happened(command.at, house.runtime.clock(), house.cases.gate.ahead)
+    told = await _check(house, command)
+    outcome = await house.store.cases.checks.update(
+        command.check_id, lambda known: rules.check(known, told), meta, new=True
+    )
+    kept = outcome.state or told
+    return GateCheckAnswer(
+        status="accepted" if outcome.changed else "duplicate",
+        check_id=kept.check_id,
+        applies=kept.applies,
+        case_id=_fever_case(kept.check_id) if kept.fever else None,
+    )
+
+
+async def open_fever(house: Ledger, event: GateChecked, meta: Meta) -> None:
+    """Somebody at a gate has a fever: a coordinator answers for it, or who answers for the agreement."""
+    found = await house.store.cases.checks.get(event.check_id) if event.alarm else None
+    if found is None:
+        return
+    owner = await house.store.cases.coordinator(found.community, found.grid)
+    if owner is None and found.case_id is not None:
+        case = await house.store.cases.all.get(found.case_id)
+        owner = case.owner if case else None
+    note = house.runtime.sealer.open(found.sealed, f"gate-check:{found.check_id}") if found.sealed else ""
+    kind = house.cases.gate.fever
+    command = OpenCase(
+        case_id=_fever_case(found.check_id),
+        community=found.community,
+        grid=found.grid,
+        kind=kind,
+        title=f"{house.cases.kinds[kind].label.zh} {found.temperature} °C",
+        text=f"{found.gate} {found.at.isoformat(timespec='minutes')} {note}"[:2000],
+        owner=owner or found.worker,
+        source="gate-check",
+        source_id=found.check_id,
+        urgent=True,
+    )
+    await cases.open_case(house, command, meta)
+
+
+async def _check(house: Ledger, command: RecordGateCheck) -> Check:
+    agreements = await _agreements(house, command)
+    stop = rules.stop_of(agreements, command.gate, command.at, house.cases.gate.tolerance)
+    sealed = house.runtime.sealer.seal(command.text, f"gate-check:{command.check_id}") if command.text else None
+    told = Check(
+        check_id=command.check_id,
+        community=command.community,
+        grid=command.grid,
+        gate=command.gate,
+        at=command.at,
+        temperature=command.temperature,
+        pass_shown=command.pass_shown,
+        worker=command.worker or "",
+        sealed=sealed,
+        fingerprint=house.runtime.lookup.blind("gate check", command.model_dump_json()),
+        fever=command.temperature is not None and command.temperature > house.rules.fever,
+        case_id=command.case_id or (agreements[0].case_id if agreements else None),
+    )
+    if stop is None:
+        return told
+    agreement, wall = stop
+    applies = wall.isoformat(timespec="minutes")
+    return told.model_copy(update={"agreement_id": agreement.agreement_id, "applies": applies})
+
+
+async def _agreements(house: Ledger, command: RecordGateCheck) -> list[Agreement]:
+    """Those that it may belong to.
+
+    Raises:
+        Refusal: it names an agreement or a case that there is not in its community.
+    """
+    if command.agreement_id is not None:
+        known = await house.store.cases.agreements.get(command.agreement_id)
+        if known is None or known.community != command.community:
+            raise refusal("agreement_id", "unknown_agreement", "there is no agreement of this id", status=404)
+        return [known]
+    if command.case_id is not None:
+        case = await house.store.cases.all.get(command.case_id)
+        if case is None or case.community != command.community:
+            raise refusal("case_id", "unknown_case", "there is no case of this id", status=404)
+        return await house.store.cases.agreements_of(command.case_id)
+    return []
+
+
+def _fever_case(check_id: str) -> str:
+    return derived_id("case", "gate-check", check_id)

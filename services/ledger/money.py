@@ -1,0 +1,59 @@
+"""Messages in: money between helpers and residents; what was bought is owed from the moment that it is noted."""
+
+from services.ledger.domain import money as rules
+from services.ledger.domain.money import Matter, Posting
+from services.ledger.house import Ledger
+from shared.consumer import Router
+from shared.contracts.dispatch import DeliveryBought
+from shared.contracts.envelope import Meta
+from shared.contracts.money import MoneyAnswer, RecordMoney
+from shared.contracts.refusal import refusal
+
+router: Router[Ledger] = Router("ledger")
+
+
+@router.command(RecordMoney)
+async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer:
+    """Money went from one to the other, or was spent for somebody."""
+    now, grid, person_id = house.runtime.clock(), None, command.person_id
+    if person_id is not None:
+        person = await house.store.people.get(person_id)
+        if person is None or person.facts.community != command.community:
+            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        grid = person.facts.grid
+    else:
+        person_id = await house.store.money.person_of(command.matter_id)
+    told = Matter(
+        matter_id=command.matter_id, community=command.community, grid=grid, person_id=person_id, changed_at=now
+    )
+    new = rules.posting(command.posting_id, command.what, command.worker, command.amount, now, command.to)
+    if command.note:
+        sealed = house.runtime.sealer.seal(command.note, f"money:{command.matter_id}")
+        new = new.model_copy(update={"sealed": sealed})
+    return await _post(house, told, new, meta)
+
+
+async def bought(house: Ledger, event: DeliveryBought, meta: Meta) -> None:
+    """What a helper paid is what the resident owes him; each receipt is one posting."""
+    if event.worker is None or event.amount <= 0:
+        return
+    now = house.runtime.clock()
+    told = Matter(
+        matter_id=event.request_id,
+        community=event.community or "",
+        grid=event.grid,
+        person_id=await house.store.money.person_of(event.request_id),
+        changed_at=now,
+    )
+    await _post(house, told, rules.posting(meta.id, "receipt", event.worker, event.amount, now), meta)
+
+
+async def _post(house: Ledger, told: Matter, new: Posting, meta: Meta) -> MoneyAnswer:
+    outcome = await house.store.money.all.update(told.matter_id, lambda known: rules.post(known, told, new), meta)
+    matter = outcome.state or told
+    return MoneyAnswer(
+        status="accepted" if outcome.changed else "duplicate",
+        matter_id=matter.matter_id,
+        owed=matter.owed(),
+        open=matter.is_open,
+    )

@@ -1,0 +1,122 @@
+"""Messages in: who is in a building and does not live there, and what somebody inside needs."""
+
+from services.ledger import needs
+from services.ledger.domain import presence as rules
+from services.ledger.domain.needs import one_of_them
+from services.ledger.domain.presence import Presence
+from services.ledger.house import Ledger, cause_of
+from shared.consumer import Router
+from shared.contracts.envelope import Meta
+from shared.contracts.intake import Address, Resident, SubmitRequest
+from shared.contracts.ledger import PersonDetails, RegistrationAnswer
+from shared.contracts.needs import NeedAnswer, PinNeed
+from shared.contracts.presence import EndPresence, PresenceDetails, RegisterPresence
+from shared.contracts.refusal import refusal
+
+router: Router[Ledger] = Router("ledger")
+
+
+@router.command(RegisterPresence)
+async def register(house: Ledger, command: RegisterPresence, meta: Meta) -> RegistrationAnswer:
+    """Somebody is here and does not live here."""
+    building = await house.store.buildings.get(f"{command.community}/{command.building}")
+    if building is None:
+        raise refusal("building", "unknown_building", "no building of this number is entered", status=404)
+    details = PresenceDetails(
+        name=command.name, unit=command.unit, room=command.room, phone=command.phone, home=command.home
+    )
+    told = Presence(
+        presence_id=command.presence_id,
+        community=command.community,
+        grid=building.grid,
+        building=command.building,
+        since=command.at or house.runtime.clock(),
+        sealed=house.runtime.sealer.seal(details.model_dump_json(), f"presence:{command.presence_id}"),
+        fingerprint=house.runtime.lookup.blind("presence", command.model_dump_json()),
+    )
+    outcome = await house.store.presences.all.update(
+        command.presence_id, lambda known: rules.register(known, told), meta, new=True
+    )
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.presence_id)
+
+
+@router.command(EndPresence)
+async def end(house: Ledger, command: EndPresence, meta: Meta) -> RegistrationAnswer:
+    """They are not here any more."""
+    now = house.runtime.clock()
+    outcome = await house.store.presences.all.update(
+        command.presence_id, lambda known: rules.end(known, now), cause_of(command.command_id, meta)
+    )
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.presence_id)
+
+
+@router.command(PinNeed)
+async def pin(house: Ledger, command: PinNeed, meta: Meta) -> NeedAnswer:
+    """Somebody inside needs something: it becomes a request."""
+    one_of_them(command.presence_id, command.person_id)
+    if command.kind not in house.kinds.kinds:
+        raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
+    known = await house.store.needs.get(command.need_id)
+    if known is None:
+        request, grid = await _request(house, command)
+        accepted = await needs.raise_need(
+            house,
+            command.need_id,
+            request,
+            meta,
+            grid=grid,
+            person_id=command.person_id,
+            presence_id=command.presence_id,
+        )
+    else:
+        accepted = False
+        if (known.told.kind, known.told.person_id, known.told.presence_id) != (
+            command.kind,
+            command.person_id,
+            command.presence_id,
+        ):
+            raise refusal("need_id", "known_need", "another need has this id; take a new one", status=409)
+    return NeedAnswer(
+        status="accepted" if accepted else "duplicate",
+        need_id=command.need_id,
+        request_id=needs.request_id_of(command.need_id),
+    )
+
+
+def details_of(house: Ledger, presence: Presence) -> PresenceDetails:
+    """What is sealed of somebody who is here."""
+    opened = house.runtime.sealer.open(presence.sealed, f"presence:{presence.presence_id}")
+    return PresenceDetails.model_validate_json(opened, extra="ignore")
+
+
+async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str | None]:
+    """What is needed, as the request that it becomes, and its grid."""
+    if command.presence_id is not None:
+        here = rules.existing(await house.store.presences.all.get(command.presence_id))
+        if not here.here:
+            raise refusal("presence_id", "wrong_state", "they are not here any more", status=409)
+        guest = details_of(house, here)
+        address = Address(building=here.building, unit=guest.unit, room=guest.room)
+        community, grid, resident = here.community, here.grid, Resident(name=guest.name, phone=guest.phone)
+    else:
+        person = await house.store.people.get(command.person_id or "")
+        if person is None:
+            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        facts = person.facts
+        opened = house.runtime.sealer.open(facts.sealed, f"person:{facts.person_id}")
+        details = PersonDetails.model_validate_json(opened, extra="ignore")
+        address, community, grid = details.address, facts.community or "", facts.grid or ""
+        resident = Resident(name=details.name, phone=details.phone, language=facts.language, needs=facts.needs)
+    request = SubmitRequest(
+        source=needs.SOURCE,
+        source_id=command.need_id,
+        kind=command.kind,
+        community=community,
+        address=address,
+        resident=resident,
+        items=command.items,
+        note=command.text,
+        urgency=command.urgency,
+        contactless=True,
+    )
+    return request, grid or None

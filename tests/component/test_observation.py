@@ -1,0 +1,127 @@
+"""Observation on a real broker and database: one person once, and old news observes nobody anew."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from shared.contracts.observation import ObservationStarted, PersonReleased
+from shared.identity import derived_id
+from tests import world
+from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
+
+MR_WANG = derived_id("person", world.MR_WANG["source"], world.MR_WANG["source_id"])
+TOLD = {
+    "observation_id": "o1",
+    "person_id": MR_WANG,
+    "listing": "assigned_by_city",
+    "category": "returned",
+    "starts": "2026-11-24",
+    "owner": world.ZHAO,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ward:
+    """The ledger, on a clock that stands still."""
+
+    ledger: Service
+    operator: Amqp
+    events: Ear
+    clock: Clock
+
+    def raised(self, event: str) -> list[dict[str, Any]]:
+        """What was told."""
+        return self.events.bodies(f"doorstep.{event}.v1")
+
+    async def plans(self) -> Counter[bool]:
+        """Whether they are ended, and how many."""
+        return Counter(one["state"]["ended"] for one in await self.ledger.stored("plans"))
+
+    async def planned(self, ended: bool) -> bool:
+        """Whether both rounds are planned, or both ended."""
+        return await self.plans() == Counter({ended: 2})
+
+
+@pytest.fixture
+async def ward(town: Town) -> AsyncIterator[Ward]:
+    """Mr Wang is on the books."""
+    clock = Clock()
+    async with town.up("ledger", clock=clock) as at, town.amqp("operator") as operator, town.ear() as events:
+        await world.settle(at.ledger)
+        yield Ward(at.ledger, operator, events, clock)
+
+
+async def test_of_twenty_who_tell_it_at_once_under_twenty_ids_one_begins_it(ward: Ward) -> None:
+    """The others put him on the list that he is on; each id is known for ever."""
+    bodies = [{**TOLD, "observation_id": f"o{n}"} for n in range(20)]
+    answers = await asyncio.gather(*(ward.operator.ask("observation.start", body) for body in bodies))
+    assert len({one["observation_id"] for one in answers}) == 1
+    await eventually(lambda: len(ward.raised("observation.listed")) == 19)
+    assert len(ward.raised("observation.started")) == 1
+    counts = await ward.ledger.get("/observation/counts")
+    assert counts == {"people": 1, "lists": {"assigned_by_city": {"total": 1, "categories": {"returned": 1}}}}
+    released = {"command_id": "r1", "reason": "negative_test"}
+    assert (await ward.ledger.post("/observation/o7/release", released)).json()["state"] == "released"
+    ward.clock.forward(days=30)
+    again = await asyncio.gather(*(ward.operator.ask("observation.start", body) for body in bodies))
+    assert {(one["status"], one["state"]) for one in again} == {("duplicate", "released")}
+    new = await ward.operator.ask("observation.start", {**TOLD, "observation_id": "new", "starts": "2026-12-24"})
+    assert (new["status"], new["observation_id"]) == ("accepted", "new")
+
+
+async def test_old_news_of_the_beginning_plans_nothing_anew(ward: Ward) -> None:
+    """Nor does news of the release end what there is not."""
+    await world.accepted(ward.ledger, f"/people/{MR_WANG}/observation", {**TOLD, "case": "medical"})
+    await eventually(lambda: ward.planned(False))
+    (started,) = await eventually(lambda: ward.raised("observation.started"))
+    await ward.operator.ask("observation.release", {"observation_id": "o1", "command_id": "r", "reason": "mistake"})
+    await eventually(lambda: ward.planned(True))
+    (released,) = ward.raised("person.released")
+    for _ in range(3):
+        await ward.operator.happen(ObservationStarted.model_validate(started, strict=False))
+        await ward.operator.happen(PersonReleased.model_validate(released, strict=False))
+    unheard = {**released, "observation_id": "never-heard-of"}
+    await ward.operator.happen(PersonReleased.model_validate(unheard, strict=False))
+    await eventually(lambda: entered(ward, "PersonReleased", 5))
+    assert await ward.plans() == Counter({True: 2})
+    assert len(await ward.ledger.stored("cases")) == 1
+    assert await ward.ledger.items("/dead-letters") == []
+
+
+async def entered(ward: Ward, event: str, count: int) -> bool:
+    return len(await ward.ledger.items("/entries", type=event)) == count
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"category": "rich"}, ("category", "unknown_category")),
+        ({"case": "gossip"}, ("case", "unknown_kind")),
+        ({"listing": "mine"}, ("listing", "not_allowed")),
+        ({"starts": "2026-02-30"}, ("starts", "not_allowed")),
+    ],
+)
+async def test_an_observation_that_cannot_be_is_refused(
+    ward: Ward, changes: dict[str, Any], problem: tuple[str, str]
+) -> None:
+    """And nobody is observed."""
+    answer = await ward.ledger.post(f"/people/{MR_WANG}/observation", {**TOLD, **changes})
+    assert (answer.status_code, problems(answer)) == (422, [problem])
+    assert await ward.ledger.stored("observations") == []
+
+
+async def test_nobody_is_observed_or_released_outside_ones_place(ward: Ward) -> None:
+    """404, so that ids cannot be tried out."""
+    await world.accepted(ward.ledger, f"/people/{MR_WANG}/observation", TOLD)
+    unknown = await ward.ledger.post("/people/nobody/observation", {**TOLD, "person_id": "nobody"})
+    assert (unknown.status_code, problems(unknown)) == (404, [("person_id", "unknown_person")])
+    other = await ward.ledger.post("/observation/o9/release", {"command_id": "r", "reason": "x"})
+    assert (other.status_code, problems(other)) == (404, [("observation_id", "unknown_observation")])
+    assert (await ward.ledger.call("GET", "/observation", who="volunteer")).status_code == 403
+    (seen,) = await ward.ledger.items("/observation", who="grid_worker", building="2")
+    assert (seen["person_id"], seen["last_day"], len(seen["lists"])) == (MR_WANG, "2026-12-01", 1)
+    assert "household" not in seen
