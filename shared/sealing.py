@@ -16,6 +16,10 @@ from shared.settings import Secrets, SettingsError, decode_key
 M = TypeVar("M", bound=BaseModel)
 
 
+OWN = "own"
+"""Key id of seals that were made with a key of their own."""
+
+
 class CannotOpen(Exception):
     """The seal was made for something else, was tampered with, or its key is gone."""
 
@@ -68,6 +72,20 @@ class Sealer:
             return cipher.decrypt(data[:12], data[12:], context.encode()).decode()
         except (InvalidTag, ValueError):
             raise CannotOpen(f"the seal does not belong to {context}, or was changed") from None
+
+    def own_key(self, context: str) -> str:
+        """A fresh key for one record, sealed under this one: once it is gone, the record cannot be opened any more."""
+        return self.seal(base64.b64encode(AESGCM.generate_key(256)).decode(), context)
+
+    def under(self, own_key: str, context: str) -> "Sealer":
+        """Seals with what `own_key` made; opens that, and what was sealed with the keys of this one before.
+
+        Raises:
+            CannotOpen: it is no key of this context.
+        """
+        own = Sealer({OWN: base64.b64decode(self.open(own_key, context))}, OWN)
+        own._ciphers = {**self._ciphers, **own._ciphers}
+        return own
 
     def reseal(self, seal: str, context: str) -> str:
         """The same text under the active key; unchanged if it is under it already."""

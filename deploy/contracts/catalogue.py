@@ -20,7 +20,7 @@ SERVICES = MappingProxyType(
 )
 """The four services and what each decides."""
 
-_PARTS_OF = MappingProxyType({"duties": "dispatch", "follow_ups": "ledger", "workers": "dispatch"})
+_PARTS_OF = MappingProxyType({"duties": "dispatch", "follow_ups": "ledger", "people": "ledger", "workers": "dispatch"})
 """Modules of contracts that are one part of a service."""
 
 STAFF_ADDRESS = "{role}.{community}.{grid}.{worker}"

@@ -4,10 +4,13 @@ from fastapi import FastAPI
 
 from services.ledger.api import add_routes
 from services.ledger.domain.follow_ups import Rules
+from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.follow_ups import fall_due, lapse
 from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
+from services.ledger.people import forget
+from services.ledger.people_api import add_people_routes
 from services.ledger.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import Kinds
@@ -21,14 +24,17 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime = runtime or Runtime("ledger", settings)
     kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
     rules = load(settings.catalogue_dir / "follow-ups.yaml", Rules)
-    house = Ledger(runtime, Store(runtime), kinds, rules)
+    categories = load(settings.catalogue_dir / "people.yaml", PeopleCatalogue)
+    house = Ledger(runtime, Store(runtime), kinds, rules, categories)
     runtime.consume(router, house)
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)
     runtime.every("tries", lambda: lapse(house), pause=1.0)
+    runtime.every("forgetting", lambda: forget(house), pause=60.0)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     app = build_app(runtime)
     add_routes(app, house)
     add_follow_up_routes(app, house)
+    add_people_routes(app, house)
     return app
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.ledger.domain.follow_ups import Rules
+from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.store import Store
 from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Meta
@@ -17,6 +18,7 @@ class Ledger:
     store: Store
     kinds: Kinds
     rules: Rules
+    categories: PeopleCatalogue
 
 
 def cause_of(command_id: str, meta: Meta) -> Meta:

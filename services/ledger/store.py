@@ -8,6 +8,7 @@ from typing import Any
 from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.register import Access, Building, Person
+from services.ledger.people_store import PEOPLE, Register
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.documents import Document, Index
 from shared.runtime import Runtime
@@ -15,10 +16,6 @@ from shared.runtime import Runtime
 CHAIN = Index((("community", 1), ("sequence", 1)), unique=True)
 OF_REQUEST = Index((("request_id", 1), ("_id", 1)))
 OF_TYPE = Index((("type", 1), ("_id", -1)))
-OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("_id", 1)))
-FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
-OF_HOUSEHOLD = Index((("state.facts.household", 1),))
-
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
@@ -34,13 +31,12 @@ class Store:
 
     def __init__(self, runtime: Runtime) -> None:
         self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE])
-        self.people = runtime.aggregates(
-            "people", Person, lambda one: one.facts.person_id, [OF_GRID, FIRST_LINE, OF_HOUSEHOLD]
-        )
+        self.people = runtime.aggregates("people", Person, lambda one: one.facts.person_id, PEOPLE)
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
+        self.register = Register(runtime, self.people)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
@@ -159,21 +155,6 @@ class Store:
             query, sort=[("state.at", 1), ("_id", 1)], limit=limit, fields={"history": 0}
         )
 
-    async def people_page(
-        self, *, community: str | None, grids: tuple[str, ...], first_line: bool, limit: int, after: str | None
-    ) -> list[Document]:
-        """People by id."""
-        query: dict[str, Any] = {}
-        if community is not None:
-            query["state.facts.community"] = community
-        if grids:
-            query["state.facts.grid"] = {"$in": list(grids)}
-        if first_line:
-            query["state.facts.first_line"] = True
-        if after is not None:
-            query["_id"] = {"$gt": after}
-        return await self.people.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
-
     async def statistics(self) -> dict[str, Any]:
         """How many there are of everything."""
         households = await self.people.collection.aggregate(
@@ -181,7 +162,7 @@ class Store:
         )
         entries = await self.entries.aggregate([{"$sort": {"type": 1}}, {"$group": {"_id": "$type", "n": {"$sum": 1}}}])
         return {
-            "people": await self.people.collection.count(),
+            "people": await self.people.collection.count() - await self.register.absorbed(),
             "households": households[0]["n"] if households else 0,
             "buildings": await self.buildings.collection.count(),
             "first_line": await self.people.collection.count({"state.facts.first_line": True}),

@@ -1,6 +1,6 @@
 """What travels between the services: one module per publisher or part of one, wire names written out."""
 
-from shared.contracts import audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, workers
+from shared.contracts import audit, dispatch, duties, follow_ups, intake, ledger, notification, people, queues, workers
 from shared.contracts.envelope import Command, Event
 
 COMMANDS: dict[str, type[Command]] = {
@@ -13,6 +13,7 @@ COMMANDS: dict[str, type[Command]] = {
         *notification.COMMANDS,
         *ledger.COMMANDS,
         *follow_ups.COMMANDS,
+        *people.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -27,6 +28,7 @@ EVENTS: dict[str, type[Event]] = {
         *notification.EVENTS,
         *ledger.EVENTS,
         *follow_ups.EVENTS,
+        *people.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

@@ -35,6 +35,7 @@ from shared.contracts import (
     intake,
     ledger,
     notification,
+    people,
     queues,
     workers,
 )
@@ -83,7 +84,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (audit, dispatch, duties, envelope, follow_ups, intake, ledger, notification, queues)
+    modules = (audit, dispatch, duties, envelope, follow_ups, intake, ledger, notification, people, queues)
     contracts = {
         thing
         for module in modules
@@ -152,6 +153,11 @@ RevokeAccess             doorstep.access.revoke.v1             access.revoke
 PlanFollowUps            doorstep.follow-up.plan.v1            follow-up.plan
 EndPlan                  doorstep.follow-up.end.v1             follow-up.end
 RecordFollowUp           doorstep.follow-up.record.v1          follow-up.record
+MovePerson               doorstep.person.move.v1               person.move
+RecordDeath              doorstep.person.record-death.v1       person.record-death
+MergePeople              doorstep.person.merge.v1              person.merge
+UnmergePeople            doorstep.person.unmerge.v1            person.unmerge
+ErasePerson              doorstep.person.erase.v1              person.erase
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -201,6 +207,9 @@ FollowUpsEnded           doorstep.follow-up.ended.v1           follow-up.ended.t
 FollowUpDue              doorstep.follow-up.due.v1             follow-up.due.tiebei.g3
 FollowUpRecorded         doorstep.follow-up.recorded.v1        follow-up.recorded.tiebei.g3
 FollowUpMissed           doorstep.follow-up.missed.v1          follow-up.missed.tiebei.g3
+PersonMerged             doorstep.person.merged.v1             person.merged.tiebei.g3
+PersonUnmerged           doorstep.person.unmerged.v1           person.unmerged.tiebei.g3
+PersonErased             doorstep.person.erased.v1             person.erased.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -225,12 +234,12 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 def test_no_two_messages_share_a_name_or_a_key() -> None:
     events = [
         one
-        for module in (audit, dispatch, duties, follow_ups, intake, ledger, notification, queues, workers)
+        for module in (audit, dispatch, duties, follow_ups, intake, ledger, notification, people, queues, workers)
         for one in module.EVENTS
     ]
     commands = [
         one
-        for module in (dispatch, duties, follow_ups, intake, ledger, notification, workers)
+        for module in (dispatch, duties, follow_ups, intake, ledger, notification, people, workers)
         for one in module.COMMANDS
     ]
     listed = [*commands, *events]
