@@ -45,7 +45,7 @@ async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> Regist
     """Somebody lives here; or another list tells of somebody who is known."""
     news = rules.portrait(command, house.categories, today(house))
     aliases = aliases_of(house.runtime.lookup, news, derived_id("person", command.source, command.source_id))
-    fingerprint = house.runtime.lookup.blind("person", command.model_dump_json())
+    fingerprint = fingerprint_of(house.runtime.lookup, command)
     while True:
         aliases, person_id, known = await identify(house, aliases)
         if known is not None and known.told_by().get(aliases.source) == fingerprint:
@@ -144,6 +144,11 @@ async def _entered(house: Ledger, person_id: str) -> Person | None:
     if known is not None and known.merged_into is not None:
         return await house.store.people.get(known.merged_into)
     return known
+
+
+def fingerprint_of(lookup: Lookup, command: RegisterPerson) -> str:
+    """Keyed hash of all that a registration says."""
+    return lookup.blind("person", command.model_dump_json())
 
 
 def aliases_of(lookup: Lookup, known: Portrait, source: str) -> Aliases:

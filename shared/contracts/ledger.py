@@ -13,6 +13,7 @@ from shared.contracts.envelope import (
     Identifier,
     Name,
     Needs,
+    Note,
     Phone,
     Slug,
     Slugs,
@@ -121,6 +122,7 @@ class RegisterPerson(Command):
     """By which source lists somebody is known, of `people.yaml`; each asks for a category of its own."""
     gas_card: CardNumber | None = None
     heating_card: CardNumber | None = None
+    note: Note | None = None
 
 
 class PersonDetails(Contract):
@@ -138,6 +140,7 @@ class PersonDetails(Contract):
     keys: str | None = None
     gas_card: str | None = None
     heating_card: str | None = None
+    note: str | None = None
 
 
 class RegistrationAnswer(Contract):

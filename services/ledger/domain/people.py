@@ -100,6 +100,7 @@ def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -
         keys=command.keys,
         gas_card=command.gas_card,
         heating_card=command.heating_card,
+        note=command.note,
     )
     return Portrait(
         command.community,

@@ -1,0 +1,79 @@
+"""HTTP in and out: whole lists of people."""
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+
+from services.ledger.api import PREFIX, within
+from services.ledger.domain.imports import Import
+from services.ledger.imports import Importing, Order
+from services.ledger.sheets import FILE_LIMIT
+from shared.access import LEADERS
+from shared.contracts.refusal import refusal
+from shared.web import JSONResponse, Somebody, limited
+
+Slug = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+TAKES = {
+    "requestBody": {
+        "required": True,
+        "description": "The file itself: CSV in any encoding, or a spreadsheet without macros; at most 32 MiB.",
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+def add_import_routes(app: FastAPI, importing: Importing) -> None:
+    """Put the routes of imports on the application."""
+
+    @app.post(f"{PREFIX}/people:import", openapi_extra=TAKES, tags=["lists"], response_model=None)
+    async def take_in(
+        who: Somebody,
+        request: Request,
+        community: Slug = None,
+        mapping: Slug = "usual",
+        source: Slug = "import",
+        in_list: Annotated[Slug, Query(alias="list")] = None,
+        category: Slug = None,
+        dry_run: bool = False,
+        skip_wrong: bool = False,
+    ) -> Response:
+        """Take a list in; with `dry_run`, say what would come of it. The same file again goes on where it was."""
+        who.require(*LEADERS)
+        place = community or who.community
+        if place is None:
+            raise refusal("community", "required", "say into which community")
+        within(who, place)
+        order = Order(
+            community=place,
+            content=await limited(request, FILE_LIMIT),
+            mapping=mapping or "usual",
+            source=source or "import",
+            lists=(in_list,) if in_list else (),
+            categories=(category,) if category else (),
+            skip_wrong=skip_wrong,
+            by=who.name,
+        )
+        if not dry_run:
+            return JSONResponse(_show(await importing.take_in(order)), 202)
+        reading, counts = await importing.try_out(order)
+        problems = [one.model_dump() for one in reading.problems]
+        told = {name: counts[name] for name in ("new", "changed", "same")}
+        columns = {"columns_unknown": reading.unknown}
+        return JSONResponse({"rows": reading.rows, **told, "wrong": reading.wrong, "problems": problems, **columns})
+
+    @app.get(f"{PREFIX}/imports/{{import_id}}", tags=["lists"])
+    async def progress(who: Somebody, import_id: str) -> dict[str, Any]:
+        """How far a list is, and which of its rows were wrong."""
+        who.require(*LEADERS)
+        known = await importing.store.imports.get(import_id)
+        if known is None or not who.covers(known.community, None):
+            raise refusal("import_id", "unknown_import", "there is no import of this id", status=404)
+        return _show(known)
+
+
+def _show(known: Import) -> dict[str, Any]:
+    shown = known.model_dump(exclude={"import_id", "open", "chunks", "done"})
+    return {"id": known.import_id, "state": "under_way" if known.open else "completed", **shown}
