@@ -41,8 +41,8 @@ class Imports(Entry):
 
     mappings: dict[Slug, dict[str, tuple[str, ...]]]
     passed_over: tuple[str, ...]
-    yes: tuple[str, ...]
-    no: tuple[str, ...]
+    affirmed: tuple[str, ...]
+    denied: tuple[str, ...]
     relation: str
 
     @model_validator(mode="after")
@@ -116,8 +116,8 @@ def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
     return Words(
         headers={header(name): field for field, names in imports.mappings[mapping].items() for name in names},
         passed_over=frozenset(map(header, imports.passed_over)),
-        yes=frozenset(plain(one).casefold() for one in imports.yes),
-        no=frozenset(plain(one).casefold() for one in imports.no),
+        yes=frozenset(plain(one).casefold() for one in imports.affirmed),
+        no=frozenset(plain(one).casefold() for one in imports.denied),
         categories=by_label(people.categories),
         lists=by_label(people.lists),
         relation=imports.relation,
