@@ -1,9 +1,9 @@
 """Personal data sealed with AES-GCM, and keyed hashes to find it again without opening anything."""
 
 import base64
-import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import BaseModel
 
 from shared.settings import Secrets, SettingsError, decode_key
+
+_NO_DIGIT = re.compile(r"\D+")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -108,7 +110,7 @@ class Lookup:
     def blind(self, purpose: str, *parts: str | None) -> str:
         """32 hexadecimal digits that stand for the parts, for one purpose."""
         text = "\x1f".join([purpose, *(part.strip().casefold() if part else "" for part in parts)])
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self._key, text.encode(), "sha256").hex()[:32]
 
     def stairwell(self, community: str, building: str, unit: str | None) -> str:
         """Id of building and unit."""
@@ -128,4 +130,4 @@ class Lookup:
 
     def phone(self, community: str, phone: str) -> str:
         """Finds a person by phone."""
-        return self.blind("phone", community, "".join(digit for digit in phone if digit.isdigit())[-11:])
+        return self.blind("phone", community, _NO_DIGIT.sub("", phone)[-11:])

@@ -209,7 +209,7 @@ class Importing:
     async def _put(self, told: Person, cause: Meta) -> bool:
         try:
             await self.house.store.people.update(
-                told.facts.person_id, lambda current: register_person(current, told), cause, new=True
+                told.facts.person_id, lambda current: register_person(current, told), cause, new=True, at_leisure=True
             )
         except Overtaken:
             return False
@@ -219,7 +219,8 @@ class Importing:
         person_id = row.aliases.source
         sealer = self.house.runtime.sealer.under(key, key_context(person_id))
         grid = buildings.get(row.command.address.building)
-        return people.drawn(self.house, person_id, grid, row.news, sealer, {person_id: row.fingerprint})
+        sources = {person_id: row.fingerprint}
+        return people.drawn(self.house, person_id, grid, row.news, sealer, sources, row.aliases.identities)
 
     def _row(self, command: RegisterPerson) -> Row:
         house, lookup = self.house, self.house.runtime.lookup

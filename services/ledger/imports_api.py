@@ -1,14 +1,20 @@
 """HTTP in and out: whole lists of people."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
+from pydantic import BaseModel, Field, StringConstraints
+from starlette.responses import StreamingResponse
 
 from services.ledger.api import PREFIX, within
 from services.ledger.domain.imports import Import
+from services.ledger.export import as_csv, as_spreadsheet
 from services.ledger.imports import Importing, Order
+from services.ledger.people_store import among
 from services.ledger.sheets import FILE_LIMIT
-from shared.access import LEADERS
+from shared.access import LEADERS, Principal
+from shared.contracts.envelope import UNKNOWN
 from shared.contracts.refusal import refusal
 from shared.web import JSONResponse, Somebody, limited
 
@@ -23,6 +29,19 @@ TAKES = {
         },
     }
 }
+
+
+SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+class Asked(BaseModel):
+    """Whom a list shall have, and what for."""
+
+    purpose: Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
+    community: Slug = None
+    building: Annotated[str | None, StringConstraints(max_length=16)] = None
+    category: Slug = None
+    in_list: Annotated[Slug, Field(alias="list")] = None
 
 
 def add_import_routes(app: FastAPI, importing: Importing) -> None:
@@ -72,6 +91,41 @@ def add_import_routes(app: FastAPI, importing: Importing) -> None:
         if known is None or not who.covers(known.community, None):
             raise refusal("import_id", "unknown_import", "there is no import of this id", status=404)
         return _show(known)
+
+    @app.get(f"{PREFIX}/people.csv", tags=["lists"], response_class=Response)
+    async def comma_separated(who: Somebody, asked: Annotated[Asked, Query()]) -> Response:
+        """All who are here, with everything; one opening is noted, with the purpose."""
+        query = await _opened(who, asked)
+        return _file(as_csv(importing, query), "text/csv; charset=utf-8", "people.csv")
+
+    @app.get(f"{PREFIX}/people.xlsx", tags=["lists"], response_class=Response)
+    async def spreadsheet(who: Somebody, asked: Annotated[Asked, Query()]) -> Response:
+        """The same as a spreadsheet."""
+        query = await _opened(who, asked)
+        return _file(as_spreadsheet(importing, query), SPREADSHEET, "people.xlsx")
+
+    async def _opened(who: Principal, asked: Asked) -> dict[str, Any]:
+        who.require(*LEADERS)
+        house = importing.house
+        community = asked.community or who.community
+        if community is not None:
+            within(who, community)
+        query = among(
+            community=community,
+            grids=who.grids,
+            building=asked.building,
+            category=asked.category,
+            in_list=asked.in_list,
+        )
+        count = await house.store.register.count(query)
+        record = f"people:{community or UNKNOWN}:{count}"
+        await house.runtime.openings.note(who, record, asked.purpose, community=community)
+        return query
+
+
+def _file(content: AsyncIterator[bytes], kind: str, name: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+    return StreamingResponse(content, media_type=kind, headers=headers)
 
 
 def _show(known: Import) -> dict[str, Any]:

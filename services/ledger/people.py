@@ -167,7 +167,7 @@ def identities_of(lookup: Lookup, known: Portrait) -> dict[str, str]:
     if details.phone:
         found["phone"] = lookup.blind("phone and name", lookup.phone(community, details.phone), details.name)
     if details.address.room:
-        found["door"] = lookup.blind("door and name", household_of(lookup, known), details.name)
+        found["door"] = lookup.resident(household_of(lookup, known), details.name)
     if details.birth_year:
         found["born"] = lookup.blind("born", community, str(details.birth_year))
     return found
@@ -186,11 +186,13 @@ def drawn(
     known: Portrait,
     sealer: Sealer,
     sources: dict[str, str],
+    identities: Mapping[str, str] | None = None,
 ) -> Person:
     """The person's document: in the clear ids and flags, all else sealed."""
     lookup, details = house.runtime.lookup, known.details
+    identities = identities or identities_of(lookup, known)
     household = household_of(lookup, known)
-    lookups = [lookup.resident(household, details.name)]
+    lookups = [identities.get("door") or lookup.resident(household, details.name)]
     if details.phone:
         lookups.append(lookup.phone(known.community, details.phone))
     facts = PersonRegistered.model_construct(
@@ -215,7 +217,7 @@ def drawn(
         sources=sources,
         unit=details.address.unit,
         floor=rules.floor_of(details.address.room),
-        identities=identities_of(lookup, known),
+        identities=dict(identities),
         listed=known.listed,
     )
 

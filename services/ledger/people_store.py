@@ -1,7 +1,8 @@
 """Documents of people: who they are by which blind index, their keys, and the lists of them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +37,9 @@ PEOPLE = (
     ABSORBED,
     FORGET,
 )
+_ENTERED = {"state.merged_into": None, "state.erased": {"$ne": True}}
+_LIVING = {**_ENTERED, "state.facts.here": {"$ne": False}}
+_TOGETHER = 500
 HELD_BY = Index((("person", 1),))
 
 
@@ -149,11 +153,36 @@ class Register:
             ],
         }
 
+    async def count(self, query: Document) -> int:
+        """How many `walk` finds."""
+        return await self.people.collection.count({**query, **_LIVING})
+
+    async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:
+        """Those who are here, by id, some at a time, each with what opens what is known."""
+        some: list[Person] = []
+        found = self.people.collection.stream({**query, **_LIVING}, sort=[("_id", 1)], fields={"state": 1})
+        async with aclosing(found):
+            async for document in found:
+                some.append(self.people.state(document))
+                if len(some) == _TOGETHER:
+                    yield await self._with_sealers(some)
+                    some = []
+        if some:
+            yield await self._with_sealers(some)
+
+    async def _with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
+        ids = [one.facts.person_id for one in people]
+        keys = {one["_id"]: one["key"] for one in await self.keys.find({"_id": {"$in": ids}})}
+        return [
+            (one, self._sealer.under(keys[name], key_context(name)) if name in keys else self._sealer)
+            for name, one in zip(ids, people, strict=True)
+        ]
+
     async def page(self, query: Document, *, limit: int, after: str | None) -> list[Document]:
         """People by id; those who are known under another id, or erased, are not among them."""
         place = {} if after is None else {"_id": {"$gt": after}}
         return await self.people.collection.find(
-            {**query, "state.merged_into": None, "state.erased": {"$ne": True}, **place},
+            {**query, **_ENTERED, **place},
             sort=[("_id", 1)],
             limit=limit,
             fields={"history": 0},

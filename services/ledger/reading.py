@@ -21,7 +21,7 @@ from services.ledger.domain.imports import (
     marks_of,
     wrong_fields,
 )
-from services.ledger.domain.people import PeopleCatalogue, portrait
+from services.ledger.domain.people import PeopleCatalogue, checked
 from services.ledger.sheets import Row, sheets
 from shared.contracts.ledger import RegisterPerson
 from shared.contracts.refusal import Refusal, refusal
@@ -83,23 +83,27 @@ class Reading:
                     return
                 continue
             empty = 0
+            if self.words.sums_up(row):
+                continue
             self.rows += 1
-            command = self._read(number, row, at)
-            if command is None:
-                continue
-            if seen.twice(command):
-                self._tell(number, at, [("id_number" if command.id_number else "name", "duplicate_in_file")])
-                continue
-            yield command
+            command = self._read(number, row, at, seen)
+            if command is not None:
+                yield command
 
-    def _read(self, number: int, row: Sequence[object], at: Columns) -> RegisterPerson | None:
+    def _read(self, number: int, row: Sequence[object], at: Columns, seen: Seen) -> RegisterPerson | None:
         try:
             told = fields_of(row, at, self.words)
+            marks = marks_of(told)
             told["lists"] = (*dict.fromkeys((*told.get("lists", ()), *self.lists)),)
             told["categories"] = (*dict.fromkeys((*told.get("categories", ()), *self.categories)),)
-            given = {**told, "source": self.source, "source_id": "x", "community": self.community}
+            name = self.lookup.blind("imported", self.community, marks[0])
+            given = {**told, "source": self.source, "source_id": name, "community": self.community}
             command = RegisterPerson.model_validate(given, strict=False)
-            portrait(command, self.people, self.today)
+            checked(command, self.people, self.today)
+            if command.address.building not in self.buildings:
+                raise Wrong("building", "unknown_building")
+            if seen.twice(marks, command.id_number):
+                raise Wrong("id_number" if command.id_number else "name", "duplicate_in_file")
         except Wrong as wrong:
             self._tell(number, at, [(wrong.field, wrong.code)])
             return None
@@ -109,11 +113,7 @@ class Reading:
         except Refusal as refused:
             self._tell(number, at, [(one.field, one.code) for one in refused.problems])
             return None
-        if command.address.building not in self.buildings:
-            self._tell(number, at, [("building", "unknown_building")])
-            return None
-        name = self.lookup.blind("imported", self.community, marks_of(command)[0])
-        return command.model_copy(update={"source_id": name})
+        return command
 
     def _tell(self, number: int, at: Columns, found: Sequence[tuple[str, str]]) -> None:
         self.wrong += 1

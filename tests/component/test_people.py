@@ -9,17 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from stdnum.cn import ric
 
 from tests import world
+from tests.lists import number_of
 from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
-
-
-def number_of(birthday: str, order: int) -> str:
-    """An identity number that fits together; whose it would be is left to chance."""
-    body = f"110101{birthday.replace('-', '')}{order:03d}"
-    return body + ric.calc_check_digit(body + "0")
-
 
 LI = number_of("1937-05-01", 2)
 BY_CITY = {

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError, model_validator
 from services.ledger.domain.people import PeopleCatalogue
 from shared.contracts.catalogue import Entry
 from shared.contracts.envelope import Slug
-from shared.contracts.ledger import RegisterPerson
 
 HEADER_WITHIN = 20
 """Rows at the top among which the header is looked for: titles stand above it."""
@@ -32,6 +31,7 @@ _ADDRESS = re.compile(
     r".*?(?P<building>[0-9A-Za-z]+)(?:号楼|栋|幢|楼|-)(?:(?P<unit>[0-9A-Za-z]+)(?:单元|门|-))?(?P<room>[0-9A-Za-z]+)(?:室|号)?"
 )
 _AFTER_NUMBER = {"building": "号楼栋幢座", "unit": "单元门", "room": "室号房"}
+_NO_DIGIT = re.compile(r"\D+")
 _SEVERAL = re.compile(r"[、,，;；/|\s]+")
 _MANY_FIELDS = ("illnesses", "hobbies", "needs", "lists", "categories")
 
@@ -43,6 +43,7 @@ class Imports(Entry):
     passed_over: tuple[str, ...]
     affirmed: tuple[str, ...]
     denied: tuple[str, ...]
+    totals: tuple[str, ...]
     relation: str
 
     @model_validator(mode="after")
@@ -103,6 +104,11 @@ class Words:
     categories: Mapping[str, str]
     lists: Mapping[str, str]
     relation: str
+    totals: frozenset[str]
+
+    def sums_up(self, row: Sequence[Any]) -> bool:
+        """Whether a row is no person, but what the others add up to."""
+        return next((header(cell) for cell in row if cell not in ("", None)), "") in self.totals
 
 
 def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
@@ -121,6 +127,7 @@ def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
         categories=by_label(people.categories),
         lists=by_label(people.lists),
         relation=imports.relation,
+        totals=frozenset(map(header, imports.totals)),
     )
 
 
@@ -310,23 +317,26 @@ class Seen:
     marks: dict[str, str | None] = field(default_factory=dict[str, str | None])
     """By mark: the identity number of whoever had it first."""
 
-    def twice(self, command: RegisterPerson) -> bool:
+    def twice(self, marks: Sequence[str], number: str | None) -> bool:
         """Whether somebody of this number, or of this name with this phone or door, stood in a row before."""
-        number = command.id_number
-        firsts = [self.marks.setdefault(mark, number) for mark in marks_of(command) if mark in self.marks]
-        self.marks.update({mark: number for mark in marks_of(command) if mark not in self.marks})
-        return any(first is None or number is None or first == number for first in firsts)
+        found = False
+        for mark in marks:
+            if mark in self.marks:
+                first = self.marks[mark]
+                found = found or first is None or number is None or first == number
+            else:
+                self.marks[mark] = number
+        return found
 
 
-def marks_of(command: RegisterPerson) -> list[str]:
+def marks_of(told: Mapping[str, Any]) -> list[str]:
     """By what a row is known within its file; the first of them names it."""
-    marks = [f"id\x1f{command.id_number.upper()}"] if command.id_number else []
-    if command.phone:
-        digits = "".join(one for one in command.phone if one.isdigit())[-11:]
-        marks.append(f"phone\x1f{digits}\x1f{command.name}")
-    address = command.address
-    if address.room or not marks:
-        marks.append(f"door\x1f{address.building}\x1f{address.unit}\x1f{address.room}\x1f{command.name}")
+    name, address, phone = told["name"], told["address"], told.get("phone")
+    marks = [f"id\x1f{told['id_number'].upper()}"] if "id_number" in told else []
+    if phone:
+        marks.append(f"phone\x1f{_NO_DIGIT.sub('', phone)[-11:]}\x1f{name}")
+    if "room" in address or not marks:
+        marks.append(f"door\x1f{address['building']}\x1f{address.get('unit')}\x1f{address.get('room')}\x1f{name}")
     return marks
 
 

@@ -74,8 +74,17 @@ class Portrait:
     listed: dict[str, str] = field(default_factory=dict[str, str])
 
 
-def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -> Portrait:
-    """What a registration says.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a registration says that not everything can be."""
+
+    id_number: str | None
+    birthday: date | None
+    listed: dict[str, str]
+
+
+def checked(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -> Checked:
+    """Whether a registration says what can be.
 
     Raises:
         Refusal: `bad_id_number`, `bad_check_digit`, `impossible_birthday`, `birthday_differs`, `unknown_category`,
@@ -83,18 +92,27 @@ def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -
     """
     id_number = None if command.id_number is None else checked_id_number(command.id_number)
     birthday = _birthday(command, id_number, today)
-    known = (*command.categories,)
-    for name in known:
+    for name in command.categories:
         if name not in catalogue.categories:
             raise refusal("categories", "unknown_category", f"people.yaml has no category {name}")
+    return Checked(id_number, birthday, {name: _reason(name, command.categories, catalogue) for name in command.lists})
+
+
+def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -> Portrait:
+    """What a registration says.
+
+    Raises:
+        Refusal: it cannot be, see `checked`.
+    """
+    known = checked(command, catalogue, today)
     details = PersonDetails(
         address=command.address,
         name=command.name,
         phone=command.phone,
-        birth_year=birthday.year if birthday else command.birth_year,
+        birth_year=known.birthday.year if known.birthday else command.birth_year,
         contacts=command.contacts,
-        id_number=id_number,
-        birthday=birthday,
+        id_number=known.id_number,
+        birthday=known.birthday,
         hobbies=command.hobbies,
         illnesses=command.illnesses,
         keys=command.keys,
@@ -108,8 +126,8 @@ def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -
         command.lives_alone,
         command.language,
         command.needs,
-        known,
-        {name: _reason(name, known, catalogue) for name in command.lists},
+        command.categories,
+        known.listed,
     )
 
 
@@ -143,8 +161,8 @@ def _birthday(command: RegisterPerson, id_number: str | None, today: date) -> da
     birthday = command.birthday
     if id_number is not None:
         try:
-            told = ric.get_birth_date(id_number)
-        except InvalidComponent:
+            told = date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+        except ValueError:
             raise refusal("id_number", "bad_id_number", "there is no such day as it tells") from None
         if birthday is not None and birthday != told:
             raise refusal("birthday", "birthday_differs", "the identity number tells another birthday")
