@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import accounts, dead_letters, replay, simulate, status, submit, tail, token, verify
+from deploy.cli import accounts, dead_letters, lists, replay, simulate, status, submit, tail, token, verify
 from deploy.cli.help import Group
 from deploy.cli.session import Language, command
 
@@ -12,6 +12,7 @@ letters = typer.Typer(name="dead-letters", cls=Group, help="help.dead-letters", 
 
 sources = typer.Typer(name="source", cls=Group, help="help.source", no_args_is_help=True)
 staff = typer.Typer(name="staff", cls=Group, help="help.staff", no_args_is_help=True)
+exports = typer.Typer(name="export", cls=Group, help="help.export", no_args_is_help=True)
 
 
 @app.callback()
@@ -38,6 +39,9 @@ command(letters, "list", "dead-letters.")(dead_letters.list_all)
 command(letters, "show", "dead-letters.")(dead_letters.show)
 command(letters, "replay", "dead-letters.")(dead_letters.replay)
 command(letters, "drop", "dead-letters.")(dead_letters.drop)
+command(app, "import")(lists.take_in)
+app.add_typer(exports)
+command(exports, "people", "export.")(lists.give_out)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
 command(app, "simulate", alone=True)(simulate.simulate)
