@@ -33,7 +33,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.consume(router, house)
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)
     runtime.every("tries", lambda: lapse(house), pause=1.0)
-    runtime.every("forgetting", lambda: forget(house), pause=60.0)
+    runtime.every("forgetting", lambda: forget(house), pause=10.0)
     importing = Importing(
         house, ImportStore(runtime, house.store), load(settings.catalogue_dir / "imports.yaml", Imports)
     )

@@ -47,7 +47,7 @@ async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> Regist
     aliases = aliases_of(house.runtime.lookup, news, derived_id("person", command.source, command.source_id))
     fingerprint = fingerprint_of(house.runtime.lookup, command)
     while True:
-        aliases, person_id, known = await identify(house, aliases)
+        person_id, known = await identify(house, aliases)
         if known is not None and known.told_by().get(aliases.source) == fingerprint:
             return RegistrationAnswer(status="duplicate", id=person_id)
         told = await _with_news(house, person_id, known, news, aliases.source, fingerprint)
@@ -95,8 +95,8 @@ def renewed(
     )
 
 
-async def identify(house: Ledger, aliases: Aliases) -> tuple[Aliases, str, Person | None]:
-    """Who that is, with all aliases claimed: somebody known, or the person that will be entered under this source's id.
+async def identify(house: Ledger, aliases: Aliases) -> tuple[str, Person | None]:
+    """Who that is, with all aliases claimed: somebody known, or the id under which somebody new will be entered.
 
     Aliases are claimed one after the other, in the same order by everybody: of two who tell of one new person at once,
     the first alias that they share decides, and the other one follows.
@@ -105,10 +105,6 @@ async def identify(house: Ledger, aliases: Aliases) -> tuple[Aliases, str, Perso
     while True:
         holders = await store.holders(aliases.all())
         person_id, known = await _recognised(house, aliases, holders)
-        if known is not None and known.erased:
-            # Whoever was forgotten is somebody new when told of again.
-            aliases = replace(aliases, source=derived_id("person again", aliases.source))
-            continue
         claimed: list[str] = []
         for alias in aliases.all():
             if alias in holders:
@@ -120,7 +116,7 @@ async def identify(house: Ledger, aliases: Aliases) -> tuple[Aliases, str, Perso
                 await store.pass_on(claimed, person_id, holder["person"])
                 break
         else:
-            return aliases, person_id, known
+            return person_id, known
 
 
 async def _recognised(house: Ledger, aliases: Aliases, holders: Mapping[str, Document]) -> tuple[str, Person | None]:
@@ -131,15 +127,22 @@ async def _recognised(house: Ledger, aliases: Aliases, holders: Mapping[str, Doc
     names = [one for one in (aliases.source, *aliases.others) if one in holders]
     found = await asyncio.gather(*(_entered(house, holders[one]["person"]) for one in names))
     for alias, known in zip(names, found, strict=True):
-        if known is not None and (alias == aliases.source or rules.agree(known.identities, aliases.identities)):
+        if known is None or known.erased:
+            continue
+        if alias == aliases.source or rules.agree(known.identities, aliases.identities):
             return known.facts.person_id, known
     for alias in reversed(aliases.all()):
         if alias in names and found[names.index(alias)] is None and rules.agree(holders[alias], aliases.identities):
             return holders[alias]["person"], None
-    return aliases.source, await house.store.people.get(aliases.source)
+    own = aliases.source
+    while (known := await _entered(house, own)) is not None and known.erased:
+        # Whoever was forgotten is somebody new when told of again.
+        own = derived_id("person again", own)
+    return (own, None) if known is None else (known.facts.person_id, known)
 
 
 async def _entered(house: Ledger, person_id: str) -> Person | None:
+    """Somebody, under whichever id."""
     known = await house.store.people.get(person_id)
     if known is not None and known.merged_into is not None:
         return await house.store.people.get(known.merged_into)
