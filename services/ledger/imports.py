@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from services.ledger import people
 from services.ledger.domain import imports as rules
@@ -23,6 +24,10 @@ from shared.contracts.ledger import RegisterPerson
 from shared.contracts.refusal import Refusal, refusal
 from shared.identity import derived_id
 
+TOGETHER = 4
+"""Chunks entered at once: while the database writes one, the next is made."""
+WRITING = 5.0
+"""Seconds that a round takes at most on a busy machine; news of these people are sent after the last one."""
 SHOWN = 100
 """Mistakes that a refusal tells."""
 
@@ -151,19 +156,27 @@ class Importing:
         known = await self.store.next_open()
         if known is None:
             return 0
-        number = known.done
-        sealed = await self.store.chunk(known.import_id, number)
-        counts = Counter[str]()
-        if sealed is not None:
-            counts = await self.enter(known, self._open(known.import_id, number, sealed))
-        meta = Meta("", "", "ledger", self.house.runtime.clock(), known.import_id)
-        await self.store.imports.update(known.import_id, lambda now: rules.go_on(now, number, counts), meta)
-        await self.store.drop(known.import_id, number)
+        now = self.house.runtime.clock()
+        self.house.runtime.outbox.rest(self.house.store.people.collection, WRITING)
+        numbers = range(known.done, min(known.done + TOGETHER, known.chunks))
+        counts = sum(await asyncio.gather(*(self._enter_chunk(known, one) for one in numbers)), Counter[str]())
+        meta = Meta("", "", "ledger", now, known.import_id)
+        await self.store.imports.update(
+            known.import_id, lambda then: rules.go_on(then, known.done, len(numbers), counts), meta
+        )
+        await self.store.drop(known.import_id, numbers)
         return max(counts.total(), 1)
+
+    async def _enter_chunk(self, known: Import, number: int) -> Counter[str]:
+        sealed = await self.store.chunk(known.import_id, number)
+        if sealed is None:
+            return Counter()
+        return await self.enter(known, self._open(known.import_id, number, sealed))
 
     async def sort(self, commands: Sequence[RegisterPerson]) -> Sorted:
         """Who of these is new, of whom something new is told, and of whom nothing."""
-        rows = [self._row(command) for command in commands]
+        today = people.today(self.house)
+        rows = [self._row(command, today) for command in commands]
         holders = await self.store.holders(alias for row in rows for alias in row.aliases.all())
         ids = {row.aliases.source for row in rows} | {one["person"] for one in holders.values()}
         known = await self.store.people(ids)
@@ -222,9 +235,9 @@ class Importing:
         sources = {person_id: row.fingerprint}
         return people.drawn(self.house, person_id, grid, row.news, sealer, sources, row.aliases.identities)
 
-    def _row(self, command: RegisterPerson) -> Row:
+    def _row(self, command: RegisterPerson, today: date) -> Row:
         house, lookup = self.house, self.house.runtime.lookup
-        news = portrait(command, house.categories, people.today(house))
+        news = portrait(command, house.categories, today)
         aliases = people.aliases_of(lookup, news, derived_id("person", command.source, command.source_id))
         return Row(command, news, aliases, people.fingerprint_of(lookup, command))
 

@@ -30,9 +30,9 @@ class ImportStore:
         found = await self.rows.get(row_id(import_id, chunk))
         return None if found is None else str(found["sealed"])
 
-    async def drop(self, import_id: str, chunk: int) -> None:
-        """Its rows are entered."""
-        await self.rows.delete({"_id": row_id(import_id, chunk)})
+    async def drop(self, import_id: str, chunks: Iterable[int]) -> None:
+        """Their rows are entered."""
+        await self.rows.delete({"_id": {"$in": [row_id(import_id, one) for one in chunks]}})
 
     async def next_open(self) -> Import | None:
         """One that is not through."""

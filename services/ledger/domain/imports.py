@@ -340,11 +340,13 @@ def marks_of(told: Mapping[str, Any]) -> list[str]:
     return marks
 
 
-def go_on(known: Import | None, chunk: int, counts: Mapping[str, int]) -> tuple[Import, Sequence[Any]] | None:
-    """A chunk is entered; None if that was known."""
-    if known is None or known.done > chunk:
+def go_on(
+    known: Import | None, first: int, chunks: int, counts: Mapping[str, int]
+) -> tuple[Import, Sequence[Any]] | None:
+    """So many chunks from the first on are entered; None if that was known."""
+    if known is None or known.done > first:
         return None
-    update: dict[str, Any] = {name: getattr(known, name) + counts[name] for name in ("new", "changed", "same")}
-    done = chunk + 1
+    update: dict[str, Any] = {name: getattr(known, name) + counts.get(name, 0) for name in ("new", "changed", "same")}
+    done = first + chunks
     update |= {"done": done, "entered": known.entered + sum(counts.values()), "open": done < known.chunks}
     return known.model_copy(update=update), ()
