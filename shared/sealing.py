@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -22,6 +23,30 @@ M = TypeVar("M", bound=BaseModel)
 
 OWN = "own"
 """Key id of seals that were made with a key of their own."""
+
+
+class _Chance:
+    """Random bytes of the operating system, asked for in larger pieces: each asking lets other threads go first, which
+    in a busy process takes longer than the sealing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes = b""
+        self._process = os.getpid()
+
+    def take(self, count: int) -> bytes:
+        """Bytes that nobody else has had or will have."""
+        with self._lock:
+            # A forked process has the same bytes as the one that it comes of.
+            if len(self._bytes) < count or self._process != os.getpid():
+                self._bytes, self._process = os.urandom(_PIECE), os.getpid()
+            taken, self._bytes = self._bytes[:count], self._bytes[count:]
+            return taken
+
+
+_NONCE, _KEY, _PIECE = 12, 32, 1024
+_chance = _Chance()
 
 
 class CannotOpen(Exception):
@@ -57,7 +82,7 @@ class Sealer:
 
     def seal(self, text: str, context: str) -> str:
         """Sealed with the active key."""
-        nonce = os.urandom(12)
+        nonce = _chance.take(_NONCE)
         sealed = self._ciphers[self._active].encrypt(nonce, text.encode(), context.encode())
         return f"{self._active}.{base64.b64encode(nonce + sealed).decode()}"
 
@@ -73,13 +98,13 @@ class Sealer:
             raise CannotOpen(f"no key {key_id}")
         try:
             data = base64.b64decode(encoded, validate=True)
-            return cipher.decrypt(data[:12], data[12:], context.encode()).decode()
+            return cipher.decrypt(data[:_NONCE], data[_NONCE:], context.encode()).decode()
         except (InvalidTag, ValueError):
             raise CannotOpen(f"the seal does not belong to {context}, or was changed") from None
 
     def own_key(self, context: str) -> str:
         """A fresh key for one record, sealed under this one: once it is gone, the record cannot be opened any more."""
-        return self.seal(base64.b64encode(AESGCM.generate_key(256)).decode(), context)
+        return self.seal(base64.b64encode(_chance.take(_KEY)).decode(), context)
 
     def under(self, own_key: str, context: str) -> "Sealer":
         """Seals with what `own_key` made; opens that, and what was sealed with the keys of this one before.

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 
 from charset_normalizer import from_bytes
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 
 from shared.contracts.refusal import refusal
 
@@ -45,11 +45,16 @@ def _workbook(content: bytes) -> Iterator[Iterator[Row]]:
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         for name in workbook.sheet_names:
-            yield map(list, workbook.get_sheet_by_name(name).iter_rows())
+            yield _rows(workbook.get_sheet_by_name(name))
     except PasswordError:
         raise refusal("file", "not_readable", "this file has a password; save it without") from None
     except (CalamineError, OSError, ValueError) as error:
         raise refusal("file", "not_readable", f"this is no spreadsheet: {type(error).__name__}") from None
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[Row]:
+    for row in sheet.iter_rows():
+        yield list(row)
 
 
 def _look_inside(content: bytes) -> None:
