@@ -86,10 +86,13 @@ class Aggregates(Generic[S]):
         """The state in a stored document."""
         return self._model.model_validate(document["state"], strict=False)
 
-    async def update(self, document_id: str, decide: Decide[S], cause: Meta, *, new: bool = False) -> Outcome[S]:
+    async def update(
+        self, document_id: str, decide: Decide[S], cause: Meta, *, new: bool = False, at_leisure: bool = False
+    ) -> Outcome[S]:
         """Apply a pure rule to one aggregate; save its state and events in one write; send the events.
 
-        A cause (the message or command of that id) that raised events before is not applied again.
+        A cause (the message or command of that id) that raised events before is not applied again. Of a great many at
+        once, the events are sent `at_leisure`: by the sweeper, some at a time, so that nobody waits behind them.
 
         Raises:
             Refusal: the rule does not allow it; nothing is changed.
@@ -121,7 +124,7 @@ class Aggregates(Generic[S]):
             return write, Outcome(after, changed=True)
 
         outcome = await self.collection.update(document_id, apply, new=new)
-        if raised:
+        if raised and not at_leisure:
             self._outbox.send(self.collection, document_id, raised)
         return outcome
 

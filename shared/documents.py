@@ -290,6 +290,18 @@ class Collection:
                 return DuplicateAt(first["index"], tuple(first["keyPattern"]))
             return None
 
+    async def insert_new(self, documents: list[Document]) -> set[str]:
+        """Insert those whose `_id` is not there yet, all in one go; the ids of those that were."""
+        with _translated():
+            try:
+                await self.raw.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                errors = error.details["writeErrors"]
+                if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in errors):
+                    raise
+                return {documents[one["index"]]["_id"] for one in errors}
+            return set()
+
     async def take(self, query: Document, change: Document, *, upsert: bool = False) -> Document | None:
         """Change one document that matches, in one step; the document as it then is, or None.
 

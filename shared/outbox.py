@@ -5,6 +5,7 @@ behind, and any span can be sent again.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ class Outbox:
         self._telemetry = telemetry
         self._relays: Batcher[tuple[Collection, str, Sequence[Record]], None] = Batcher(self._relay, lanes=4)
         self._waiting = 0
+        self._resting: dict[str, float] = {}
         self._handed_over: Counter[tuple[str, str]] = Counter()
 
     def watch(self, collection: Collection) -> None:
@@ -116,6 +118,13 @@ class Outbox:
         self._handed_over[key] += 1
         future = self._relays.submit((collection, document_id, records))
         future.add_done_callback(lambda done: self._sent(done, key, len(records)))
+
+    def rest(self, collection: Collection, seconds: float) -> None:
+        """Pass over a collection while a great deal is written to it: sending from here at once would only delay both.
+
+        It ends by itself, so whoever goes on writing says it again.
+        """
+        self._resting[collection.name] = time.monotonic() + seconds
 
     async def drain(self) -> None:
         """Wait until what was handed over is sent, or has failed."""
@@ -145,6 +154,8 @@ class Outbox:
         before = self._clock() - SWEEP_AFTER
         total = 0
         for collection in self._collections:
+            if self._resting.get(collection.name, 0.0) > time.monotonic():
+                continue
             documents = await collection.find(
                 {"unsent.at": {"$lt": before}}, sort=[("unsent.at", 1)], limit=_SWEEP_PAGE
             )

@@ -38,8 +38,9 @@ class Settings(BaseSettings):
     """Where secrets lie as files; default `<data dir>/secrets`."""
     catalogue_dir: Path = Path(__file__).parents[1] / "deploy" / "catalogues"
     """The folder of `kinds.yaml` (kinds of help, who is asked, due times), `abilities.yaml` (skills, languages),
-    `places.yaml` (how far it is from door to door), `notifications.yaml` (who hears what), `follow-ups.yaml` (what is
-    tried when nobody answers), `cases.yaml` (kinds of cases, checks at gates), `observation.yaml` (who stays at home
+    `places.yaml` (how far it is from door to door), `notifications.yaml` (who hears what), `people.yaml` (categories,
+    source lists, how long what is known of people is kept), `imports.yaml` (columns of lists), `follow-ups.yaml` (what
+    is tried when nobody answers), `cases.yaml` (kinds of cases, checks at gates), `observation.yaml` (who stays at home
     until when) and `certificate.html` (the certificate of a volunteer's hours)."""
     time_scale: float = Field(default=1.0, gt=0)
     """How much faster than life offers and leases run out; 60 turns minutes into seconds, for demonstrations."""

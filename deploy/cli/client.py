@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
@@ -118,6 +118,24 @@ class Client:
         if not answer.good:
             raise refused(answer, f"{method} {path}")
         return answer.body
+
+    def download(self, path: str, file: IO[bytes], params: Mapping[str, str]) -> int:
+        """Write what a GET answers into a file, piece by piece; how many bytes.
+
+        Raises:
+            Trouble: the answer was not good, or broke off.
+        """
+        size = 0
+        try:
+            with self._http.stream("GET", path, params=params) as reply:
+                if not reply.is_success:
+                    reply.read()
+                    raise refused(Answer(reply.status_code, _body(reply)), f"GET {path}")
+                for piece in reply.iter_bytes():
+                    size += file.write(piece)
+        except httpx.TransportError as error:
+            raise Trouble("trouble.no_answer", http=self._origin, reason=str(error) or type(error).__name__) from None
+        return size
 
     def pages(self, path: str, limit: str = PAGE) -> Iterator[Mapping[str, Any]]:
         """Every item of a list, page after page."""

@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import accounts, dead_letters, replay, rounds, simulate, status, submit, tail, token, verify
+from deploy.cli import accounts, dead_letters, lists, replay, rounds, simulate, status, submit, tail, token, verify
 from deploy.cli.help import Group
 from deploy.cli.session import Language, command
 
@@ -13,6 +13,7 @@ letters = typer.Typer(name="dead-letters", cls=Group, help="help.dead-letters", 
 sources = typer.Typer(name="source", cls=Group, help="help.source", no_args_is_help=True)
 work = typer.Typer(name="round", cls=Group, help="help.round", no_args_is_help=True)
 staff = typer.Typer(name="staff", cls=Group, help="help.staff", no_args_is_help=True)
+exports = typer.Typer(name="export", cls=Group, help="help.export", no_args_is_help=True)
 
 
 @app.callback()
@@ -45,6 +46,9 @@ command(work, "list", "round.")(rounds.list_rounds)
 command(work, "show", "round.")(rounds.show)
 command(work, "missing", "round.")(rounds.missing)
 command(work, "close", "round.")(rounds.close)
+command(app, "import")(lists.take_in)
+app.add_typer(exports)
+command(exports, "people", "export.")(lists.give_out)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
 command(app, "simulate", alone=True)(simulate.simulate)

@@ -48,6 +48,7 @@ _PARTS_OF = MappingProxyType(
         "money": "ledger",
         "needs": "ledger",
         "observation": "ledger",
+        "people": "ledger",
         "presence": "ledger",
         "rounds": "ledger",
         "workers": "dispatch",

@@ -22,6 +22,7 @@ from shared.contracts.intake import (
 )
 from shared.contracts.ledger import BuildingRegistered, PersonRegistered, PersonUpdated
 from shared.contracts.needs import NeedRaised
+from shared.contracts.people import PersonErased
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
 from shared.runtime import Runtime
@@ -104,6 +105,12 @@ async def remember_building(house: Intake, event: BuildingRegistered, meta: Meta
 async def remember_person(house: Intake, event: PersonRegistered, meta: Meta) -> None:
     """Somebody can be recognised."""
     await house.store.put_person(event, meta.sequence)
+
+
+@router.event(PersonErased)
+async def forget_person(house: Intake, event: PersonErased, _: Meta) -> None:
+    """Somebody can be recognised no more."""
+    await house.store.forget_person(event)
 
 
 @router.event(FollowUpRecorded)

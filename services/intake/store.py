@@ -5,6 +5,7 @@ from typing import Any
 
 from services.intake.domain.request import Request
 from shared.contracts.ledger import PersonRegistered
+from shared.contracts.people import PersonErased
 from shared.documents import Document, Index, Write
 from shared.runtime import Runtime
 
@@ -64,6 +65,10 @@ class Store:
 
         for lookup in event.lookups:
             await self._people.update(lookup, decide)
+
+    async def forget_person(self, event: PersonErased) -> None:
+        """Forget how to recognise somebody."""
+        await self._people.delete({"_id": {"$in": list(event.lookups)}, "person": event.person_id})
 
     async def request_of_key(self, key: str, request_id: str) -> str:
         """The request that an idempotency key stands for; this one if the key is new. One conditional write."""

@@ -15,9 +15,7 @@ from shared.contracts.ledger import (
     CloseBuilding,
     GrantAccess,
     OpenBuilding,
-    PersonDetails,
     RegisterBuilding,
-    RegisterPerson,
     RegistrationAnswer,
     RevokeAccess,
 )
@@ -58,36 +56,6 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         )
         return page(found, limit, lambda one: (one["_id"],), _show_entry)
 
-    @app.get(f"{PREFIX}/people", tags=["people"])
-    async def people(
-        who: Somebody, limit: Limit = 50, after: After = None, community: Name = None, first_line: bool = False
-    ) -> dict[str, Any]:
-        """People within the token's place, without their personal data."""
-        who.require(*STAFF)
-        place = decode_cursor(after, (str,))
-        found = await house.store.people_page(
-            community=who.community or community,
-            grids=who.grids,
-            first_line=first_line,
-            limit=limit + 1,
-            after=place[0] if place else None,
-        )
-        return page(found, limit, lambda one: (one["_id"],), _show_person)
-
-    @app.get(f"{PREFIX}/people/{{person_id}}", tags=["people"])
-    async def person(who: Somebody, person_id: str) -> dict[str, Any]:
-        """One person with what is sealed, for who leads; the opening is noted."""
-        who.require(*LEADERS)
-        known = await house.store.people.get(person_id)
-        if known is None or not who.covers(known.facts.community, known.facts.grid):
-            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
-        await house.runtime.openings.note(
-            who, f"person:{person_id}", "people", community=known.facts.community, grid=known.facts.grid
-        )
-        sealed = house.runtime.sealer.open(known.facts.sealed, f"person:{person_id}")
-        details = PersonDetails.model_validate_json(sealed, extra="ignore").model_dump(mode="json")
-        return {**_facts(known.facts.model_dump()), "details": details}
-
     @app.get(f"{PREFIX}/statistics", tags=["numbers"])
     async def statistics(who: Somebody) -> dict[str, Any]:
         """How many there are of everything."""
@@ -105,7 +73,7 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
         """Enter a building and its grid."""
         who.require(*LEADERS)
         command = await body(request, RegisterBuilding)
-        _within(who, command.community)
+        within(who, command.community)
         return await handlers.register_building(
             house, command, http_meta(request, RegisterBuilding.wire, house.runtime.clock())
         )
@@ -122,28 +90,12 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
     ) -> RegistrationAnswer:
         """Close a building at once, or open it again: staff are told, and what is under way to it is planned anew."""
         who.require(*LEADERS)
-        _within(who, community)
+        within(who, community)
         contract, handler = BUILDING_VERBS[verb]
         command = await body(request, contract, community=community, building=building)
         meta = http_meta(request, contract.wire, house.runtime.clock())
         answer: RegistrationAnswer = await handler(house, command, meta)
         return answer
-
-    @app.post(
-        f"{PREFIX}/people",
-        status_code=202,
-        response_model=RegistrationAnswer,
-        openapi_extra=takes(RegisterPerson),
-        tags=["people"],
-    )
-    async def register_person(who: Somebody, request: Request) -> RegistrationAnswer:
-        """Enter somebody who lives here."""
-        who.require(*LEADERS)
-        command = await body(request, RegisterPerson)
-        _within(who, command.community)
-        return await handlers.register_person(
-            house, command, http_meta(request, RegisterPerson.wire, house.runtime.clock())
-        )
 
     @app.post(
         f"{PREFIX}/access",
@@ -222,15 +174,6 @@ def _show_entry(document: Document) -> dict[str, Any]:
     }
 
 
-def _show_person(document: Document) -> dict[str, Any]:
-    return _facts(document["state"]["facts"])
-
-
-def _facts(facts: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: value for name, value in facts.items() if name not in ("sealed", "lookups", "person_id")}
-    return {"id": facts["person_id"], **shown}
-
-
-def _within(who: Principal, community: str) -> None:
+def within(who: Principal, community: str) -> None:
     if not who.covers(community, None):
         raise refusal("community", "forbidden", f"{community} is not within this token's place", status=403)

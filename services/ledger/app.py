@@ -7,14 +7,21 @@ from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
 from services.ledger.catalogues import fit
 from services.ledger.domain.follow_ups import Rules
+from services.ledger.domain.imports import Imports
+from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.evidence_api import add_evidence_routes
 from services.ledger.follow_ups import fall_due, lapse
 from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.gates_api import add_gate_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
+from services.ledger.imports import Importing
+from services.ledger.imports_api import add_import_routes
+from services.ledger.imports_store import ImportStore
 from services.ledger.money_api import add_money_routes
 from services.ledger.observation_api import add_observation_routes
+from services.ledger.people import forget
+from services.ledger.people_api import add_people_routes
 from services.ledger.presence_api import add_presence_routes
 from services.ledger.round_work import apply_again, work
 from services.ledger.rounds_api import add_round_routes
@@ -26,15 +33,30 @@ from shared.service import build_app, run
 from shared.settings import Settings
 
 
+def furnished(runtime: Runtime) -> Ledger:
+    """The ledger as its handlers know it: what it keeps, and the catalogues.
+
+    Raises:
+        CatalogueError: one of them is missing or wrong, or names what another does not have.
+    """
+    folder = runtime.settings.catalogue_dir
+    house = Ledger(
+        runtime,
+        Store(runtime),
+        load(folder / "kinds.yaml", Kinds),
+        load(folder / "follow-ups.yaml", Rules),
+        load(folder / "cases.yaml", CaseCatalogue),
+        load(folder / "observation.yaml", ObservationCatalogue),
+        load(folder / "people.yaml", PeopleCatalogue),
+    )
+    fit(folder, house.kinds, house.rules, house.observation)
+    return house
+
+
 def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     """The service. A test hands in a runtime with its own clock."""
     runtime = runtime or Runtime("ledger", settings)
-    kinds = load(settings.catalogue_dir / "kinds.yaml", Kinds)
-    rules = load(settings.catalogue_dir / "follow-ups.yaml", Rules)
-    case_kinds = load(settings.catalogue_dir / "cases.yaml", CaseCatalogue)
-    observed = load(settings.catalogue_dir / "observation.yaml", ObservationCatalogue)
-    fit(settings.catalogue_dir, kinds, rules, observed)
-    house = Ledger(runtime, Store(runtime), kinds, rules, case_kinds, observed)
+    house = furnished(runtime)
     runtime.consume(router, house)
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)
     runtime.every("tries", lambda: lapse(house), pause=1.0)
@@ -44,6 +66,11 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("last days", lambda: observation.lapse(house), pause=1.0)
     runtime.every("days", lambda: evidence.begin_days(house), pause=1.0)
     runtime.every("evidence", lambda: evidence.lapse(house), pause=1.0)
+    runtime.every("forgetting", lambda: forget(house), pause=10.0)
+    importing = Importing(
+        house, ImportStore(runtime, house.store), load(settings.catalogue_dir / "imports.yaml", Imports)
+    )
+    runtime.every("imports", importing.go_on, pause=0.5)
     runtime.condition.count_due(lambda: house.store.overdue(runtime.clock()))
     app = build_app(runtime)
     add_routes(app, house)
@@ -55,6 +82,8 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_presence_routes(app, house)
     add_evidence_routes(app, house)
     add_money_routes(app, house)
+    add_people_routes(app, house)
+    add_import_routes(app, importing)
     return app
 
 

@@ -6,11 +6,11 @@ from services.ledger.domain import follow_ups as rules
 from services.ledger.domain.follow_ups import FollowUp, Plan, hears
 from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, cause_of
+from services.ledger.people import opened
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, NeedTold, PlanFollowUps, RecordFollowUp
 from shared.contracts.intake import Resident, SubmitRequest
-from shared.contracts.ledger import PersonDetails
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
 
@@ -131,9 +131,8 @@ async def _person(house: Ledger, person_id: str) -> Person:
 
 async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
     """What somebody asked for, as the request that it becomes, sealed."""
-    facts = (await _person(house, known.person_id)).facts
-    opened = house.runtime.sealer.open(facts.sealed, f"person:{known.person_id}")
-    details = PersonDetails.model_validate_json(opened, extra="ignore")
+    person = await _person(house, known.person_id)
+    facts, details = person.facts, (await opened(house, person)).details
     request = SubmitRequest(
         source=SOURCE,
         source_id=known.follow_up_id,

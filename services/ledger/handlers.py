@@ -1,9 +1,8 @@
-"""Messages in: everything that happened is entered; people, buildings and tokens are registered."""
+"""Messages in: everything that happened is entered; buildings and tokens are registered."""
 
-from services.ledger import cases, evidence, follow_ups, gates, money, needs, observation, presence, rounds
+from services.ledger import cases, evidence, follow_ups, gates, money, needs, observation, people, presence, rounds
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
-from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, cause_of
 from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
@@ -16,20 +15,16 @@ from shared.contracts.ledger import (
     CloseBuilding,
     GrantAccess,
     OpenBuilding,
-    PersonDetails,
-    PersonRegistered,
     RegisterBuilding,
-    RegisterPerson,
     RegistrationAnswer,
     RevokeAccess,
 )
 from shared.contracts.observation import ObservationStarted, PersonReleased
 from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
-from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
-for part in (follow_ups, cases, gates, observation, presence, evidence, money, rounds):
+for part in (people, follow_ups, cases, gates, observation, presence, evidence, money, rounds):
     router.include(part.router)
 
 HEARD: dict[type[Event], Handler[Ledger]] = {
@@ -99,43 +94,6 @@ async def _close(
         building_id, lambda known: register.close_building(known, closed=closed), cause_of(command.command_id, meta)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=building_id)
-
-
-@router.command(RegisterPerson)
-async def register_person(house: Ledger, command: RegisterPerson, meta: Meta) -> RegistrationAnswer:
-    """Somebody lives here."""
-    runtime, address = house.runtime, command.address
-    person_id = derived_id("person", command.source, command.source_id)
-    building = await house.store.buildings.get(f"{command.community}/{address.building}")
-    household = runtime.lookup.household(command.community, address.building, address.unit, address.room)
-    lookups = [runtime.lookup.resident(household, command.name)]
-    if command.phone:
-        lookups.append(runtime.lookup.phone(command.community, command.phone))
-    details = PersonDetails(
-        address=address,
-        name=command.name,
-        phone=command.phone,
-        birth_year=command.birth_year,
-        contacts=command.contacts,
-    )
-    facts = PersonRegistered(
-        community=command.community,
-        grid=building.grid if building else None,
-        person_id=person_id,
-        building=address.building,
-        household=household,
-        lookups=tuple(lookups),
-        lives_alone=command.lives_alone,
-        first_line=register.first_line(command, runtime.clock().year),
-        language=command.language,
-        needs=command.needs,
-        sealed=runtime.sealer.seal(details.model_dump_json(), f"person:{person_id}"),
-    )
-    told = Person(facts=facts, fingerprint=runtime.lookup.blind("person", command.model_dump_json()))
-    outcome = await house.store.people.update(
-        person_id, lambda known: register.register_person(known, told), meta, new=True
-    )
-    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
 
 
 @router.command(GrantAccess)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.ledger.domain.follow_ups import Rules
+from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.store import Store
 from shared.contracts.catalogue import CaseCatalogue, Kinds, ObservationCatalogue
 from shared.contracts.envelope import Meta
@@ -19,6 +20,7 @@ class Ledger:
     rules: Rules
     cases: CaseCatalogue
     observation: ObservationCatalogue
+    categories: PeopleCatalogue
 
 
 def cause_of(command_id: str, meta: Meta) -> Meta:

@@ -3,10 +3,10 @@
 from services.ledger.domain import needs as rules
 from services.ledger.domain.needs import Need
 from services.ledger.house import Ledger
+from services.ledger.people import opened
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import FollowUpDue
 from shared.contracts.intake import Resident, SubmitRequest
-from shared.contracts.ledger import PersonDetails
 from shared.contracts.needs import NeedRaised
 from shared.identity import derived_id
 
@@ -20,8 +20,7 @@ async def send_somebody(house: Ledger, event: FollowUpDue, meta: Meta) -> None:
     if event.request is None or person is None:
         return
     facts, need_id = person.facts, derived_id("need", event.follow_up_id, event.request)
-    opened = house.runtime.sealer.open(facts.sealed, f"person:{event.person_id}")
-    details = PersonDetails.model_validate_json(opened, extra="ignore")
+    details = (await opened(house, person)).details
     request = SubmitRequest(
         source=SOURCE,
         source_id=need_id,

@@ -5,10 +5,11 @@ from services.ledger.domain import presence as rules
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.presence import Presence
 from services.ledger.house import Ledger, cause_of
+from services.ledger.people import opened
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.intake import Address, Resident, SubmitRequest
-from shared.contracts.ledger import PersonDetails, RegistrationAnswer
+from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.needs import NeedAnswer, PinNeed
 from shared.contracts.presence import EndPresence, PresenceDetails, RegisterPresence
 from shared.contracts.refusal import refusal
@@ -102,9 +103,7 @@ async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str 
         person = await house.store.people.get(command.person_id or "")
         if person is None:
             raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
-        facts = person.facts
-        opened = house.runtime.sealer.open(facts.sealed, f"person:{facts.person_id}")
-        details = PersonDetails.model_validate_json(opened, extra="ignore")
+        facts, details = person.facts, (await opened(house, person)).details
         address, community, grid = details.address, facts.community or "", facts.grid or ""
         resident = Resident(name=details.name, phone=details.phone, language=facts.language, needs=facts.needs)
     request = SubmitRequest(

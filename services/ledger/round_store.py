@@ -16,6 +16,9 @@ from shared.contracts.rounds import Counts, OpenRound
 from shared.documents import Collection, Document, Index, Write
 from shared.runtime import Runtime
 
+_DOOR = ("state.facts.community", "state.facts.building", "state.stairwell", "state.floor", "state.facts.household")
+DOORS = Index((*((name, 1) for name in _DOOR), ("_id", 1)))
+"""Of people, for rosters."""
 WORK = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 LATEST = Index((("state.told.community", 1), ("state.told.closes", -1), ("_id", 1)))
 LATEST_OF_ALL = Index((("state.told.closes", -1), ("_id", 1)))
@@ -277,7 +280,7 @@ def _sums(prefix: str) -> Document:
 
 def _asked(told: OpenRound) -> Document:
     roster = told.roster
-    query: Document = {"state.facts.here": {"$ne": False}}
+    query: Document = {"state.facts.here": {"$ne": False}, "state.merged_into": None, "state.erased": {"$ne": True}}
     for field, values in (("grid", roster.grids), ("categories", roster.categories), ("needs", roster.needs)):
         if values:
             query[f"state.facts.{field}"] = {"$in": list(values)}

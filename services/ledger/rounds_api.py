@@ -1,16 +1,18 @@
 """HTTP in: rounds, how far they are, and who is missing."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
 
 from services.ledger import rounds
+from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
 from services.ledger.house import Ledger
+from services.ledger.people import opened
 from shared.access import LEADERS, STAFF, Principal
-from shared.contracts.ledger import PersonDetails
 from shared.contracts.refusal import refusal
 from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, RecordRound, RoundAnswer
 from shared.documents import Document
@@ -81,12 +83,16 @@ def add_round_routes(app: FastAPI, house: Ledger) -> None:
         found = await house.store.people.collection.find(
             {"_id": {"$in": [one["person_id"] for one in items]}}, fields={"history": 0}
         )
-        people = {one["_id"]: house.store.people.state(one).facts for one in found}
-        for one in items:
-            person_id = one["person_id"]
-            sealed = house.runtime.sealer.open(people[person_id].sealed, f"person:{person_id}")
-            details = PersonDetails.model_validate_json(sealed, extra="ignore")
-            one["details"] = details.model_dump(mode="json", include={"name", "phone", "address"})
+        people = {one["_id"]: house.store.people.state(one) for one in found}
+        details = await asyncio.gather(*(_details(people.get(one["person_id"])) for one in items))
+        for one, known in zip(items, details, strict=True):
+            one["details"] = known
+
+    async def _details(person: Person | None) -> dict[str, Any] | None:
+        if person is None or person.erased:
+            return None
+        known = (await opened(house, person)).details
+        return known.model_dump(mode="json", include={"name", "phone", "address"})
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/strangers", tags=["rounds"])
     async def strangers(who: Somebody, round_id: str, limit: Limit = 50, after: After = None) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from services.ledger.domain.register import Access, Building, Person
 from services.ledger.evidence_store import Evidence
 from services.ledger.money_store import Money
 from services.ledger.observation_store import Observations
+from services.ledger.people_store import PEOPLE, Register
 from services.ledger.presence_store import LIVES, NEEDED, Presences
-from services.ledger.round_store import Rounds
+from services.ledger.round_store import DOORS, Rounds
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.ledger import PersonRegistered
 from shared.documents import Document, Index
@@ -24,14 +25,6 @@ from shared.runtime import Runtime
 CHAIN = Index((("community", 1), ("sequence", 1)), unique=True)
 OF_REQUEST = Index((("request_id", 1), ("_id", 1)))
 OF_TYPE = Index((("type", 1), ("_id", -1)))
-OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("_id", 1)))
-FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
-OF_HOUSEHOLD = Index((("state.facts.household", 1),))
-_DOOR = ("state.facts.community", "state.facts.building", "state.stairwell", "state.floor", "state.facts.household")
-DOORS = Index((*((name, 1) for name in _DOOR), ("_id", 1)))
-"""For rosters."""
-LOOKUPS = Index((("state.facts.lookups", 1),))
-
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
@@ -47,12 +40,8 @@ class Store:
 
     def __init__(self, runtime: Runtime) -> None:
         self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE])
-        self.people = runtime.aggregates(
-            "people",
-            Person,
-            lambda one: one.facts.person_id,
-            [OF_GRID, FIRST_LINE, OF_HOUSEHOLD, LIVES, DOORS, LOOKUPS],
-        )
+        of_people = [*PEOPLE, LIVES, DOORS]
+        self.people = runtime.aggregates("people", Person, lambda one: one.facts.person_id, of_people)
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
@@ -65,6 +54,7 @@ class Store:
         self.money = Money(runtime, self.entries)
         self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
         self.presences = Presences(runtime, self.people, self.needs)
+        self.register = Register(runtime, self.people)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
@@ -185,21 +175,6 @@ class Store:
             query, sort=[("state.at", 1), ("_id", 1)], limit=limit, fields={"history": 0}
         )
 
-    async def people_page(
-        self, *, community: str | None, grids: tuple[str, ...], first_line: bool, limit: int, after: str | None
-    ) -> list[Document]:
-        """People by id."""
-        query: dict[str, Any] = {}
-        if community is not None:
-            query["state.facts.community"] = community
-        if grids:
-            query["state.facts.grid"] = {"$in": list(grids)}
-        if first_line:
-            query["state.facts.first_line"] = True
-        if after is not None:
-            query["_id"] = {"$gt": after}
-        return await self.people.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
-
     async def found_by(self, lookup: str) -> list[PersonRegistered]:
         """Who has this blind index: several share a phone. Asked together with others of the moment."""
         return await self._found.submit(lookup)
@@ -223,7 +198,7 @@ class Store:
         )
         entries = await self.entries.aggregate([{"$sort": {"type": 1}}, {"$group": {"_id": "$type", "n": {"$sum": 1}}}])
         return {
-            "people": await self.people.collection.count(),
+            "people": await self.people.collection.count() - await self.register.absorbed(),
             "households": households[0]["n"] if households else 0,
             "buildings": await self.buildings.collection.count(),
             "first_line": await self.people.collection.count({"state.facts.first_line": True}),

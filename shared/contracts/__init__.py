@@ -14,6 +14,7 @@ from shared.contracts import (
     needs,
     notification,
     observation,
+    people,
     presence,
     queues,
     rounds,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, type[Command]] = {
         *needs.COMMANDS,
         *evidence.COMMANDS,
         *money.COMMANDS,
+        *people.COMMANDS,
     )
 }
 """Every command by wire type."""
@@ -61,6 +63,7 @@ EVENTS: dict[str, type[Event]] = {
         *needs.EVENTS,
         *evidence.EVENTS,
         *money.EVENTS,
+        *people.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

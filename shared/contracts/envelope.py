@@ -31,7 +31,8 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9][0-9 ()-]{2,23}$")]
 BuildingNumber = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\s.#*/]{1,16}$")]
-Needs = Annotated[tuple[Slug, ...], Field(max_length=16)]
+Slugs = Annotated[tuple[Slug, ...], Field(max_length=16)]
+Needs = Slugs
 
 
 class Contract(BaseModel):

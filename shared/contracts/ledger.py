@@ -1,12 +1,27 @@
 """Commands that the ledger takes, and events that the ledger publishes."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Name, Needs, Phone, Slug
+from shared.contracts.envelope import (
+    BuildingNumber,
+    Command,
+    Contract,
+    Event,
+    Identifier,
+    Name,
+    Needs,
+    Note,
+    Phone,
+    Slug,
+    Slugs,
+)
 from shared.contracts.intake import Address
+
+CardNumber = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
+Names = Annotated[tuple[Name, ...], Field(max_length=16)]
 
 
 class RegisterBuilding(Command):
@@ -93,6 +108,21 @@ class RegisterPerson(Command):
     language: Slug | None = None
     needs: Needs = ()
     contacts: Annotated[tuple[FamilyContact, ...], Field(max_length=8)] = ()
+    id_number: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32)] | None = None
+    """Resident identity number, 18 characters (GB 11643). Two registrations with the same one are one person."""
+    birthday: date | None = None
+    """The one that the identity number tells, where both are given."""
+    hobbies: Names = ()
+    illnesses: Names = ()
+    keys: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = None
+    """Who holds a key to the door."""
+    categories: Slugs = ()
+    """Of `people.yaml`, such as `chronic_illness`."""
+    lists: Slugs = ()
+    """By which source lists somebody is known, of `people.yaml`; each asks for a category of its own."""
+    gas_card: CardNumber | None = None
+    heating_card: CardNumber | None = None
+    note: Note | None = None
 
 
 class PersonDetails(Contract):
@@ -103,6 +133,14 @@ class PersonDetails(Contract):
     phone: str | None = None
     birth_year: int | None = None
     contacts: tuple[FamilyContact, ...] = ()
+    id_number: str | None = None
+    birthday: date | None = None
+    hobbies: tuple[str, ...] = ()
+    illnesses: tuple[str, ...] = ()
+    keys: str | None = None
+    gas_card: str | None = None
+    heating_card: str | None = None
+    note: str | None = None
 
 
 class RegistrationAnswer(Contract):
@@ -156,6 +194,10 @@ class PersonRegistered(Event):
     needs: tuple[str, ...] = ()
     sealed: str
     """`PersonDetails`, sealed."""
+    categories: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    here: bool = True
+    """False: moved away, died, or known under another id."""
 
 
 class PersonUpdated(PersonRegistered):

@@ -16,11 +16,8 @@ from datetime import timedelta
 from typing import Any
 
 from services.ledger import rounds
-from services.ledger.domain.follow_ups import Rules
+from services.ledger.app import furnished
 from services.ledger.house import Ledger
-from services.ledger.store import Store
-from shared.catalogue import load
-from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import OpenRound, RecordRound, RoundRecord
 from shared.telemetry import configure_logs
@@ -97,9 +94,7 @@ async def measure(town: Town, count: int) -> None:
     async with town.up("ledger") as at:
         await populate(at, count)
         runtime = at.ledger.runtime
-        folder = runtime.settings.catalogue_dir
-        rules = load(folder / "follow-ups.yaml", Rules)
-        house = Ledger(runtime, Store(runtime), load(folder / "kinds.yaml", Kinds), rules)
+        house = furnished(runtime)
         now, store = runtime.clock(), house.store.rounds
         told = OpenRound(
             round_id=ROUND, community=world.TIEBEI, kind="testing", title="核酸", closes=now + timedelta(days=1)

@@ -25,6 +25,7 @@ from deploy.demo.broker import Broker
 from deploy.local.stack import LocalStack
 from shared.contracts.intake import Address, SubmitRequest
 from tests.documentation import ROOT, Page
+from tests.lists import HEADER, as_csv, somebody
 
 # On a busy machine the stack alone may take a minute to come up.
 pytestmark = pytest.mark.timeout(400)
@@ -400,9 +401,38 @@ def documented() -> list[str]:
     return [line for line in Page(OPERATING).commands() if line.startswith("doorstep ")]
 
 
+def write_list(system: System, *more: list[str]) -> None:
+    """A list of two people of a building that is entered, and whatever else."""
+    with system.http() as http:
+        building = {"community": "tiebei", "building": "2", "grid": "g1"}
+        assert http.post("/api/ledger/buildings", json=building).status_code == 202
+    Path("people.csv").write_bytes(as_csv(HEADER, somebody(1), somebody(2), *more))
+
+
+def test_a_list_goes_in_and_out_again(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong is shown by row and column, and the file that comes out is its owner's alone."""
+    monkeypatch.chdir(tmp_path)
+    write_list(system, somebody(3, building="99"))
+    into = ("import", "people.csv", "--community", "tiebei", "--source", "test")
+    refused = system.run(*into, code=1)
+    assert re.search(r"4 .*楼号 .*no building of this number", refused.stdout)
+    assert "nothing was changed" in refused.stderr
+    dry = system.run(*into, "--dry-run", "--skip-wrong").stdout
+    assert "3 rows: 2 would be new" in dry
+    assert system.ask(*into, "--skip-wrong")["new"] == 2
+    assert system.ask(*into, "--skip-wrong")["entered"] == 2
+    out = ("export", "people", "--community", "tiebei", "--out", "out.csv")
+    assert system.ask(*out, "--purpose", "a test")["bytes"] == Path("out.csv").stat().st_size
+    assert Path("out.csv").stat().st_mode & 0o777 == 0o600
+    assert "王丁" in Path("out.csv").read_text("utf-8-sig")
+    assert "purpose" in system.run(*out, "--purpose", "", code=1).stderr
+    assert "nothing.csv" in system.run("import", "nothing.csv", code=1).stderr
+
+
 def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("request.json").write_text(json.dumps({**REQUEST, "source_id": str(uuid4())}))
+    write_list(system)
     token_hash = system.ask("token", "new", "--role", "partner", "--name", "shop")["token_hash"]
     for line in documented():
         _, *arguments = shlex.split(line)

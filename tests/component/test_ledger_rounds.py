@@ -8,13 +8,10 @@ from typing import Any
 import pytest
 
 from services.ledger import rounds
+from services.ledger.app import furnished
 from services.ledger.domain import sheets
-from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.reports import Report
 from services.ledger.house import Ledger
-from services.ledger.store import Store
-from shared.catalogue import load
-from shared.contracts.catalogue import Kinds
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import RecordRound, RoundRecord
 from shared.identity import derived_id, new_id
@@ -132,9 +129,7 @@ async def is_counted(ledger: Service, **wanted: int) -> bool:
 
 def house_of(at: Running) -> Ledger:
     """The ledger as its handlers know it, beside the one that runs: a second replica."""
-    runtime = at.ledger.runtime
-    folder = runtime.settings.catalogue_dir
-    return Ledger(runtime, Store(runtime), load(folder / "kinds.yaml", Kinds), load(folder / "follow-ups.yaml", Rules))
+    return furnished(at.ledger.runtime)
 
 
 async def test_lists_that_come_to_two_replicas_at_once_are_all_counted(at: Running) -> None:

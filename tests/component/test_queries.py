@@ -11,6 +11,8 @@ import pytest
 from services.dispatch.domain.looks import parts_of
 from services.dispatch.photos import forget
 from services.dispatch.store import Store
+from services.ledger.imports_store import ImportStore
+from services.ledger.people_store import Register, among
 from services.ledger.store import Store as LedgerStore
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually
@@ -240,11 +242,31 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
                 {"community": "tiebei"},
                 {"first_line": True},
                 {"community": "tiebei", "first_line": True},
+                {"building": "2"},
+                {"category": "chronic_illness"},
+                {"community": "tiebei", "category": "chronic_illness", "building": "2"},
+                {"list": "found_by_community"},
             ):
                 await both_pages(at.ledger, "/people", who, **params)
+        for sought in ({"phone": "+86 100 0000 0003"}, {"id_number": "110101194105010017"}):
+            await at.ledger.post("/people:find", {"community": "tiebei", **sought})
+        register = Register(at.ledger.runtime, LedgerStore(at.ledger.runtime).people)
+        assert await register.to_forget(at.ledger.runtime.clock(), 10) == []
+        assert await register.held("nobody") == []
+        assert await register.absorbed() == 0
+        lists = ImportStore(at.ledger.runtime, LedgerStore(at.ledger.runtime))
+        assert await lists.next_open() is None
+        assert set(await lists.buildings("tiebei")) == set(world.GRID_OF)
+        assert await lists.holders(["nothing"]) == {}
+        assert await lists.people(["nobody"]) == {}
+        for building in (None, "2"):
+            query = among(community="tiebei", building=building)
+            assert await register.count(query)
+            assert [some async for some in register.walk(query)]
         await both_pages(at.ledger, "/reconciliation", "operator")
         await at.ledger.get("/chain")
-    found += wasteful(queries, "entries") + wasteful(queries, "people")
+    found += wasteful(queries, "entries") + wasteful(queries, "people") + wasteful(queries, "aliases")
+    found += wasteful(queries, "imports") + wasteful(queries, "person_keys")
     assert not found, "\n".join(found)
 
 

@@ -41,6 +41,7 @@ from shared.contracts import (
     needs,
     notification,
     observation,
+    people,
     presence,
     queues,
     rounds,
@@ -106,6 +107,7 @@ def test_every_contract_has_a_schema() -> None:
         needs,
         notification,
         observation,
+        people,
         presence,
         queues,
         rounds,
@@ -201,6 +203,11 @@ OweEvidence              doorstep.evidence.owe.v1              evidence.owe
 ForgiveEvidence          doorstep.evidence.forgive.v1          evidence.forgive
 RecordEvidence           doorstep.evidence.record.v1           evidence.record
 RecordMoney              doorstep.money.record.v1              money.record
+MovePerson               doorstep.person.move.v1               person.move
+RecordDeath              doorstep.person.record-death.v1       person.record-death
+MergePeople              doorstep.person.merge.v1              person.merge
+UnmergePeople            doorstep.person.unmerge.v1            person.unmerge
+ErasePerson              doorstep.person.erase.v1              person.erase
 RequestCreated           doorstep.request.created.v1           request.created.tiebei.g3
 RequestAmended           doorstep.request.amended.v1           request.amended.tiebei.g3
 RequestCancelled         doorstep.request.cancelled.v1         request.cancelled.tiebei.g3
@@ -282,6 +289,9 @@ EvidenceDoubted          doorstep.evidence.doubted.v1          evidence.doubted.
 EvidenceReminded         doorstep.evidence.reminded.v1         evidence.reminded.tiebei.g3
 EvidenceNamed            doorstep.evidence.named.v1            evidence.named.tiebei.g3
 MoneyRecorded            doorstep.money.recorded.v1            money.recorded.tiebei.g3
+PersonMerged             doorstep.person.merged.v1             person.merged.tiebei.g3
+PersonUnmerged           doorstep.person.unmerged.v1           person.unmerged.tiebei.g3
+PersonErased             doorstep.person.erased.v1             person.erased.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
@@ -317,6 +327,7 @@ def test_no_two_messages_share_a_name_or_a_key() -> None:
         needs,
         notification,
         observation,
+        people,
         presence,
         rounds,
         workers,

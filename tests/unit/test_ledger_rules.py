@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.ledger.domain import register
 from services.ledger.domain.entry import BEGINNING, Fact, Link, chain
 from services.ledger.domain.register import Access, Building, Person
-from shared.contracts.ledger import GrantAccess, PersonRegistered, RegisterPerson
+from shared.contracts.ledger import GrantAccess, PersonRegistered
 from shared.contracts.refusal import Refusal
 from tests import world
 from tests.unit.tasks import NINE
@@ -100,14 +100,13 @@ def person(fingerprint: str = "f1") -> Person:
 )
 def test_the_first_line_is_old_and_alone(born: int | None, alone: bool, expected: bool) -> None:
     """65 years or more in this year, and nobody else behind the door."""
-    command = RegisterPerson.model_validate({**world.MRS_LI, "birth_year": born, "lives_alone": alone}, strict=False)
-    assert register.first_line(command, 2026) is expected
+    assert register.first_line(2026, born, lives_alone=alone) is expected
 
 
 def test_a_person_is_registered_once_and_updated_when_something_changed() -> None:
     """Said again, it is nothing."""
     fresh = register.register_person(None, person())
-    changed = register.register_person(person(), person("f2"))
+    changed = register.register_person(person(), person("f2"), person())
     assert fresh is not None
     assert changed is not None
     assert [type(event).__name__ for event in (*fresh[1], *changed[1])] == ["PersonRegistered", "PersonUpdated"]

@@ -1,6 +1,8 @@
 """Seals: only the right key and the right context open them, keys rotate, and hashes tell nothing."""
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 from pathlib import Path
@@ -123,3 +125,30 @@ def test_a_phone_is_recognised_with_and_without_country_code() -> None:
 def test_without_the_key_nothing_can_be_looked_up() -> None:
     """Another key, other hashes."""
     assert LOOKUP.phone("tiebei", "10000000001") != Lookup(NEW).phone("tiebei", "10000000001")
+
+
+@pytest.mark.parametrize("size", [1, 32, 64, 65, 200])
+def test_a_keyed_hash_is_hmac_sha_256(size: int) -> None:
+    """As the standard library makes it, whatever the size of the key."""
+    key = bytes(range(size))
+    expected = hmac.new(key, b"phone\x1ftiebei\x1f10000000001", hashlib.sha256).hexdigest()[:32]
+    assert Lookup(key).phone("tiebei", "100 0000 0001") == expected
+
+
+# A key of one's own
+
+
+def test_what_is_sealed_under_a_key_of_its_own_opens_with_that_key_alone() -> None:
+    """And what was sealed before still opens with it."""
+    before = SEALER.seal("李奶奶", "person:1")
+    key = SEALER.own_key("person-key:1")
+    own = SEALER.under(key, "person-key:1")
+    seal = own.seal("李奶奶", "person:1")
+    assert [own.open(one, "person:1") for one in (seal, before)] == ["李奶奶", "李奶奶"]
+    with pytest.raises(CannotOpen, match="no key own"):
+        SEALER.open(seal, "person:1")
+    with pytest.raises(CannotOpen):
+        SEALER.under(SEALER.own_key("person-key:1"), "person-key:1").open(seal, "person:1")
+    with pytest.raises(CannotOpen):
+        SEALER.under(key, "person-key:2")
+    assert own.reseal(before, "person:1").startswith("own.")

@@ -1,6 +1,7 @@
 """Who lives where, and who may come in."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pydantic import BaseModel
 
@@ -14,7 +15,6 @@ from shared.contracts.ledger import (
     GrantAccess,
     PersonRegistered,
     PersonUpdated,
-    RegisterPerson,
 )
 from shared.contracts.refusal import refusal
 
@@ -37,6 +37,44 @@ class Person(BaseModel):
     facts: PersonRegistered
     fingerprint: str
     """Keyed hash of all that was said, to tell a repetition from a change."""
+    sources: dict[str, str] = {}
+    """By the id that a source's own id stands for: the fingerprint of what that source said last."""
+    stairwell: str | None = None
+    floor: int | None = None
+    """None if the room does not tell it."""
+    identities: dict[str, str] = {}
+    """Blind indexes of what makes this person the same one elsewhere: `id_number`, `phone`, `door`, `born`."""
+    listed: dict[str, str] = {}
+    """By source list: for which category."""
+    merged_into: str | None = None
+    """Known under this id instead."""
+    absorbed: dict[str, "Absorbed"] = {}
+    """Who is known under this id, too, and what was known here before."""
+    left_at: datetime | None = None
+    died: bool = False
+    forget_at: datetime | None = None
+    """When all that is personal will be erased."""
+    erased: bool = False
+
+    def told_by(self) -> dict[str, str]:
+        """`sources`; whoever was entered before there were several has one."""
+        return self.sources or {self.facts.person_id: self.fingerprint}
+
+
+class Absorbed(BaseModel):
+    """What was known of a person before another was found to be the same one."""
+
+    before: PersonRegistered
+    listed: dict[str, str] = {}
+    identities: dict[str, str] = {}
+    stairwell: str | None = None
+    floor: int | None = None
+    after: str
+    """The seal that the merge made: while it stands, nothing has changed since."""
+
+
+class Overtaken(Exception):
+    """What the decision rests on has changed meanwhile; read it again."""
 
 
 class Access(BaseModel):
@@ -73,18 +111,29 @@ def close_building(known: Building | None, *, closed: bool) -> tuple[Building, S
     return known.model_copy(update={"closed": closed}), [event]
 
 
-def register_person(known: Person | None, told: Person) -> tuple[Person, Sequence[Event]] | None:
-    """Enter somebody, or change what is known; None if nothing changes."""
-    if known is None:
-        return told, [told.facts]
-    if known.fingerprint == told.fingerprint:
+def register_person(
+    known: Person | None, told: Person, before: Person | None = None
+) -> tuple[Person, Sequence[Event]] | None:
+    """Enter somebody, or change what is known; None if nothing changes.
+
+    Args:
+        known: as it is now.
+        told: as it shall be.
+        before: as it was when `told` was made of it.
+
+    Raises:
+        Overtaken: it changed in between.
+    """
+    if known is not None and known.told_by() == told.told_by():
         return None
-    return told, [PersonUpdated.model_construct(**dict(told.facts))]
+    if (known and known.facts.sealed) != (before and before.facts.sealed):
+        raise Overtaken
+    return told, [told.facts if known is None else PersonUpdated.model_construct(**dict(told.facts))]
 
 
-def first_line(command: RegisterPerson, year: int) -> bool:
+def first_line(year: int, birth_year: int | None, *, lives_alone: bool) -> bool:
     """Old and living alone: answered first."""
-    return command.lives_alone and command.birth_year is not None and year - command.birth_year >= FIRST_LINE_AGE
+    return lives_alone and birth_year is not None and year - birth_year >= FIRST_LINE_AGE
 
 
 def grant(known: Access | None, command: GrantAccess) -> tuple[Access, Sequence[Event]] | None:

@@ -1,0 +1,69 @@
+"""Lists of people going out: the same columns as come in, and nothing that a spreadsheet would compute."""
+
+from collections.abc import Mapping, Sequence
+
+from services.ledger.domain.imports import Imports
+from services.ledger.domain.people import PeopleCatalogue, Portrait
+
+_LEFT_OUT = ("address", "birth_year")
+"""What other columns say."""
+_DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def fields(imports: Imports) -> list[str]:
+    """The columns, in the order of the catalogue."""
+    return [name for name in imports.mappings["usual"] if name not in _LEFT_OUT]
+
+
+def headings(imports: Imports) -> list[str]:
+    """What stands above the columns."""
+    return [imports.mappings["usual"][name][0] for name in fields(imports)]
+
+
+def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleCatalogue) -> list[str]:
+    """One person's cells."""
+    details, address = known.details, known.details.address
+    contact = details.contacts[0] if details.contacts else None
+    said: Mapping[str, str | None] = {
+        "name": details.name,
+        "id_number": details.id_number,
+        "phone": details.phone,
+        "building": address.building,
+        "unit": address.unit,
+        "room": address.room,
+        "birthday": _birthday(known),
+        "lives_alone": imports.affirmed[0] if known.lives_alone else imports.denied[0],
+        "language": known.language,
+        "needs": "、".join(known.needs),
+        "categories": "、".join(
+            people.categories[one].label.zh for one in known.categories if one in people.categories
+        ),
+        "lists": "、".join(people.lists[one].label.zh for one in known.listed if one in people.lists),
+        "contact_name": contact.name if contact else None,
+        "contact_phone": contact.phone if contact else None,
+        "contact_relation": contact.relation if contact else None,
+        "illnesses": "、".join(details.illnesses),
+        "hobbies": "、".join(details.hobbies),
+        "keys": details.keys,
+        "gas_card": details.gas_card,
+        "heating_card": details.heating_card,
+        "note": details.note,
+    }
+    return [defused(said[name] or "") for name in names]
+
+
+def _birthday(known: Portrait) -> str | None:
+    details = known.details
+    if details.birthday is not None:
+        return details.birthday.isoformat()
+    return None if details.birth_year is None else str(details.birth_year)
+
+
+def totals(names: Sequence[str], imports: Imports, count: int) -> list[str]:
+    """The row below all people."""
+    return [imports.totals[0], str(count), *[""] * (len(names) - 2)]
+
+
+def defused(text: str) -> str:
+    """A text that no spreadsheet takes for a formula; the mark before it is taken away when it comes in again."""
+    return f"'{text}" if text.startswith(_DANGEROUS) else text

@@ -1,0 +1,352 @@
+"""Lists that committees keep: which column says what, what a cell means, and what is wrong with a row."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ValidationError, model_validator
+
+from services.ledger.domain.people import PeopleCatalogue
+from shared.contracts.catalogue import Entry
+from shared.contracts.envelope import Slug
+
+HEADER_WITHIN = 20
+"""Rows at the top among which the header is looked for: titles stand above it."""
+GIVEN_UP_AFTER = 1000
+"""Empty rows in a row, after which nothing more is expected."""
+TOLD = 1000
+"""Mistakes of one file that are kept and told one by one; the others are counted."""
+_SERIAL_ZERO = date(1899, 12, 30)
+_LAST_SERIAL = 60_000
+"""The serial number of a day in 2064; what is larger is no serial."""
+_MARKS = re.compile(r"[\s*＊:：]|\(.*?\)|\[.*?\]")
+_NUMBER_AS_TEXT = re.compile(r"(\d+)\.0+")
+_DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]0?0:00(?::00(?:\.0+)?)?)?")
+_COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
+_YEAR = re.compile(r"(\d{4})年?")
+_ADDRESS = re.compile(
+    r".*?(?P<building>[0-9A-Za-z]+)(?:号楼|栋|幢|楼|-)(?:(?P<unit>[0-9A-Za-z]+)(?:单元|门|-))?(?P<room>[0-9A-Za-z]+)(?:室|号)?"
+)
+_AFTER_NUMBER = {"building": "号楼栋幢座", "unit": "单元门", "room": "室号房"}
+_NO_DIGIT = re.compile(r"\D+")
+_SEVERAL = re.compile(r"[、,，;；/|\s]+")
+_MANY_FIELDS = ("illnesses", "hobbies", "needs", "lists", "categories")
+
+
+class Imports(Entry):
+    """The catalogue `imports.yaml`."""
+
+    mappings: dict[Slug, dict[str, tuple[str, ...]]]
+    passed_over: tuple[str, ...]
+    affirmed: tuple[str, ...]
+    denied: tuple[str, ...]
+    totals: tuple[str, ...]
+    relation: str
+
+    @model_validator(mode="after")
+    def _fields_exist(self) -> "Imports":
+        for name, one in self.mappings.items():
+            if unknown := one.keys() - FIELDS:
+                raise ValueError(f"mapping {name} names {', '.join(sorted(unknown))}, which nothing is entered as")
+            if "name" not in one:
+                raise ValueError(f"mapping {name} has no column for name")
+        return self
+
+
+_AS_IT_IS = ("name", "id_number", "phone", "language", "keys", "gas_card", "heating_card", "note")
+_PLACE = ("building", "unit", "room", "address")
+_READ = ("birthday", "birth_year", "lives_alone", "contact_name", "contact_phone", "contact_relation")
+FIELDS = frozenset((*_AS_IT_IS, *_PLACE, *_READ, *_MANY_FIELDS))
+
+
+class RowProblem(BaseModel):
+    """What is wrong with one row; never what stands in it."""
+
+    row: int
+    """As the file counts them, from 1."""
+    column: str
+    """What stands above it; the field's name where there is no such column."""
+    code: str
+
+
+class Import(BaseModel):
+    """One file on its way into the register."""
+
+    import_id: str
+    community: str
+    rows: int
+    chunks: int
+    done: int = 0
+    """Chunks that are entered."""
+    entered: int = 0
+    """Rows that are entered: `new`, `changed` and `same`."""
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+    wrong: int = 0
+    problems: list[RowProblem] = []
+    """The first of what was wrong."""
+    open: bool = True
+    by: str = ""
+
+
+@dataclass(slots=True)
+class Words:
+    """What stands in cells, ready to be looked up."""
+
+    headers: Mapping[str, str]
+    passed_over: frozenset[str]
+    yes: frozenset[str]
+    no: frozenset[str]
+    categories: Mapping[str, str]
+    lists: Mapping[str, str]
+    relation: str
+    totals: frozenset[str]
+
+    def sums_up(self, row: Sequence[Any]) -> bool:
+        """Whether a row is no person, but what the others add up to."""
+        return next((header(cell) for cell in row if cell not in ("", None)), "") in self.totals
+
+
+def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
+    """The words of a mapping; categories and lists by their code and their labels."""
+
+    def by_label(entries: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            plain(name).casefold(): code for code, one in entries.items() for name in (code, one.label.zh, one.label.en)
+        }
+
+    return Words(
+        headers={header(name): field for field, names in imports.mappings[mapping].items() for name in names},
+        passed_over=frozenset(map(header, imports.passed_over)),
+        yes=frozenset(plain(one).casefold() for one in imports.affirmed),
+        no=frozenset(plain(one).casefold() for one in imports.denied),
+        categories=by_label(people.categories),
+        lists=by_label(people.lists),
+        relation=imports.relation,
+        totals=frozenset(map(header, imports.totals)),
+    )
+
+
+def header(text: Any) -> str:
+    """A column's heading as it is compared."""
+    return _MARKS.sub("", unicodedata.normalize("NFKC", str(text))).casefold()
+
+
+def plain(value: Any) -> str:
+    """A cell as text: half width, without blanks around, a number without the point that a spreadsheet gave it."""
+    if isinstance(value, str):
+        text = value if value.isascii() else unicodedata.normalize("NFKC", value)
+        text = text.strip().lstrip("'")
+        if text.isprintable():
+            return found[1] if text.endswith("0") and (found := _NUMBER_AS_TEXT.fullmatch(text)) else text
+        return "".join(one for one in text if one.isprintable() or one == "\n").strip()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which column says what."""
+
+    fields: Mapping[str, int]
+    titles: Mapping[str, str]
+    """By field: what stands above it."""
+    rows: int
+    """How many rows at the top hold no people."""
+    unknown: tuple[str, ...] = ()
+    """Headings that nobody knows; what is below them is not entered."""
+
+
+def columns(top: Sequence[Sequence[Any]], known: Words) -> Columns | None:
+    """The header among the first rows: where a name stands and something else; None if there is none.
+
+    A heading over several columns may have its parts in the row below.
+    """
+    for number, row in enumerate(top):
+        found = [known.headers.get(header(cell)) for cell in row]
+        if "name" not in found or len({*found} - {None}) < 2:
+            continue
+        titles = [plain(cell) for cell in row]
+        below = top[number + 1] if number + 1 < len(top) else ()
+        depth = number + 1
+        if _is_second_row(below, found, known):
+            depth += 1
+            for place, cell in enumerate(below):
+                if (part := known.headers.get(header(cell))) is not None and place < len(found):
+                    found[place], titles[place] = part, plain(cell)
+        return _columns(found, titles, depth, known)
+    return None
+
+
+def _is_second_row(below: Sequence[Any], found: Sequence[str | None], known: Words) -> bool:
+    """Whether a row only goes on with the header: nobody has a name in it, and it has headings."""
+    place = found.index("name")
+    return len(below) > place and not plain(below[place]) and any(header(cell) in known.headers for cell in below)
+
+
+def _columns(found: Sequence[str | None], titles: Sequence[str], depth: int, known: Words) -> Columns:
+    fields: dict[str, int] = {}
+    for place, name in enumerate(found):
+        if name is not None:
+            fields.setdefault(name, place)
+    unknown = tuple(
+        title
+        for title, name in zip(titles, found, strict=True)
+        if name is None and title and header(title) not in known.passed_over
+    )
+    return Columns(fields, {name: titles[place] for name, place in fields.items()}, depth, unknown)
+
+
+class Wrong(Exception):
+    """A cell that says nothing that can be."""
+
+    def __init__(self, field: str, code: str) -> None:
+        self.field = field
+        self.code = code
+        super().__init__(f"{field}: {code}")
+
+
+def day(value: Any) -> date | int | None:
+    """The day that a cell tells, in any of the ways in which days are written; a year alone is a number.
+
+    Raises:
+        Wrong: `bad_date` for what is none, `impossible_birthday` for a day that there is not.
+    """
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    text = plain(value).replace(" 00:00:00", "")
+    if not text:
+        return None
+    if found := _DAY.fullmatch(text) or _COMPACT_DAY.fullmatch(text):
+        try:
+            return date(int(found[1]), int(found[2]), int(found[3]))
+        except ValueError:
+            raise Wrong("birthday", "impossible_birthday") from None
+    if (found := _YEAR.fullmatch(text)) and 1880 <= int(found[1]) <= 2100:
+        return int(found[1])
+    if text.isdigit() and 1 <= int(text) <= _LAST_SERIAL:
+        return _SERIAL_ZERO + timedelta(days=int(text))
+    raise Wrong("birthday", "bad_date")
+
+
+def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
+    """What a row says, as fields of a registration.
+
+    Raises:
+        Wrong: a cell says nothing that can be.
+    """
+    cells = {name: row[place] for name, place in at.fields.items() if place < len(row)}
+    texts = {name: text for name, cell in cells.items() if name != "birthday" and (text := plain(cell))}
+    if "name" not in texts:
+        raise Wrong("name", "required")
+    told: dict[str, Any] = {name: texts[name] for name in _AS_IT_IS if name in texts}
+    told["address"] = _address(texts)
+    if (born := day(cells.get("birthday"))) is not None:
+        told["birth_year" if isinstance(born, int) else "birthday"] = born
+    if (year := texts.get("birth_year")) is not None:
+        told["birth_year"] = day(year)
+        if not isinstance(told["birth_year"], int):
+            raise Wrong("birth_year", "bad_date")
+    if (alone := texts.get("lives_alone")) is not None:
+        told["lives_alone"] = _yes(alone, known)
+    for name in _MANY_FIELDS:
+        if name in texts:
+            told[name] = [_code(one, name, known) for one in _SEVERAL.split(texts[name]) if one]
+    if "contact_phone" in texts:
+        name, relation = texts.get("contact_name", known.relation), texts.get("contact_relation", known.relation)
+        told["contacts"] = [{"name": name, "phone": texts["contact_phone"], "relation": relation}]
+    return told
+
+
+def _address(texts: Mapping[str, str]) -> dict[str, str]:
+    parts = {name: _number(texts[name], name) for name in ("building", "unit", "room") if name in texts}
+    if "building" not in parts and (found := _ADDRESS.fullmatch(texts.get("address", "").replace(" ", ""))):
+        parts = {name: value for name, value in found.groupdict().items() if value} | parts
+    if "building" not in parts:
+        raise Wrong("building" if "address" not in texts else "address", "required")
+    return parts
+
+
+def _number(text: str, name: str) -> str:
+    """`3` for 3号楼, `2` for 2单元, `502` for 502室."""
+    return text.rstrip(_AFTER_NUMBER[name]) or text
+
+
+def _yes(text: str, known: Words) -> bool:
+    word = text.casefold()
+    if word in known.yes:
+        return True
+    if word in known.no:
+        return False
+    raise Wrong("lives_alone", "neither_yes_nor_no")
+
+
+def _code(text: str, name: str, known: Words) -> str:
+    if name == "categories":
+        known_as = known.categories.get(text.casefold())
+    elif name == "lists":
+        known_as = known.lists.get(text.casefold())
+    else:
+        return text
+    if known_as is None:
+        raise Wrong(name, {"categories": "unknown_category", "lists": "unknown_list"}[name])
+    return known_as
+
+
+def wrong_fields(error: ValidationError) -> Iterable[tuple[str, str]]:
+    """Field and code of what a contract finds wrong."""
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        place = [part for part in one["loc"] if isinstance(part, str)]
+        name = place[-1] if place and place[0] == "address" else place[0] if place else "name"
+        if place and place[0] == "contacts":
+            name = f"contact_{place[-1]}"
+        yield name, {"string_too_long": "too_long", "too_long": "too_many"}.get(one["type"], "bad_format")
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a file has told so far, to notice that it tells of somebody twice."""
+
+    marks: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    """By mark: the identity number of whoever had it first."""
+
+    def twice(self, marks: Sequence[str], number: str | None) -> bool:
+        """Whether somebody of this number, or of this name with this phone or door, stood in a row before."""
+        found = False
+        for mark in marks:
+            if mark in self.marks:
+                first = self.marks[mark]
+                found = found or first is None or number is None or first == number
+            else:
+                self.marks[mark] = number
+        return found
+
+
+def marks_of(told: Mapping[str, Any]) -> list[str]:
+    """By what a row is known within its file; the first of them names it."""
+    name, address, phone = told["name"], told["address"], told.get("phone")
+    marks = [f"id\x1f{told['id_number'].upper()}"] if "id_number" in told else []
+    if phone:
+        marks.append(f"phone\x1f{_NO_DIGIT.sub('', phone)[-11:]}\x1f{name}")
+    if "room" in address or not marks:
+        marks.append(f"door\x1f{address['building']}\x1f{address.get('unit')}\x1f{address.get('room')}\x1f{name}")
+    return marks
+
+
+def go_on(
+    known: Import | None, first: int, chunks: int, counts: Mapping[str, int]
+) -> tuple[Import, Sequence[Any]] | None:
+    """So many chunks from the first on are entered; None if that was known."""
+    if known is None or known.done > first:
+        return None
+    update: dict[str, Any] = {name: getattr(known, name) + counts.get(name, 0) for name in ("new", "changed", "same")}
+    done = first + chunks
+    update |= {"done": done, "entered": known.entered + sum(counts.values()), "open": done < known.chunks}
+    return known.model_copy(update=update), ()

@@ -1,0 +1,384 @@
+"""What is known of a person: checked, put together when several tell of the same one, moved, merged."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated
+
+from pydantic import Field, model_validator
+from stdnum.cn import ric
+from stdnum.exceptions import InvalidComponent
+
+from services.ledger.domain.register import Absorbed, Overtaken, Person
+from shared.contracts.catalogue import Entry, Label
+from shared.contracts.envelope import Event, Slug
+from shared.contracts.ledger import PersonDetails, PersonRegistered, PersonUpdated, RegisterPerson
+from shared.contracts.people import PersonErased, PersonMerged, PersonUnmerged
+from shared.contracts.refusal import refusal
+
+EARLIEST = date(1880, 1, 1)
+_ROOM = re.compile(r"(\d{1,2})\d\d(室|号)?")
+_LENGTH = 18
+TELLING = ("id_number", "born")
+"""Of the blind indexes, those that two people may share and one person never has two of."""
+
+Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+class Category(Entry):
+    """What somebody is to be looked after for."""
+
+    label: Label
+    keep_days: Days | None = None
+
+
+class SourceList(Entry):
+    """A list that names people: by whom, and for what."""
+
+    label: Label
+    categories: Annotated[tuple[Slug, ...], Field(min_length=1)]
+
+
+class PeopleCatalogue(Entry):
+    """The catalogue `people.yaml`."""
+
+    keep_days: Days
+    categories: dict[Slug, Category]
+    lists: dict[Slug, SourceList]
+
+    @model_validator(mode="after")
+    def _categories_exist(self) -> "PeopleCatalogue":
+        for name, one in self.lists.items():
+            if missing := set(one.categories) - self.categories.keys():
+                raise ValueError(f"list {name} names {', '.join(sorted(missing))}, which is no category")
+        return self
+
+    def kept(self, categories: Sequence[str]) -> timedelta:
+        """For how long somebody of these categories is remembered after leaving."""
+        days = [one.keep_days for name in categories if (one := self.categories.get(name)) and one.keep_days]
+        return timedelta(days=max(days, default=self.keep_days))
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """All that is known of a person, opened."""
+
+    community: str
+    details: PersonDetails
+    lives_alone: bool = False
+    language: str | None = None
+    needs: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    listed: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a registration says that not everything can be."""
+
+    id_number: str | None
+    birthday: date | None
+    listed: dict[str, str]
+
+
+def checked(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -> Checked:
+    """Whether a registration says what can be.
+
+    Raises:
+        Refusal: `bad_id_number`, `bad_check_digit`, `impossible_birthday`, `birthday_differs`, `unknown_category`,
+            `unknown_list`, `category_required`.
+    """
+    id_number = None if command.id_number is None else checked_id_number(command.id_number)
+    birthday = _birthday(command, id_number, today)
+    for name in command.categories:
+        if name not in catalogue.categories:
+            raise refusal("categories", "unknown_category", f"people.yaml has no category {name}")
+    return Checked(id_number, birthday, {name: _reason(name, command.categories, catalogue) for name in command.lists})
+
+
+def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -> Portrait:
+    """What a registration says.
+
+    Raises:
+        Refusal: it cannot be, see `checked`.
+    """
+    known = checked(command, catalogue, today)
+    details = PersonDetails(
+        address=command.address,
+        name=command.name,
+        phone=command.phone,
+        birth_year=known.birthday.year if known.birthday else command.birth_year,
+        contacts=command.contacts,
+        id_number=known.id_number,
+        birthday=known.birthday,
+        hobbies=command.hobbies,
+        illnesses=command.illnesses,
+        keys=command.keys,
+        gas_card=command.gas_card,
+        heating_card=command.heating_card,
+        note=command.note,
+    )
+    return Portrait(
+        command.community,
+        details,
+        command.lives_alone,
+        command.language,
+        command.needs,
+        command.categories,
+        known.listed,
+    )
+
+
+def checked_id_number(text: str) -> str:
+    """A resident identity number as it is written: 18 characters, the last a digit or `X` (GB 11643).
+
+    Raises:
+        Refusal: `bad_check_digit`, or `bad_id_number` for everything else.
+    """
+    number = text.strip().upper()
+    if len(number) != _LENGTH or not (number[:-1].isascii() and number[:-1].isdigit()):
+        raise refusal("id_number", "bad_id_number", "an identity number has 17 digits, and a digit or X at the end")
+    if ric.calc_check_digit(number) != number[-1]:
+        raise refusal("id_number", "bad_check_digit", "the last character does not fit the others")
+    if not _possible(number[:10]):
+        raise refusal("id_number", "bad_id_number", "no place ever had this number")
+    return number
+
+
+@lru_cache(maxsize=20_000)
+def _possible(place_and_year: str) -> bool:
+    """Whether the place was there in that year."""
+    try:
+        ric.get_birth_place(f"{place_and_year}01010000")
+    except InvalidComponent:
+        return False
+    return True
+
+
+def _birthday(command: RegisterPerson, id_number: str | None, today: date) -> date | None:
+    birthday = command.birthday
+    if id_number is not None:
+        try:
+            told = date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+        except ValueError:
+            raise refusal("id_number", "bad_id_number", "there is no such day as it tells") from None
+        if birthday is not None and birthday != told:
+            raise refusal("birthday", "birthday_differs", "the identity number tells another birthday")
+        birthday = told
+    if birthday is None:
+        return None
+    if not EARLIEST <= birthday <= today:
+        raise refusal("birthday", "impossible_birthday", "nobody alive was born on that day")
+    if command.birth_year is not None and command.birth_year != birthday.year:
+        raise refusal("birth_year", "birthday_differs", "the birthday tells another year")
+    return birthday
+
+
+def _reason(name: str, categories: Sequence[str], catalogue: PeopleCatalogue) -> str:
+    known = catalogue.lists.get(name)
+    if known is None:
+        raise refusal("lists", "unknown_list", f"people.yaml has no list {name}")
+    reason = next((one for one in categories if one in known.categories), None)
+    if reason is None:
+        raise refusal("categories", "category_required", f"say why: list {name} has {', '.join(known.categories)}")
+    return reason
+
+
+def floor_of(room: str | None) -> int | None:
+    """The floor that a room's number tells: 5 for 502, 12 for 1203."""
+    found = _ROOM.fullmatch(room or "")
+    return int(found[1]) or None if found else None
+
+
+def combined(before: Portrait, news: Portrait) -> Portrait:
+    """What is known when somebody else tells of the same person: the news, and what it does not speak of."""
+    told = {name: value for name, value in iter(news.details) if value not in (None, ())}
+    address = news.details.address
+    known = before.details.address
+    if address.building == known.building and not (address.unit and address.room):
+        told["address"] = known.model_copy(update={k: v for k, v in dict(address).items() if v is not None})
+    return replace(
+        before,
+        details=before.details.model_copy(update=told),
+        lives_alone=before.lives_alone or news.lives_alone,
+        language=news.language or before.language,
+        needs=_both(before.needs, news.needs),
+        categories=_both(before.categories, news.categories),
+        listed={**before.listed, **news.listed},
+    )
+
+
+def _both(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+def agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two who are found by the same phone or door may be one: nothing that both tell speaks against it."""
+    return all(one[name] == other[name] for name in TELLING if name in one and name in other)
+
+
+def known_person(person: Person | None) -> Person:
+    """Raises:
+    Refusal: 404 nobody has this id, 410 this person was erased.
+    """
+    if person is None:
+        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    if person.erased:
+        raise refusal("person_id", "erased", "what was known of this person was erased", status=410)
+    return person
+
+
+def change(known: Person | None, before: Person, after: Person) -> tuple[Person, Sequence[Event]] | None:
+    """Put what was made of `before` in its place; None if it is the same.
+
+    Raises:
+        Overtaken: it changed in between.
+        Refusal: there is no such person, or no more.
+    """
+    if known_person(known).facts.sealed != before.facts.sealed:
+        raise Overtaken
+    if _shown(after) == _shown(before):
+        return None
+    return after, [PersonUpdated.model_construct(**dict(after.facts))]
+
+
+def _shown(person: Person) -> Person:
+    """Without the seal, which is another one each time."""
+    return person.model_copy(update={"facts": person.facts.model_copy(update={"sealed": ""})})
+
+
+def left(person: Person, catalogue: PeopleCatalogue, now: datetime, *, died: bool) -> Person:
+    """Gone, and to be forgotten some day."""
+    return person.model_copy(
+        update={
+            "facts": person.facts.model_copy(update={"here": False}),
+            "left_at": person.left_at or now,
+            "died": died or person.died,
+            "forget_at": (person.left_at or now) + catalogue.kept(person.facts.categories),
+        }
+    )
+
+
+def back(person: Person) -> Person:
+    """Here again.
+
+    Raises:
+        Refusal: the dead do not come back.
+    """
+    if person.died:
+        raise refusal("here", "died", "this person died", status=409)
+    facts = person.facts.model_copy(update={"here": True})
+    return person.model_copy(update={"facts": facts, "left_at": None, "forget_at": None})
+
+
+def absorb(known: Person | None, before: Person, after: Person, other: Person) -> tuple[Person, Sequence[Event]] | None:
+    """Another is this person, too; None if that is so already.
+
+    Raises:
+        Overtaken: what `after` was made of has changed.
+    """
+    current = known_person(known)
+    other_id = other.facts.person_id
+    if other_id in current.absorbed:
+        return None
+    if current.facts.sealed != before.facts.sealed:
+        raise Overtaken
+    if not agree(before.identities, other.identities):
+        raise refusal("other", "differ", "their identity numbers or years of birth are not the same", status=409)
+    kept = Absorbed(
+        before=before.facts,
+        listed=before.listed,
+        identities=before.identities,
+        stairwell=before.stairwell,
+        floor=before.floor,
+        after=after.facts.sealed,
+    )
+    state = after.model_copy(update={"absorbed": {**current.absorbed, other_id: kept}})
+    facts = after.facts
+    merged = PersonMerged(community=facts.community, grid=facts.grid, person_id=facts.person_id, other=other_id)
+    return state, [merged, PersonUpdated.model_construct(**dict(facts))]
+
+
+def vanish(known: Person | None, into: str) -> tuple[Person, Sequence[Event]] | None:
+    """Known as `into` from now on; None if that is so.
+
+    Raises:
+        Refusal: known as somebody else already.
+    """
+    current = known_person(known)
+    if current.merged_into == into:
+        return None
+    if current.merged_into is not None:
+        raise refusal("other", "merged", "this person is known under another id already", status=409)
+    facts = current.facts.model_copy(update={"here": False})
+    state = current.model_copy(update={"facts": facts, "merged_into": into})
+    return state, [PersonUpdated.model_construct(**dict(facts))]
+
+
+def release(known: Person | None, other_id: str) -> tuple[Person, Sequence[Event]] | None:
+    """Another is somebody else after all. What was known before is so again, unless something new came since.
+
+    Raises:
+        Refusal: they were never one.
+    """
+    current = known_person(known)
+    kept = current.absorbed.get(other_id)
+    if kept is None:
+        raise refusal("other", "not_merged", "these two were not one", status=409)
+    absorbed = {name: one for name, one in current.absorbed.items() if name != other_id}
+    update: dict[str, object] = {"absorbed": absorbed}
+    if current.facts.sealed == kept.after:
+        update |= {**dict(kept), "facts": kept.before}
+        del update["before"], update["after"]
+    state = current.model_copy(update=update)
+    facts = state.facts
+    parted = PersonUnmerged(community=facts.community, grid=facts.grid, person_id=facts.person_id, other=other_id)
+    return state, [parted, PersonUpdated.model_construct(**dict(facts))]
+
+
+def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]] | None:
+    """Known by the own id again; None if that is so."""
+    current = known_person(known)
+    if current.merged_into != out_of:
+        return None
+    facts = current.facts.model_copy(update={"here": current.left_at is None})
+    state = current.model_copy(update={"facts": facts, "merged_into": None})
+    return state, [PersonUpdated.model_construct(**dict(facts))]
+
+
+def erase(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
+    """Nothing is left but that there was somebody; None if that is so."""
+    if known is None:
+        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    if known.erased:
+        return None
+    facts = known.facts
+    blank = PersonRegistered(
+        community=facts.community, grid=facts.grid, person_id=facts.person_id, building="", household="", sealed="",
+        here=False,
+    )  # fmt: skip
+    event = PersonErased(community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups)
+    return Person(facts=blank, fingerprint="", left_at=known.left_at, died=known.died, erased=True), [event]
+
+
+def age(details: PersonDetails, today: date) -> int | None:
+    """Years; by the year of birth alone, the age that is reached this year."""
+    born = details.birthday
+    if born is not None:
+        return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return None if details.birth_year is None else today.year - details.birth_year
+
+
+def masked_name(name: str) -> str:
+    """`李**` for 李奶奶."""
+    return name[:1] + "*" * max(len(name) - 1, 1)
+
+
+def masked_number(number: str | None) -> str | None:
+    """`138****0000` for 13800000000."""
+    if number is None:
+        return None
+    digits = re.sub(r"\D", "", number)[-11:]
+    return f"{digits[:3]}****{digits[-4:]}" if len(digits) >= 8 else "****"

@@ -1,0 +1,416 @@
+"""Messages in: who lives here, who is who, who has gone."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from services.ledger.domain import people as rules
+from services.ledger.domain.people import Portrait
+from services.ledger.domain.register import Overtaken, Person, first_line, register_person
+from services.ledger.house import Ledger, cause_of
+from services.ledger.people_store import context_of
+from shared.consumer import Router
+from shared.contracts.envelope import Meta
+from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson, RegistrationAnswer
+from shared.contracts.people import ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
+from shared.contracts.refusal import refusal
+from shared.documents import Document
+from shared.identity import derived_id
+from shared.sealing import CannotOpen, Lookup, Sealer
+
+router: Router[Ledger] = Router("ledger")
+
+FORGET_AT_ONCE = 100
+"""People erased in one round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """By what a person is recognised, in the order in which it counts."""
+
+    source: str
+    """What the source's own id stands for; also the id of whoever is entered by it."""
+    others: tuple[str, ...]
+    identities: Mapping[str, str]
+
+    def all(self) -> tuple[str, ...]:
+        """In the order in which they are claimed, which is the same for everybody: the first that two share decides."""
+        return (*self.others, self.source)
+
+
+@router.command(RegisterPerson)
+async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> RegistrationAnswer:
+    """Somebody lives here; or another list tells of somebody who is known."""
+    news = rules.portrait(command, house.categories, today(house))
+    aliases = aliases_of(house.runtime.lookup, news, derived_id("person", command.source, command.source_id))
+    fingerprint = fingerprint_of(house.runtime.lookup, command)
+    while True:
+        person_id, known = await identify(house, aliases)
+        if known is not None and known.told_by().get(aliases.source) == fingerprint:
+            return RegistrationAnswer(status="duplicate", id=person_id)
+        told = await _with_news(house, person_id, known, news, aliases.source, fingerprint)
+        try:
+            outcome = await house.store.people.update(
+                person_id,
+                lambda current, told=told, known=known: register_person(current, told, known),  # type: ignore[misc]
+                meta,
+                new=known is None,
+            )
+        except Overtaken:
+            continue
+        return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
+
+
+async def _with_news(
+    house: Ledger, person_id: str, known: Person | None, news: Portrait, source: str, fingerprint: str
+) -> Person:
+    """The person as known and told."""
+    sealer = await house.store.register.sealer(person_id, make=True)
+    assert sealer is not None
+    building = await house.store.buildings.get(f"{news.community}/{news.details.address.building}")
+    if known is None:
+        return drawn(house, person_id, building.grid if building else None, news, sealer, {source: fingerprint})
+    return renewed(house, known, building.grid if building else None, news, sealer, source, fingerprint)
+
+
+def renewed(
+    house: Ledger, known: Person, grid: str | None, news: Portrait, sealer: Sealer, source: str, fingerprint: str
+) -> Person:
+    """Somebody who is known, after news: whoever alone tells of a person is taken at his word, else it is added."""
+    told_by = known.told_by()
+    if told_by.keys() != {source}:
+        news = rules.combined(portrait_of(known, sealer), news)
+        if news.details.address.building == known.facts.building:
+            grid = known.facts.grid or grid
+    person_id = known.facts.person_id
+    told = drawn(house, person_id, grid, news, sealer, {**told_by, source: fingerprint})
+    kept = {"absorbed": known.absorbed, "merged_into": known.merged_into}
+    person = told.model_copy(update=kept)
+    if not known.died:
+        return person
+    return rules.left(
+        person.model_copy(update={"left_at": known.left_at}), house.categories, house.runtime.clock(), died=True
+    )
+
+
+async def identify(house: Ledger, aliases: Aliases) -> tuple[str, Person | None]:
+    """Who that is, with all aliases claimed: somebody known, or the id under which somebody new will be entered.
+
+    Aliases are claimed one after the other, in the same order by everybody: of two who tell of one new person at once,
+    the first alias that they share decides, and the other one follows.
+    """
+    store = house.store.register
+    while True:
+        holders = await store.holders(aliases.all())
+        person_id, known = await _recognised(house, aliases, holders)
+        claimed: list[str] = []
+        for alias in aliases.all():
+            if alias in holders:
+                continue
+            holder = await store.claim(alias, person_id, aliases.identities)
+            if holder["person"] == person_id:
+                claimed.append(alias)
+            elif known is None and rules.agree(holder, aliases.identities):
+                await store.pass_on(claimed, person_id, holder["person"])
+                break
+        else:
+            return person_id, known
+
+
+async def _recognised(house: Ledger, aliases: Aliases, holders: Mapping[str, Document]) -> tuple[str, Person | None]:
+    """The first whose alias counts: the source's own id, the identity number, phone and name, door and name.
+
+    Those who are being entered at this moment follow each other in the order of claims, so the last of them stays.
+    """
+    names = [one for one in (aliases.source, *aliases.others) if one in holders]
+    found = await asyncio.gather(*(_entered(house, holders[one]["person"]) for one in names))
+    for alias, known in zip(names, found, strict=True):
+        if known is None or known.erased:
+            continue
+        if alias == aliases.source or rules.agree(known.identities, aliases.identities):
+            return known.facts.person_id, known
+    for alias in reversed(aliases.all()):
+        if alias in names and found[names.index(alias)] is None and rules.agree(holders[alias], aliases.identities):
+            return holders[alias]["person"], None
+    own = aliases.source
+    while (known := await _entered(house, own)) is not None and known.erased:
+        # Whoever was forgotten is somebody new when told of again.
+        own = derived_id("person again", own)
+    return (own, None) if known is None else (known.facts.person_id, known)
+
+
+async def _entered(house: Ledger, person_id: str) -> Person | None:
+    """Somebody, under whichever id."""
+    known = await house.store.people.get(person_id)
+    if known is not None and known.merged_into is not None:
+        return await house.store.people.get(known.merged_into)
+    return known
+
+
+def fingerprint_of(lookup: Lookup, command: RegisterPerson) -> str:
+    """Keyed hash of all that a registration says."""
+    return lookup.blind("person", command.model_dump_json())
+
+
+def aliases_of(lookup: Lookup, known: Portrait, source: str) -> Aliases:
+    """By what somebody can be recognised, hashed."""
+    identities = identities_of(lookup, known)
+    others = tuple(identities[name] for name in ("id_number", "phone", "door") if name in identities)
+    return Aliases(source, others, identities)
+
+
+def identities_of(lookup: Lookup, known: Portrait) -> dict[str, str]:
+    """Blind indexes: identity number; phone with name; door with name, where the door is known; year of birth."""
+    details, community = known.details, known.community
+    found: dict[str, str] = {}
+    if details.id_number:
+        found["id_number"] = lookup.blind("id number", community, details.id_number)
+    if details.phone:
+        found["phone"] = lookup.blind("phone and name", lookup.phone(community, details.phone), details.name)
+    if details.address.room:
+        found["door"] = lookup.resident(household_of(lookup, known), details.name)
+    if details.birth_year:
+        found["born"] = lookup.blind("born", community, str(details.birth_year))
+    return found
+
+
+def household_of(lookup: Lookup, known: Portrait) -> str:
+    """Id of the door."""
+    address = known.details.address
+    return lookup.household(known.community, address.building, address.unit, address.room)
+
+
+def drawn(
+    house: Ledger,
+    person_id: str,
+    grid: str | None,
+    known: Portrait,
+    sealer: Sealer,
+    sources: dict[str, str],
+    identities: Mapping[str, str] | None = None,
+) -> Person:
+    """The person's document: in the clear ids and flags, all else sealed."""
+    lookup, details = house.runtime.lookup, known.details
+    identities = identities or identities_of(lookup, known)
+    household = household_of(lookup, known)
+    lookups = [identities.get("door") or lookup.resident(household, details.name)]
+    if details.phone:
+        lookups.append(lookup.phone(known.community, details.phone))
+    facts = PersonRegistered.model_construct(
+        community=known.community,
+        grid=grid,
+        person_id=person_id,
+        building=details.address.building,
+        household=household,
+        lookups=tuple(lookups),
+        lives_alone=known.lives_alone,
+        first_line=first_line(house.runtime.clock().year, details.birth_year, lives_alone=known.lives_alone),
+        language=known.language,
+        needs=known.needs,
+        sealed=sealer.seal(details.model_dump_json(), context_of(person_id)),
+        categories=known.categories,
+        lists=tuple(known.listed),
+        here=True,
+    )
+    return Person(
+        facts=facts,
+        fingerprint=next(reversed(sources.values())),
+        sources=sources,
+        stairwell=lookup.stairwell(known.community, details.address.building, details.address.unit),
+        floor=rules.floor_of(details.address.room),
+        identities=dict(identities),
+        listed=known.listed,
+    )
+
+
+def portrait_of(person: Person, sealer: Sealer) -> Portrait:
+    """All that is known of somebody, opened for a rule; whoever shows it to people notes it.
+
+    Raises:
+        CannotOpen: the key is gone.
+    """
+    facts = person.facts
+    opened = sealer.open(facts.sealed, context_of(facts.person_id))
+    return Portrait(
+        facts.community or "",
+        PersonDetails.model_validate_json(opened, extra="ignore"),
+        facts.lives_alone,
+        facts.language,
+        facts.needs,
+        facts.categories,
+        dict(person.listed),
+    )
+
+
+async def sealer_of(house: Ledger, person: Person) -> Sealer:
+    """What opens what is known of somebody: the own key; the service's, for who was entered before there were such."""
+    return await house.store.register.sealer(person.facts.person_id) or house.runtime.sealer
+
+
+async def opened(house: Ledger, person: Person) -> Portrait:
+    """All that is known of somebody, opened.
+
+    Raises:
+        Refusal: 410, it was erased.
+    """
+    rules.known_person(person)
+    try:
+        return portrait_of(person, await sealer_of(house, person))
+    except CannotOpen:
+        raise refusal("person_id", "erased", "what was known of this person was erased", status=410) from None
+
+
+@router.command(MovePerson)
+async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAnswer:
+    """To another door, away, or back."""
+    known = await _known(house, command.person_id)
+    grid = known.facts.grid
+    if command.address is not None:
+        building = await house.store.buildings.get(f"{known.facts.community}/{command.address.building}")
+        if building is None:
+            raise refusal("address.building", "unknown_building", "no building of this number is entered")
+        grid = building.grid
+
+    def after(person: Person, portrait: Portrait, sealer: Sealer) -> Person:
+        if command.address is not None:
+            details = portrait.details.model_copy(update={"address": command.address})
+            portrait = replace(portrait, details=details)
+            person = _redrawn(house, person, grid, portrait, sealer)
+        if command.here:
+            return rules.back(person)
+        return rules.left(person, house.categories, house.runtime.clock(), died=False)
+
+    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+
+
+@router.command(RecordDeath)
+async def record_death(house: Ledger, command: RecordDeath, meta: Meta) -> RegistrationAnswer:
+    """Somebody died."""
+    if command.died is not None and command.died > today(house):
+        raise refusal("died", "in_the_future", "this day is yet to come")
+
+    def after(person: Person, _: Portrait, __: Sealer) -> Person:
+        return rules.left(person, house.categories, house.runtime.clock(), died=True)
+
+    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+
+
+@router.command(MergePeople)
+async def merge(house: Ledger, command: MergePeople, meta: Meta) -> RegistrationAnswer:
+    """Two are one. Each step may be done again: after a crash in between, the same command does the rest."""
+    cause = cause_of(command.command_id, meta)
+    if command.person_id == command.other:
+        raise refusal("other", "same_person", "that is the same id twice")
+    other = await _known(house, command.other)
+    store = house.store
+    while True:
+        known = await _known(house, command.person_id)
+        if known.facts.community != other.facts.community:
+            raise refusal("other", "other_community", "they live in different communities", status=409)
+        if known.merged_into is not None or other.merged_into not in (None, command.person_id):
+            raise refusal("other", "merged", "one of them is known under another id already", status=409)
+        sealer = await store.register.sealer(command.person_id, make=True)
+        assert sealer is not None
+        portrait = rules.combined(await opened(house, other), portrait_of(known, sealer))
+        after = _redrawn(house, known, known.facts.grid, portrait, sealer)
+        try:
+            outcome = await store.people.update(
+                command.person_id,
+                lambda now, known=known, after=after: rules.absorb(now, known, after, other),  # type: ignore[misc]
+                cause,
+            )
+            break
+        except Overtaken:
+            continue
+    await store.people.update(command.other, lambda now: rules.vanish(now, command.person_id), cause)
+    await store.register.pass_on(await store.register.held(command.other), command.other, command.person_id)
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.person_id)
+
+
+@router.command(UnmergePeople)
+async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> RegistrationAnswer:
+    """They are two after all."""
+    cause = cause_of(command.command_id, meta)
+    other = await _known(house, command.other)
+    store = house.store
+    outcome = await store.people.update(command.person_id, lambda now: rules.release(now, command.other), cause)
+    await store.people.update(command.other, lambda now: rules.reappear(now, command.person_id), cause)
+    theirs = (*other.told_by(), *(value for name, value in other.identities.items() if name != "born"))
+    await store.register.pass_on(theirs, command.person_id, command.other)
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.person_id)
+
+
+@router.command(ErasePerson)
+async def erase(house: Ledger, command: ErasePerson, meta: Meta) -> RegistrationAnswer:
+    """Forget somebody. The key goes first: after a crash in between, the same command does the rest."""
+    return await _erase(house, command.person_id, cause_of(command.command_id, meta))
+
+
+async def forget(house: Ledger) -> int:
+    """Erase those whose time is over; how many these were."""
+    now = house.runtime.clock()
+    due = await house.store.register.to_forget(now, FORGET_AT_ONCE)
+    for person_id in due:
+        await _erase(house, person_id, Meta(f"forget:{person_id}:{now.isoformat()}", "", "ledger", now, person_id))
+    return len(due)
+
+
+async def _erase(house: Ledger, person_id: str, cause: Meta) -> RegistrationAnswer:
+    store = house.store
+    known = await store.people.get(person_id)
+    if known is None:
+        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    if known.merged_into is not None:
+        raise refusal("person_id", "merged", f"known as {known.merged_into}; erase that person", status=409)
+    for one in (*known.absorbed, person_id):
+        await store.register.destroy_key(one)
+        await store.register.let_go(one)
+    outcomes = await asyncio.gather(
+        *(store.people.update(one, rules.erase, cause) for one in (person_id, *known.absorbed))
+    )
+    return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)
+
+
+async def _known(house: Ledger, person_id: str) -> Person:
+    return rules.known_person(await house.store.people.get(person_id))
+
+
+async def _change(
+    house: Ledger, person_id: str, after: Callable[[Person, Portrait, Sealer], Person], cause: Meta
+) -> RegistrationAnswer:
+    """Make something else of what is known, and hold the aliases that come of it."""
+    register_of = house.store.register
+    while True:
+        known = await _known(house, person_id)
+        sealer = await register_of.sealer(person_id, make=True)
+        assert sealer is not None
+        told = after(known, portrait_of(known, sealer), sealer)
+        try:
+            outcome = await house.store.people.update(
+                person_id,
+                lambda now, known=known, told=told: rules.change(now, known, told),  # type: ignore[misc]
+                cause,
+            )
+        except Overtaken:
+            continue
+        if outcome.changed and (door := told.identities.get("door")) != (before := known.identities.get("door")):
+            if before is not None:
+                await register_of.let_go(person_id, [before])
+            if door is not None:
+                await register_of.claim(door, person_id, told.identities)
+        return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
+
+
+def _redrawn(house: Ledger, person: Person, grid: str | None, known: Portrait, sealer: Sealer) -> Person:
+    """With what is known now; all else as it was."""
+    told = drawn(house, person.facts.person_id, grid, known, sealer, person.told_by())
+    facts = told.facts.model_copy(update={"here": person.facts.here})
+    update = {name: getattr(told, name) for name in ("stairwell", "floor", "identities", "listed")}
+    return person.model_copy(update={**update, "facts": facts})
+
+
+def today(house: Ledger) -> date:
+    """The day, where the community is."""
+    return house.runtime.clock().astimezone(ZoneInfo(house.kinds.hours.zone)).date()

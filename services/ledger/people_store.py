@@ -1,0 +1,210 @@
+"""Documents of people: who they are by which blind index, their keys, and the lists of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any
+
+from services.ledger.domain.people import TELLING
+from services.ledger.domain.register import Person
+from shared.aggregates import Aggregates
+from shared.documents import Document, Index, Write
+from shared.runtime import Runtime
+from shared.sealing import Sealer
+
+OF_GRID = Index((("state.facts.community", 1), ("state.facts.grid", 1), ("_id", 1)))
+OF_BUILDING = Index((("state.facts.building", 1), ("_id", 1)))
+OF_CATEGORY = Index((("state.facts.categories", 1), ("_id", 1)))
+OF_LIST = Index((("state.facts.lists", 1), ("_id", 1)))
+FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
+OF_HOUSEHOLD = Index((("state.facts.household", 1),))
+BY_LOOKUP = Index((("state.facts.lookups", 1), ("_id", 1)))
+BY_NUMBER = Index(
+    (("state.identities.id_number", 1), ("_id", 1)), where={"state.identities.id_number": {"$exists": True}}
+)
+ABSORBED = Index((("state.merged_into", 1),), where={"state.merged_into": {"$type": "string"}})
+FORGET = Index((("state.forget_at", 1),), where={"state.forget_at": {"$type": "date"}})
+PEOPLE = (
+    OF_GRID,
+    OF_BUILDING,
+    OF_CATEGORY,
+    OF_LIST,
+    FIRST_LINE,
+    OF_HOUSEHOLD,
+    BY_LOOKUP,
+    BY_NUMBER,
+    ABSORBED,
+    FORGET,
+)
+_ENTERED = {"state.merged_into": None, "state.erased": {"$ne": True}}
+_LIVING = {**_ENTERED, "state.facts.here": {"$ne": False}}
+_TOGETHER = 500
+HELD_BY = Index((("person", 1),))
+
+
+def claim_of(person_id: str, identities: Mapping[str, str]) -> Document:
+    """What an alias says of its holder."""
+    return {"person": person_id, **{name: identities[name] for name in TELLING if name in identities}}
+
+
+def context_of(person_id: str) -> str:
+    """What a person's seal belongs to."""
+    return f"person:{person_id}"
+
+
+def key_context(person_id: str) -> str:
+    """What the seal of a person's key belongs to."""
+    return f"person-key:{person_id}"
+
+
+class Register:
+    """What the ledger keeps about who is who.
+
+    An alias is a document under a blind index (or under the id that a source's own id stands for) which one person
+    holds: a claim is one conditional write.
+    """
+
+    def __init__(self, runtime: Runtime, people: Aggregates[Person]) -> None:
+        self.people = people
+        self.aliases = runtime.collection("aliases", [HELD_BY])
+        self.keys = runtime.collection("person_keys")
+        self._about = (runtime.collection("plans"), runtime.collection("follow_ups"))
+        self._sealer = runtime.sealer
+
+    async def holders(self, aliases: Sequence[str]) -> dict[str, Document]:
+        """Who holds which of them: `person`, and what else is told of whoever claimed it (`TELLING`)."""
+        found = await asyncio.gather(*(self.aliases.get(one) for one in aliases))
+        return {one["_id"]: one for one in found if one is not None}
+
+    async def claim(self, alias: str, person_id: str, identities: Mapping[str, str]) -> Document:
+        """Let a person hold it, unless another does; who holds it."""
+        claim = claim_of(person_id, identities)
+
+        def decide(known: Document | None) -> tuple[Write | None, Document]:
+            return (None, known) if known else (Write(set=claim), claim)
+
+        return await self.aliases.update(alias, decide, new=True)
+
+    async def pass_on(self, aliases: Iterable[str], person_id: str, to: str) -> None:
+        """What one person holds of these, another holds from now on."""
+
+        def decide(known: Document | None) -> tuple[Write | None, None]:
+            return (Write(set={"person": to}) if known and known["person"] == person_id else None), None
+
+        await asyncio.gather(*(self.aliases.update(one, decide) for one in aliases))
+
+    async def held(self, person_id: str) -> list[str]:
+        """All that a person holds."""
+        return [one["_id"] for one in await self.aliases.find({"person": person_id}, fields={"_id": 1})]
+
+    async def let_go(self, person_id: str, aliases: Sequence[str] | None = None) -> None:
+        """A person holds these no more; None: nothing at all."""
+        of = {} if aliases is None else {"_id": {"$in": list(aliases)}}
+        await self.aliases.delete({"person": person_id, **of})
+
+    async def sealer(self, person_id: str, *, make: bool = False) -> Sealer | None:
+        """What opens and seals what is known of a person; None: the key was destroyed, or there never was one.
+
+        Args:
+            person_id: who.
+            make: make a key if there is none. Whoever is first has made it.
+        """
+        known = await self.keys.get(person_id)
+        if known is None and make:
+            fresh = self._sealer.own_key(key_context(person_id))
+
+            def decide(known: Document | None) -> tuple[Write | None, Document]:
+                return (None, known) if known else (Write(set={"key": fresh}), {"key": fresh})
+
+            known = await self.keys.update(person_id, decide, new=True)
+        return None if known is None else self._sealer.under(known["key"], key_context(person_id))
+
+    async def destroy_key(self, person_id: str) -> None:
+        """Nothing that was sealed with it can be opened any more."""
+        await self.keys.delete({"_id": person_id})
+
+    async def absorbed(self) -> int:
+        """How many documents stand for somebody who is known under another id."""
+        return await self.people.collection.count({"state.merged_into": {"$type": "string"}})
+
+    async def to_forget(self, now: datetime, limit: int) -> list[str]:
+        """Whose time is over, longest first."""
+        query = {"state.forget_at": {"$type": "date", "$lte": now}}
+        found = await self.people.collection.find(query, sort=[("state.forget_at", 1)], limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
+
+    async def everything(self, facts: Document, details: Document) -> Document:
+        """All that rests here about one person, with what was opened of it."""
+        person_id = facts["id"]
+        document = await self.people.collection.get(person_id) or {"history": []}
+        of_person = {"state.person_id": person_id}
+        plans, follow_ups = await asyncio.gather(
+            *(one.find(of_person, fields={"state": 1}, sort=[("_id", 1)]) for one in self._about)
+        )
+        return {
+            **facts,
+            "details": details,
+            "aliases": await self.held(person_id),
+            "history": [{"event": one["type"], "at": one["at"]} for one in document["history"]],
+            "plans": [one["state"] for one in plans],
+            "follow_ups": [
+                {name: one for name, one in each["state"].items() if name != "sealed"} for each in follow_ups
+            ],
+        }
+
+    async def count(self, query: Document) -> int:
+        """How many `walk` finds."""
+        return await self.people.collection.count({**query, **_LIVING})
+
+    async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:
+        """Those who are here, by id, some at a time, each with what opens what is known."""
+        some: list[Person] = []
+        found = self.people.collection.stream({**query, **_LIVING}, sort=[("_id", 1)], fields={"state": 1})
+        async with aclosing(found):
+            async for document in found:
+                some.append(self.people.state(document))
+                if len(some) == _TOGETHER:
+                    yield await self._with_sealers(some)
+                    some = []
+        if some:
+            yield await self._with_sealers(some)
+
+    async def _with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
+        ids = [one.facts.person_id for one in people]
+        keys = {one["_id"]: one["key"] for one in await self.keys.find({"_id": {"$in": ids}})}
+        return [
+            (one, self._sealer.under(keys[name], key_context(name)) if name in keys else self._sealer)
+            for name, one in zip(ids, people, strict=True)
+        ]
+
+    async def page(self, query: Document, *, limit: int, after: str | None) -> list[Document]:
+        """People by id; those who are known under another id, or erased, are not among them."""
+        place = {} if after is None else {"_id": {"$gt": after}}
+        return await self.people.collection.find(
+            {**query, **_ENTERED, **place},
+            sort=[("_id", 1)],
+            limit=limit,
+            fields={"history": 0},
+        )
+
+
+def among(
+    *,
+    community: str | None,
+    grids: Sequence[str] = (),
+    building: str | None = None,
+    category: str | None = None,
+    in_list: str | None = None,
+    first_line: bool = False,
+) -> dict[str, Any]:
+    """The query for people of a place, a category, a source list."""
+    given = {
+        "community": community,
+        "grid": {"$in": list(grids)} if grids else None,
+        "building": building,
+        "categories": category,
+        "lists": in_list,
+        "first_line": first_line or None,
+    }
+    return {f"state.facts.{name}": value for name, value in given.items() if value is not None}

@@ -1,0 +1,126 @@
+"""Files into rows: CSV in whatever encoding, and spreadsheets. Nothing in a file is run or computed."""
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+
+from charset_normalizer import from_bytes
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
+
+from shared.contracts.refusal import refusal
+
+Row = list[object]
+
+FILE_LIMIT = 32 * 1024 * 1024
+"""The largest file, in bytes."""
+UNPACKED_LIMIT = 400 * 1024 * 1024
+"""What a spreadsheet may hold when it is unpacked, in bytes."""
+_ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_CHINESE = re.compile("[一-鿿]")
+_LONGEST_CELL = 32_768
+_TOP = 20
+"""Rows in which a sheet must say something, to be the one with the list."""
+
+
+def sheets(content: bytes) -> Iterator[Iterator[Row]]:
+    """The sheets of a file, each as its rows from the top; a CSV has one.
+
+    Raises:
+        Refusal: `macros`, `too_large`, `not_readable`, `mixed_encodings`, `empty`.
+    """
+    if not content.strip(b"\r\n\t ,;\x00"):
+        raise refusal("file", "empty", "there is nothing in this file")
+    if content.startswith((_ZIP, _OLD)):
+        yield from _workbook(content)
+    else:
+        yield _csv(decoded(content))
+
+
+def _workbook(content: bytes) -> Iterator[Iterator[Row]]:
+    if content.startswith(_ZIP):
+        _look_inside(content)
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        for name in workbook.sheet_names:
+            yield _rows(workbook.get_sheet_by_name(name))
+    except PasswordError:
+        raise refusal("file", "not_readable", "this file has a password; save it without") from None
+    except (CalamineError, OSError, ValueError) as error:
+        raise refusal("file", "not_readable", f"this is no spreadsheet: {type(error).__name__}") from None
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[Row]:
+    for row in sheet.iter_rows():
+        yield list(row)
+
+
+def _look_inside(content: bytes) -> None:
+    """Before anything is unpacked: no macros, and not much more than it looks."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            inside = archive.infolist()
+    except zipfile.BadZipFile:
+        raise refusal("file", "not_readable", "this file is damaged") from None
+    if any(one.filename.lower().endswith("vbaproject.bin") for one in inside):
+        raise refusal("file", "macros", "this file has macros; save it as .xlsx without")
+    if sum(one.file_size for one in inside) > UNPACKED_LIMIT:
+        raise refusal("file", "too_large", "there is too much in this file", status=413)
+
+
+def decoded(content: bytes) -> str:
+    """The text: by its byte order mark, else UTF-8, else GB18030, else what it looks like.
+
+    Raises:
+        Refusal: `mixed_encodings` when some lines are in one and some in another; `not_readable`.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _strictly(content, encoding)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    if b"\x00" not in content[:4096]:
+        lines = [_chinese_utf8(line) for line in content.splitlines() if not line.isascii()]
+        if any(lines) and not all(lines):
+            row = next(
+                n for n, line in enumerate(content.splitlines(), 1) if not line.isascii() and not _chinese_utf8(line)
+            )
+            raise refusal("file", "mixed_encodings", f"row {row} is in another encoding than others; save it as UTF-8")
+        try:
+            return content.decode("gb18030")
+        except UnicodeDecodeError:
+            pass
+    best = from_bytes(content[:100_000]).best()
+    if best is None:
+        raise refusal("file", "not_readable", "nobody can tell its encoding; save it as UTF-8")
+    return _strictly(content, best.encoding)
+
+
+def _chinese_utf8(line: bytes) -> bool:
+    """Whether a line is Chinese in UTF-8; a word or two of GB18030 may be letters of other scripts in it by chance."""
+    try:
+        return _CHINESE.search(line.decode("utf-8")) is not None
+    except UnicodeDecodeError:
+        return False
+
+
+def _strictly(content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        raise refusal("file", "mixed_encodings", f"parts of this file are not {encoding}; save it as UTF-8") from None
+
+
+def _csv(text: str) -> Iterator[Row]:
+    head = "\n".join(text.splitlines()[:_TOP]) if len(text) < 100_000 else text[:4000]
+    mark = max(",\t;", key=head.count)
+    csv.field_size_limit(_LONGEST_CELL)
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark):
+            yield list(row)
+    except csv.Error as error:
+        raise refusal("file", "not_readable", f"this is no CSV: {error}") from None

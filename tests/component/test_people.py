@@ -1,0 +1,268 @@
+"""People on a real broker and database: who is known by several lists is one person, who moves is found again."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import world
+from tests.lists import number_of
+from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
+
+LI = number_of("1937-05-01", 2)
+BY_CITY = {
+    **world.MRS_LI,
+    "source": "city",
+    "source_id": "c-1",
+    "id_number": LI,
+    "categories": ["home_observation"],
+    "lists": ["assigned_by_city"],
+}
+BY_COMMUNITY = {
+    **world.MRS_LI,
+    "source": "community",
+    "source_id": "k-7",
+    "birth_year": None,
+    "contacts": [],
+    "categories": ["newcomer"],
+    "lists": ["found_by_community"],
+    "illnesses": ["高血压"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """The ledger, and who works with it."""
+
+    ledger: Service
+    operator: Amqp
+    events: Ear
+    clock: Clock
+
+    async def enter(self, person: dict[str, Any], **changes: Any) -> str:
+        """Register somebody; the id."""
+        answer = await self.ledger.post("/people", {**person, **changes})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    async def act(self, person_id: str, verb: str, command_id: str, **more: Any) -> httpx.Response:
+        """Do something with somebody."""
+        return await self.ledger.post(f"/people/{person_id}/{verb}", {"command_id": command_id, **more})
+
+    async def details(self, person_id: str, **params: Any) -> Any:
+        """What is sealed."""
+        return (await self.ledger.get(f"/people/{person_id}", **params))["details"]
+
+
+@pytest.fixture
+async def office(town: Town) -> AsyncIterator[Office]:
+    """The ledger runs on a clock that stands still, and knows three buildings."""
+    clock = Clock()
+    async with town.up("ledger", clock=clock) as at, town.amqp("operator") as operator, town.ear() as events:
+        for building, grid in world.GRID_OF.items():
+            body = {"community": world.TIEBEI, "building": building, "grid": grid}
+            await world.accepted(at.ledger, "/buildings", body)
+        yield Office(at.ledger, operator, events, clock)
+
+
+# One person on several lists
+
+
+async def test_somebody_on_two_lists_is_one_person_known_by_both(office: Office) -> None:
+    """What the second does not speak of stays; said again, it is nothing."""
+    first = await office.enter(BY_CITY)
+    second = await office.ledger.post("/people", BY_COMMUNITY)
+    assert second.json() == {"status": "accepted", "id": first}
+    again = [(await office.ledger.post("/people", one)).json()["status"] for one in (BY_CITY, BY_COMMUNITY)]
+    assert again == ["duplicate", "duplicate"]
+    shown = await office.ledger.get(f"/people/{first}")
+    assert shown["lists"] == ["assigned_by_city", "found_by_community"]
+    assert shown["listed"] == {"assigned_by_city": "home_observation", "found_by_community": "newcomer"}
+    assert (shown["details"]["birthday"], shown["details"]["illnesses"]) == ("1937-05-01", ["高血压"])
+    assert shown["details"]["contacts"][0]["relation"] == "daughter"
+    assert (await office.ledger.get("/statistics"))["people"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "李桂兰", "phone": None, "address": {"building": "3"}, "id_number": LI},
+        {"address": {"building": "3", "unit": "1", "room": "201"}},
+        {"phone": "+86 100 0000 0009"},
+    ],
+    ids=["by identity number", "by phone and name", "by door and name"],
+)
+async def test_another_source_is_recognised(office: Office, change: dict[str, Any]) -> None:
+    """Whichever of them it tells."""
+    first = await office.enter(BY_CITY)
+    assert await office.enter(BY_COMMUNITY, **change) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id_number": number_of("1937-05-01", 4)},
+        {"birth_year": 1965},
+        {"name": "李兰", "phone": "+86 100 0000 0001"},
+        {"phone": None, "address": {"building": "1"}},
+    ],
+    ids=["another identity number", "another year of birth", "another name", "no door"],
+)
+async def test_who_only_looks_alike_is_somebody_else(office: Office, change: dict[str, Any]) -> None:
+    """A father and his son of one name share a door."""
+    first = await office.enter(BY_CITY)
+    assert await office.enter(BY_COMMUNITY, **change) != first
+    assert (await office.ledger.get("/statistics"))["people"] == 2
+
+
+async def test_twenty_sources_that_tell_of_somebody_new_at_once_are_one_person(town: Town, office: Office) -> None:
+    """Over two replicas."""
+    async with town.up("ledger", clock=office.clock) as other:
+        lists = [{**BY_COMMUNITY, "source_id": f"k-{number}"} for number in range(20)]
+        # Each tells something more or less, so that not all have the same aliases.
+        told = [{**one, "id_number": LI} if number % 3 else one for number, one in enumerate(lists)]
+        sides = (office.ledger, other.ledger)
+        answers = await asyncio.gather(*(sides[n % 2].post("/people", one) for n, one in enumerate(told)))
+        assert Counter(one.status_code for one in answers) == {202: 20}
+        assert len({one.json()["id"] for one in answers}) == 1
+        assert len(await office.ledger.stored("people")) == 1
+
+
+async def test_the_ledgers_own_document_tells_the_order_of_doors(office: Office) -> None:
+    """Entrance, by a keyed hash, and floor beside the facts; a room that tells no floor has none."""
+    await office.enter(world.MR_WANG)
+    await office.enter(world.MRS_LI, address={"building": "2", "room": "底商"})
+    states = {one["state"]["floor"]: one["state"]["stairwell"] for one in await office.ledger.stored("people")}
+    stairwell = office.ledger.runtime.lookup.stairwell
+    assert states == {5: stairwell(world.TIEBEI, "2", "1"), None: stairwell(world.TIEBEI, "2", None)}
+
+
+# Found again
+
+
+async def test_people_are_listed_by_building_category_and_list_and_found_by_phone_or_number(office: Office) -> None:
+    """Nothing personal is in an address or in a list."""
+    li, wang = await office.enter(BY_CITY), await office.enter(world.MR_WANG)
+    for params, expected in (
+        ({"building": "2"}, [wang]),
+        ({"category": "home_observation"}, [li]),
+        ({"list": "assigned_by_city"}, [li]),
+        ({"list": "found_by_community"}, []),
+        ({"first_line": True}, [li]),
+    ):
+        found = await office.ledger.items("/people", **params)
+        assert [one["id"] for one in found] == expected, params
+        assert not [one for one in found if {"sealed", "lookups", "details"} & one.keys()]
+    for sought in ({"phone": "+86 100 0000 0001"}, {"id_number": LI.lower()}):
+        answer = await office.ledger.post("/people:find", sought, who="grid_worker")
+        assert [one["id"] for one in answer.json()["items"]] == [li]
+    bad = await office.ledger.post("/people:find", {"id_number": "1"}, who="grid_worker")
+    assert problems(bad) == [("id_number", "bad_id_number")]
+    both = await office.ledger.post("/people:find", {"id_number": LI, "phone": "12345"}, who="grid_worker")
+    assert problems(both) == [("phone", "one_of_two")]
+
+
+# What happens to people
+
+
+async def test_who_moves_belongs_to_the_new_grid_and_was_in_the_old_one_before(office: Office) -> None:
+    """Asked for a day, the ledger answers as it was."""
+    person_id = await office.enter(world.MRS_LI)
+    office.clock.forward(days=2)
+    there = {"address": {"building": "3", "unit": "2", "room": "1203"}}
+    answers = [await office.act(person_id, "move", "m1", **there) for _ in range(2)]
+    assert [one.json()["status"] for one in answers] == ["accepted", "duplicate"]
+    now = await office.ledger.get(f"/people/{person_id}")
+    assert (now["building"], now["grid"], now["floor"]) == ("3", "g2", 12)
+    then = await office.ledger.get(f"/people/{person_id}", on="2026-11-24")
+    assert (then["building"], then["grid"], then["details"]["address"]["room"]) == ("1", "g1", "101")
+    before = await office.ledger.call("GET", f"/people/{person_id}", params={"on": "2026-11-23"})
+    assert (before.status_code, problems(before)) == (404, [("on", "unknown_then")])
+    assert await office.enter(BY_COMMUNITY, phone=None, **there) == person_id
+    nowhere = await office.act(person_id, "move", "m2", address={"building": world.NO_BUILDING})
+    assert problems(nowhere) == [("address.building", "unknown_building")]
+
+
+async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office) -> None:
+    """All facts are told as they are now."""
+    person_id = await office.enter(world.MRS_LI)
+    for verb, more in (("move", {"here": False}), ("move", {}), ("death", {"died": "2026-11-24"})):
+        assert (await office.act(person_id, verb, f"{verb}-{len(more)}", **more)).status_code == 202
+    told = await eventually(lambda: _three(office))
+    assert [one["here"] for one in told] == [False, True, False]
+    late = await office.act(person_id, "move", "m9")
+    assert (late.status_code, problems(late)) == (409, [("here", "died")])
+    future = await office.act(person_id, "death", "d9", died="2026-12-01")
+    assert problems(future) == [("died", "in_the_future")]
+
+
+def _three(office: Office) -> list[dict[str, Any]] | None:
+    told = office.events.bodies("doorstep.person.updated.v1")
+    return told if len(told) == 3 else None
+
+
+async def test_two_that_are_one_are_merged_and_parted_again(office: Office) -> None:
+    """Whatever list tells of either comes to the one that stays; parted, each has its own."""
+    stays = await office.enter(BY_CITY, id_number=None)
+    goes = await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008")
+    assert stays != goes
+    for status in ("accepted", "duplicate"):
+        assert (await office.act(stays, "merge", "m1", other=goes)).json()["status"] == status
+    merged = await office.ledger.get(f"/people/{stays}")
+    assert (merged["merged"], merged["lists"]) == ([goes], ["found_by_community", "assigned_by_city"])
+    assert merged["details"]["illnesses"] == ["高血压"]
+    assert [one["id"] for one in await office.ledger.items("/people")] == [stays]
+    assert (await office.ledger.get("/statistics"))["people"] == 1
+    assert await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008") == stays
+    again = await office.act(goes, "merge", "m2", other=stays)
+    assert (again.status_code, problems(again)) == (409, [("other", "merged")])
+    for status in ("accepted", "duplicate"):
+        assert (await office.act(stays, "unmerge", "u1", other=goes)).json()["status"] == status
+    assert (await office.ledger.get(f"/people/{goes}"))["here"] is True
+    assert {one["id"] for one in await office.ledger.items("/people")} == {stays, goes}
+    assert await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008", keys="门卫") == goes
+    types = office.events.types()
+    await eventually(lambda: {"person.merged", "person.unmerged"} <= set(office.events.types()))
+    assert types.count("person.merged") <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"id_number": LI[:-1] + ("1" if LI[-1] != "1" else "2")}, ("id_number", "bad_check_digit")),
+        ({"id_number": "123"}, ("id_number", "bad_id_number")),
+        ({"id_number": LI, "birthday": "1937-05-02"}, ("birthday", "birthday_differs")),
+        ({"birthday": "2026-11-25", "birth_year": None}, ("birthday", "impossible_birthday")),
+        ({"birthday": "1850-01-01", "birth_year": None}, ("birthday", "impossible_birthday")),
+        ({"birthday": "1936-01-01"}, ("birth_year", "birthday_differs")),
+        ({"categories": ["rocket_scientist"]}, ("categories", "unknown_category")),
+        ({"lists": ["of_santa"]}, ("lists", "unknown_list")),
+        ({"lists": ["assigned_by_city"], "categories": ["cancer"]}, ("categories", "category_required")),
+    ],
+)
+async def test_a_registration_that_cannot_be_is_refused_by_field(
+    office: Office, change: dict[str, Any], problem: tuple[str, str]
+) -> None:
+    """Over HTTP and AMQP alike; nothing is made."""
+    answer = await office.ledger.post("/people", {**world.MRS_LI, **change})
+    assert (answer.status_code, problems(answer)) == (422, [problem])
+    assert problems(await office.operator.ask("person.register", {**world.MRS_LI, **change})) == [problem]
+    assert await office.ledger.stored("people") == []
+    assert await office.ledger.stored("aliases") == []
+
+
+async def test_nothing_personal_is_told_or_rests_in_the_clear(office: Office) -> None:
+    """Not the number, not the illness, not the key's holder."""
+    secret = {"illnesses": ["秘密病"], "keys": "持钥匙者", "hobbies": ["爱好甲"], "gas_card": "GAS900"}
+    await office.enter(BY_CITY, **secret)
+    await eventually(lambda: office.events.bodies("doorstep.person.registered.v1"))
+    told = "".join(one.body.decode() for one in office.events.heard)
+    for collection in ("people", "aliases", "person_keys"):
+        told += json.dumps(await office.ledger.stored(collection), default=str, ensure_ascii=False)
+    for personal in (LI, "秘密病", "持钥匙者", "爱好甲", "GAS900", "1937", "李奶奶", "0000 0001"):
+        assert personal not in told

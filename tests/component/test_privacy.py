@@ -1,0 +1,202 @@
+"""Privacy on a real broker and database: what is erased cannot be opened, and the book stays whole."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from shared.sealing import CannotOpen
+from tests import world
+from tests.component.test_people import BY_CITY, BY_COMMUNITY, LI
+from tests.running import Clock, Running, Town, eventually, problems
+
+ERASE = {"command_id": "e1", "reason": "asked for it"}
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Ledger and intake on one clock."""
+
+    at: Running
+    clock: Clock
+
+    async def enter(self, person: dict[str, Any], **changes: Any) -> str:
+        """Register somebody; the id."""
+        answer = await self.at.ledger.post("/people", {**person, **changes})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    async def codes(self, person_id: str) -> list[int]:
+        """What every way of opening answers."""
+        paths = ("", "/emergency-card", "/export", "?on=2026-11-24")
+        return [(await self.at.ledger.call("GET", f"/people/{person_id}{path}")).status_code for path in paths]
+
+
+@pytest.fixture
+async def office(town: Town) -> AsyncIterator[Office]:
+    """Both run, and know three buildings."""
+    clock = Clock()
+    async with town.up("ledger", "intake", clock=clock) as at:
+        for building, grid in world.GRID_OF.items():
+            body = {"community": world.TIEBEI, "building": building, "grid": grid}
+            await world.accepted(at.ledger, "/buildings", body)
+        yield Office(at, clock)
+
+
+async def test_what_is_erased_cannot_be_opened_by_anybody_any_more(office: Office) -> None:
+    """The key is gone, and so is everything by which this person was recognised; the chain of entries is whole."""
+    ledger, intake = office.at.ledger, office.at.intake
+    person_id = await office.enter(BY_CITY)
+    await eventually(lambda: intake.stored("people"))
+    (before,) = await ledger.stored("people")
+    assert await office.codes(person_id) == [200, 200, 200, 200]
+    answers = [(await ledger.post(f"/people/{person_id}/erase", ERASE)).json()["status"] for _ in range(2)]
+    assert answers == ["accepted", "duplicate"]
+    assert await office.codes(person_id) == [410, 410, 410, 410]
+    gone = await ledger.call("GET", f"/people/{person_id}")
+    assert problems(gone) == [("person_id", "erased")]
+    with pytest.raises(CannotOpen):
+        ledger.runtime.sealer.open(before["state"]["facts"]["sealed"], f"person:{person_id}")
+    assert [await ledger.stored(one) for one in ("aliases", "person_keys")] == [[], []]
+    assert await ledger.items("/people") == []
+    found = await ledger.post("/people:find", {"community": world.TIEBEI, "id_number": LI})
+    assert found.json() == {"items": []}
+    await eventually(lambda: _empty(intake.stored("people")))
+    await eventually(lambda: ledger.items("/entries", type="PersonErased"))
+    assert (await ledger.get("/chain"))["broken"] == []
+
+
+async def _empty(stored: Any) -> bool:
+    return not await stored
+
+
+async def test_what_was_sealed_before_people_had_keys_opens_and_is_sealed_anew_with_news(
+    office: Office,
+) -> None:
+    """A key is made then."""
+    ledger = office.at.ledger
+    person_id = await office.enter(BY_CITY)
+    (document,) = await ledger.stored("people")
+    details = (await ledger.get(f"/people/{person_id}"))["details"]
+    old = ledger.runtime.sealer.seal('{"address": {"building": "1"}, "name": "李奶奶"}', f"person:{person_id}")
+    raw = ledger.runtime.database.collection("people").raw
+    await raw.update_one({"_id": document["_id"]}, {"$set": {"state.facts.sealed": old}, "$inc": {"v": 1}})
+    await ledger.runtime.database.collection("person_keys").delete({})
+    assert (await ledger.get(f"/people/{person_id}"))["details"]["name"] == details["name"]
+    assert await office.enter(BY_CITY, keys="门卫") == person_id
+    (after,) = await ledger.stored("people")
+    assert after["state"]["facts"]["sealed"].startswith("own.")
+    assert (await ledger.get(f"/people/{person_id}"))["details"]["keys"] == "门卫"
+
+
+async def test_whoever_was_erased_is_somebody_new_when_told_of_again(office: Office) -> None:
+    """And then known again, under another id."""
+    first = await office.enter(BY_CITY)
+    await office.at.ledger.post(f"/people/{first}/erase", ERASE)
+    second = await office.enter(BY_CITY)
+    assert second != first
+    assert (await office.at.ledger.post("/people", BY_CITY)).json() == {"status": "duplicate", "id": second}
+    assert await office.codes(first) == [410, 410, 410, 410]
+
+
+async def test_with_somebody_all_that_was_merged_into_him_is_erased(office: Office) -> None:
+    """Under either id."""
+    ledger = office.at.ledger
+    stays, goes = await office.enter(BY_CITY), await office.enter(BY_COMMUNITY, name="李老太", phone=None)
+    await ledger.post(f"/people/{stays}/merge", {"command_id": "m1", "other": goes})
+    half = await ledger.post(f"/people/{goes}/erase", ERASE)
+    assert (half.status_code, problems(half)) == (409, [("person_id", "merged")])
+    await ledger.post(f"/people/{stays}/erase", ERASE)
+    assert [await office.codes(one) for one in (stays, goes)] == [[410] * 4] * 2
+    assert await ledger.stored("person_keys") == []
+
+
+async def test_a_reason_must_be_given_and_only_who_leads_may_erase(office: Office) -> None:
+    """Nothing is erased otherwise."""
+    person_id = await office.enter(BY_CITY)
+    bare = await office.at.ledger.post(f"/people/{person_id}/erase", {"command_id": "e1"})
+    assert problems(bare) == [("reason", "required")]
+    refused = await office.at.ledger.post(f"/people/{person_id}/erase", ERASE, who="grid_worker")
+    assert refused.status_code == 403
+    assert await office.codes(person_id) == [200, 200, 200, 200]
+
+
+async def test_the_grids_worker_sees_name_and_phone_in_part_and_who_leads_sees_all(office: Office) -> None:
+    """And nobody sees anybody of another grid."""
+    here = await office.enter(BY_CITY, phone="13800000000")
+    there = await office.enter(world.MR_WANG, address={"building": "3", "room": "101"})
+    seen = await office.at.ledger.get(f"/people/{here}", who="grid_worker")
+    assert seen["details"] == {
+        "address": {"building": "1", "unit": "1", "room": "101"},
+        "name": "李**",
+        "phone": "138****0000",
+        "masked": True,
+    }
+    assert (await office.at.ledger.get(f"/people/{here}", who="coordinator"))["details"]["name"] == "李奶奶"
+    for path in ("", "/emergency-card"):
+        answer = await office.at.ledger.call("GET", f"/people/{there}{path}", who="grid_worker")
+        assert (answer.status_code, problems(answer)) == (404, [("person_id", "unknown_person")])
+
+
+async def test_the_emergency_card_tells_at_one_look_and_needs_no_broker(town: Town, office: Office) -> None:
+    """Who, what to know, whom to call in which order; the opening rests until it can be told."""
+    known = {"illnesses": ["高血压"], "needs": ["deaf"], "keys": "门卫老张"}
+    contacts = [
+        {"name": "李萍", "phone": "+86 100 0000 0002", "relation": "daughter"},
+        {"name": "老张", "phone": "+86 100 0000 0004", "relation": "neighbour"},
+    ]
+    person_id = await office.enter(BY_CITY, **known, contacts=contacts)
+    ledger = office.at.ledger
+    path = f"/people/{person_id}/emergency-card"
+    await ledger.runtime.bus.stop()
+    card = await ledger.get(path, who="grid_worker")
+    times = []
+    for _ in range(9):
+        began = time.perf_counter()
+        await ledger.get(path, who="grid_worker")
+        times.append(time.perf_counter() - began)
+    assert (card["name"], card["age"], card["lives_alone"], card["keys"]) == ("李奶奶", 89, True, "门卫老张")
+    assert (card["illnesses"], card["needs"], card["language"]) == (["高血压"], ["deaf"], "zh")
+    assert [one["name"] for one in card["call"]] == ["李萍", "老张"]
+    assert sorted(times)[0] < 0.1
+    waiting = await ledger.stored("openings", {"unsent.at": {"$exists": True}})
+    assert len(waiting) == 10
+
+
+async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Office) -> None:
+    """With the opening noted."""
+    ledger = office.at.ledger
+    person_id = await office.enter(BY_CITY)
+    plan = {"plan_id": "p1", "kind": "care_call", "begins": "2026-11-25T09:30"}
+    assert (await ledger.post(f"/people/{person_id}/plans", plan)).status_code == 202
+    held = await ledger.get(f"/people/{person_id}/export", who="coordinator")
+    assert held["details"]["id_number"] == LI
+    assert [one["event"] for one in held["history"]] == ["doorstep.person.registered.v1"]
+    assert [one["plan_id"] for one in held["plans"]] == ["p1"]
+    assert (held["lists"], len(held["aliases"])) == (["assigned_by_city"], 4)
+    (entry,) = await eventually(lambda: ledger.items("/entries", type="PersonalDataOpened"))
+    (stored,) = await ledger.stored("entries", {"_id": entry["id"]})
+    assert '"purpose":"export"' in stored["data"]
+
+
+async def test_who_has_left_is_forgotten_when_the_time_of_the_category_is_over(office: Office) -> None:
+    """Sixty days for home observation; who came back is not."""
+    gone = await office.enter(BY_CITY)
+    back = await office.enter(world.MR_WANG)
+    ledger = office.at.ledger
+    for person_id in (gone, back):
+        await ledger.post(f"/people/{person_id}/move", {"command_id": "away", "here": False})
+    await ledger.post(f"/people/{back}/move", {"command_id": "back"})
+    register = await ledger.stored("people", {"state.forget_at": {"$type": "date"}})
+    assert [one["_id"] for one in register] == [gone]
+    office.clock.forward(days=59)
+    assert await office.codes(gone) == [200, 200, 200, 200]
+    office.clock.forward(days=1)
+    await eventually(lambda: _erased(office, gone))
+    assert await office.codes(back) == [200, 200, 200, 200]
+
+
+async def _erased(office: Office, person_id: str) -> bool:
+    return await office.codes(person_id) == [410, 410, 410, 410]

@@ -1,0 +1,295 @@
+"""Lists as committees keep them: headers, encodings, dates and numbers of every kind, and what is wrong where."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ledger.domain import export, imports
+from services.ledger.domain.imports import Imports, Wrong
+from services.ledger.domain.people import PeopleCatalogue, portrait
+from services.ledger.reading import Reading
+from shared.catalogue import load
+from shared.contracts.ledger import RegisterPerson
+from shared.contracts.refusal import Refusal
+from shared.sealing import Lookup
+from shared.settings import Settings
+from tests import world
+from tests.lists import HEADER, as_csv, as_xlsx, number_of, somebody, with_macros
+
+FOLDER = Settings().catalogue_dir
+IMPORTS = load(FOLDER / "imports.yaml", Imports)
+PEOPLE = load(FOLDER / "people.yaml", PeopleCatalogue)
+
+
+def reading(**changes: Any) -> Reading:
+    return Reading(
+        **{
+            "community": world.TIEBEI,
+            "source": "import",
+            "words": imports.words(IMPORTS, PEOPLE, "usual"),
+            "people": PEOPLE,
+            "buildings": world.GRID_OF,
+            "today": date(2026, 11, 24),
+            "lookup": Lookup(b"x" * 32),
+            **changes,
+        }
+    )
+
+
+def read(content: bytes, **changes: Any) -> tuple[list[RegisterPerson], list[tuple[int, str, str]]]:
+    """The good rows, and where what is wrong."""
+    mine = reading(**changes)
+    good = [one for some in mine.chunks(content) for one in some]
+    return good, [(one.row, one.column, one.code) for one in mine.problems]
+
+
+def refused(content: bytes) -> str:
+    with pytest.raises(Refusal) as refusal:
+        read(content)
+    return refusal.value.problems[0].code
+
+
+# What comes in
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "gbk", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_a_list_is_read_in_whatever_encoding(encoding: str, delimiter: str) -> None:
+    """And whatever stands between its cells."""
+    good, wrong = read(as_csv(HEADER, somebody(1), somebody(2), encoding=encoding, delimiter=delimiter))
+    assert ([one.name for one in good], wrong) == (["王丁", "王丂"], [])
+    assert good[0].address.model_dump() == {"building": "2", "unit": "1", "room": "201"}
+
+
+def test_a_file_in_two_encodings_is_refused_with_the_row() -> None:
+    """Two lists were put together."""
+    with pytest.raises(Refusal) as refusal:
+        read(as_csv(HEADER, somebody(1)) + as_csv(somebody(2), encoding="gb18030"))
+    (problem,) = refusal.value.problems
+    assert (problem.code, "row 3" in problem.message) == ("mixed_encodings", True)
+
+
+def test_titles_above_the_header_and_headings_over_several_columns_are_understood() -> None:
+    """As spreadsheets have them."""
+    content = as_xlsx(
+        ["铁北社区居民台账", None, None, None, None],
+        [None, None, None, None, None],
+        ["姓 名*", "联系方式(必填)", "住　　址", None, None],
+        [None, "手机", "楼 号", "单元", "房间号"],
+        ["李奶奶", 13800000000.0, "1号楼", 1, 101.0],
+        ["合计", 1, None, None, None],
+        merged=["A1:E1", "A3:A4", "C3:E3"],
+    )
+    good, wrong = read(content)
+    assert wrong == []
+    (one,) = good
+    assert (one.name, one.phone, one.address.model_dump()) == (
+        "李奶奶",
+        "13800000000",
+        {"building": "1", "unit": "1", "room": "101"},
+    )
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["1936-05-01", "1936/5/1", "1936.5.1", "1936年5月1日", "19360501", "１９３６－０５－０１", 13271, "13271", 13271.0,
+     date(1936, 5, 1), datetime(1936, 5, 1, tzinfo=UTC), "1936-05-01 00:00:00"],
+)  # fmt: skip
+def test_a_day_is_a_day_however_it_is_written(cell: Any) -> None:
+    assert imports.day(cell) == date(1936, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("1936-02-30", "impossible_birthday"),
+        ("19361301", "impossible_birthday"),
+        ("五月", "bad_date"),
+        ("-1", "bad_date"),
+    ],
+)
+def test_what_is_no_day_is_told(cell: str, code: str) -> None:
+    with pytest.raises(Wrong, match=code):
+        imports.day(cell)
+
+
+def test_a_year_alone_is_a_year_and_nothing_is_nothing() -> None:
+    assert [imports.day(one) for one in ("1936", "1936年", "", None)] == [1936, 1936, None, None]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [("13800000000.0", "13800000000"), (13800000000.0, "13800000000"), ("１３８", "138"), (" 李 ", "李"), ("'+8", "+8"),
+     (None, ""), (True, "True"), ("3.50", "3.50"), ("a\x00b", "ab")],
+)  # fmt: skip
+def test_a_cell_is_read_as_the_text_that_was_meant(cell: Any, text: str) -> None:
+    assert imports.plain(cell) == text
+
+
+def test_an_address_in_one_cell_is_taken_apart() -> None:
+    """Where there are no columns of their own."""
+    content = as_csv(("姓名", "住址"), ("甲", "铁北社区2号楼1单元502室"), ("乙", "2-1-502"), ("丙", "不详"))
+    good, wrong = read(content)
+    assert [one.address.model_dump() for one in good] == [{"building": "2", "unit": "1", "room": "502"}] * 2
+    assert wrong == [(4, "住址", "required")]
+
+
+def test_categories_yes_and_several_things_in_one_cell_are_read() -> None:
+    """By their names in either language."""
+    header = ("姓名", "楼号", "人员类别", "独居", "病史", "紧急联系人", "家属电话")
+    rows = [
+        ("甲", "1", "独居老人、慢性病患者", "√", "高血压，糖尿病", "李萍", "10000000002"),
+        ("乙", "1", "cancer", "否", "", "", ""),
+    ]
+    good, wrong = read(as_csv(header, *rows), lists=("found_by_community",), categories=("newcomer",))
+    assert wrong == []
+    assert good[0].categories == ("elderly_alone", "chronic_illness", "newcomer")
+    assert (good[0].lives_alone, good[0].illnesses) == (True, ("高血压", "糖尿病"))
+    assert [one.relation for one in good[0].contacts] == ["家属"]
+    assert (good[1].categories, good[1].lists) == (("cancer", "newcomer"), ("found_by_community",))
+
+
+def test_every_wrong_row_is_told_by_row_column_and_code() -> None:
+    """And the others are good."""
+    bad = number_of("1956-05-01", 3)
+    bad = bad[:-1] + ("0" if bad[-1] != "0" else "1")
+    header = (*HEADER, "出生日期", "独居", "人员类别")
+    rows = [
+        (*somebody(1), "", "", ""),
+        (*somebody(2, id_number=bad), "", "", ""),
+        (*somebody(1, room="999", phone=""), "", "", ""),
+        (*somebody(4, building="99"), "", "", ""),
+        (*somebody(5, name=""), "", "", ""),
+        (*somebody(6, id_number=""), "2036-01-01", "", ""),
+        (*somebody(7, id_number=""), "1936-02-30", "", ""),
+        (*somebody(8, phone="不详"), "", "", ""),
+        (*somebody(9), "", "也许", ""),
+        (*somebody(10), "", "", "宇航员"),
+        (*somebody(11, building=""), "", "", ""),
+        (*somebody(12), "1956-05-02", "", ""),
+    ]
+    good, wrong = read(as_csv(header, *rows))
+    assert [one.name for one in good] == ["王丁"]
+    assert wrong == [
+        (3, "身份证号", "bad_check_digit"),
+        (4, "身份证号", "duplicate_in_file"),
+        (5, "楼号", "unknown_building"),
+        (6, "姓名", "required"),
+        (7, "出生日期", "impossible_birthday"),
+        (8, "出生日期", "impossible_birthday"),
+        (9, "联系电话", "bad_format"),
+        (10, "独居", "neither_yes_nor_no"),
+        (11, "人员类别", "unknown_category"),
+        (12, "楼号", "required"),
+        (13, "出生日期", "birthday_differs"),
+    ]
+
+
+def test_a_father_and_his_son_of_one_name_are_two_rows_and_one_without_a_number_is_a_repetition() -> None:
+    """Behind one door."""
+    father, son = somebody(1), somebody(1, id_number=number_of("1986-05-01", 1))
+    unknown = somebody(1, id_number="", phone="")
+    good, wrong = read(as_csv(HEADER, father, son, unknown))
+    assert len(good) == 2
+    assert wrong == [(4, "姓名", "duplicate_in_file")]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty"),
+        (b"\r\n\r\n,,,\r\n", "empty"),
+        (as_csv(("甲", "乙"), ("丙", "丁")), "no_header"),
+        (as_csv(HEADER[:1], ("甲",)), "no_header"),
+        (b"PK\x03\x04 and nothing else", "not_readable"),
+        (b"\xd0\xcf\x11\xe0 and nothing else", "not_readable"),
+        (with_macros(as_xlsx(HEADER, somebody(1))), "macros"),
+        (b"\xef\xbb\xbf\xff\xff\xff", "mixed_encodings"),
+        (as_csv(HEADER, ["x" * 40_000]), "not_readable"),
+    ],
+    ids=[
+        "nothing",
+        "empty rows",
+        "no header",
+        "names alone",
+        "no zip",
+        "no workbook",
+        "macros",
+        "not its mark",
+        "a cell",
+    ],
+)
+def test_a_file_that_is_no_list_is_refused_as_a_whole(content: bytes, code: str) -> None:
+    assert refused(content) == code
+
+
+def test_a_million_empty_rows_are_not_walked_through() -> None:
+    """Nor do a few between people matter."""
+    good, wrong = read(as_csv(HEADER, somebody(1)) + b",,,,,\r\n" * 20 + as_csv(somebody(2)) + b",,,,,\r\n" * 1_000_000)
+    assert (len(good), wrong) == (2, [])
+
+
+def test_a_formula_counts_as_the_value_that_was_stored_with_it() -> None:
+    """One that was never computed is an empty cell; nothing is computed here."""
+    _, wrong = read(as_xlsx(HEADER, ["=A1", *somebody(1)[1:]]))
+    assert wrong == [(2, "姓名", "required")]
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), st.text(max_size=12), st.floats(), st.dates()), max_size=9), max_size=9))
+def test_whatever_stands_below_a_header_is_a_row_or_a_problem(rows: Sequence[Sequence[Any]]) -> None:
+    """Never a failure."""
+    mine = reading()
+    at = imports.columns([(*HEADER, "出生日期", "独居", "人员类别")], mine.words)
+    assert at is not None
+    for row in rows:
+        with suppress(Wrong):
+            assert imports.marks_of(imports.fields_of(row, at, mine.words))
+
+
+@given(st.binary(max_size=400))
+def test_whatever_a_file_holds_it_is_read_or_refused(content: bytes) -> None:
+    """With a code."""
+    with suppress(Refusal):
+        assert read(content)[0] == []
+
+
+# What goes out
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+86 100", "-1", "@SUM(A1)", "\t=1", "李"])
+def test_nothing_that_goes_out_is_a_formula_and_what_comes_back_is_the_same(text: str) -> None:
+    sent = export.defused(text)
+    assert not sent.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert imports.plain(sent) == text.strip()
+
+
+def test_what_goes_out_comes_in_as_it_was() -> None:
+    """Every field of somebody of whom all is known."""
+    told = RegisterPerson.model_validate(
+        {
+            **world.MRS_LI,
+            "id_number": number_of("1937-05-01", 2),
+            "illnesses": ["高血压"],
+            "hobbies": ["下棋"],
+            "keys": "门卫",
+            "needs": ["deaf"],
+            "categories": ["newcomer"],
+            "lists": ["found_by_community"],
+            "gas_card": "1",
+            "heating_card": "2",
+            "note": "=不要相信",
+        },
+        strict=False,
+    )
+    known = portrait(told, PEOPLE, date(2026, 11, 24))
+    names = export.fields(IMPORTS)
+    row = export.row(known, names, IMPORTS, PEOPLE)
+    content = as_csv(export.headings(IMPORTS), row, export.totals(names, IMPORTS, 1), encoding="utf-8-sig")
+    (back,), wrong = read(content)
+    assert wrong == []
+    assert portrait(back, PEOPLE, date(2026, 11, 24)) == known

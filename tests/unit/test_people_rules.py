@@ -1,0 +1,163 @@
+"""Who is who: numbers and birthdays that can be, news of somebody known, and what is shown in part."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum.cn import ric
+
+from services.ledger.domain import people as rules
+from services.ledger.domain.people import PeopleCatalogue, Portrait
+from services.ledger.domain.register import Overtaken, Person
+from shared.catalogue import CatalogueError, load
+from shared.contracts.intake import Address
+from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson
+from shared.contracts.refusal import Refusal
+from shared.settings import Settings
+from tests import world
+
+CATALOGUE = load(Settings().catalogue_dir / "people.yaml", PeopleCatalogue)
+TODAY = date(2026, 11, 24)
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+def told(**changes: Any) -> RegisterPerson:
+    return RegisterPerson.model_validate({**world.MRS_LI, **changes}, strict=False)
+
+
+def person(**changes: Any) -> Person:
+    facts = PersonRegistered(
+        community=world.TIEBEI, grid="g1", person_id="p1", building="1", household="h1", sealed="k1.AAAA"
+    )
+    return Person(**{"facts": facts, "fingerprint": "f1", **changes})
+
+
+@given(st.integers(0, 9), st.integers(0, 16))
+def test_one_wrong_digit_of_an_identity_number_is_always_found(digit: int, place: int) -> None:
+    """By the check digit alone."""
+    good = "110101193705010024"
+    wrong = good[:place] + str(digit) + good[place + 1 :]
+    if wrong == good:
+        assert rules.checked_id_number(wrong) == good
+        return
+    with pytest.raises(Refusal) as refused:
+        rules.checked_id_number(wrong)
+    assert refused.value.problems[0].code == "bad_check_digit"
+
+
+@pytest.mark.parametrize(
+    "number", ["", "1", "11010119370501002", "1101011937050100244", "11010119370501002Y", "一" * 18]
+)
+def test_what_is_no_identity_number_is_told_apart_from_a_wrong_digit(number: str) -> None:
+    """Neither is taken."""
+    with pytest.raises(Refusal) as refused:
+        rules.checked_id_number(number)
+    assert refused.value.problems[0].code in ("bad_id_number", "bad_check_digit")
+
+
+def test_a_small_x_is_written_large_and_a_place_that_never_was_is_refused() -> None:
+    numbers = [f"11010119370501{order:03d}" for order in range(100)]
+    with_x = next(one + "X" for one in numbers if ric.calc_check_digit(one + "0") == "X")
+    assert rules.checked_id_number(with_x.lower()) == with_x
+    nowhere = "99999919370501002"
+    with pytest.raises(Refusal) as refused:
+        rules.checked_id_number(nowhere + ric.calc_check_digit(nowhere + "0"))
+    assert refused.value.problems[0].code == "bad_id_number"
+
+
+@pytest.mark.parametrize(
+    ("room", "floor"),
+    [("502", 5), ("1203", 12), ("0502", 5), ("502室", 5), ("12", None), ("底商", None), ("005", None), (None, None)],
+)
+def test_the_floor_is_what_the_room_tells(room: str | None, floor: int | None) -> None:
+    """Or nothing."""
+    assert rules.floor_of(room) == floor
+
+
+def test_the_birthday_comes_from_the_number_and_the_year_from_the_birthday() -> None:
+    known = rules.portrait(told(id_number="110101193705010024", birth_year=None), CATALOGUE, TODAY)
+    assert (known.details.birthday, known.details.birth_year) == (date(1937, 5, 1), 1937)
+
+
+def test_news_replace_what_they_speak_of_and_leave_the_rest() -> None:
+    """And a building alone says nothing against the door that is known."""
+    before = rules.portrait(told(needs=["deaf"], keys="门卫"), CATALOGUE, TODAY)
+    news = rules.portrait(
+        told(address={"building": "1"}, phone=None, contacts=[], needs=["wheelchair"], hobbies=["下棋"]),
+        CATALOGUE,
+        TODAY,
+    )
+    after = rules.combined(before, news)
+    assert after.details == before.details.model_copy(update={"hobbies": ("下棋",)})
+    assert after.needs == ("deaf", "wheelchair")
+
+
+def test_nothing_may_speak_against_two_being_one() -> None:
+    """What only one of them tells does not."""
+    assert rules.agree({"id_number": "a"}, {"id_number": "a", "born": "x"})
+    assert rules.agree({"id_number": "a"}, {"born": "x"})
+    assert not rules.agree({"id_number": "a"}, {"id_number": "b"})
+    assert not rules.agree({"id_number": "a", "born": "x"}, {"id_number": "a", "born": "y"})
+
+
+def test_whoever_left_is_kept_as_long_as_the_longest_category_says() -> None:
+    """And not at all any longer once back."""
+    facts = person().facts.model_copy(update={"categories": ("cancer", "close_contact")})
+    gone = rules.left(person(facts=facts), CATALOGUE, NOW, died=False)
+    assert gone.forget_at == NOW + timedelta(days=365)
+    assert rules.left(gone, CATALOGUE, NOW + timedelta(days=9), died=False).forget_at == gone.forget_at
+    back = rules.back(gone)
+    assert (back.forget_at, back.left_at, back.facts.here) == (None, None, True)
+    assert CATALOGUE.kept(()) == timedelta(days=CATALOGUE.keep_days)
+
+
+def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
+    """And one that changes nothing is none."""
+    newer = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))
+    with pytest.raises(Overtaken):
+        rules.change(newer, person(), newer)
+    assert rules.change(newer, newer, person()) is None
+
+
+def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:
+    """Once."""
+    decision = rules.erase(person(stairwell="1", floor=5, identities={"door": "d"}))
+    assert decision is not None
+    state, events = decision
+    assert [type(one).__name__ for one in events] == ["PersonErased"]
+    assert state.erased
+    assert (state.facts.sealed, state.facts.household, state.stairwell, state.identities) == ("", "", None, {})
+    assert rules.erase(state) is None
+
+
+@pytest.mark.parametrize(
+    ("born", "years"), [({"birthday": date(1937, 11, 25)}, 88), ({"birthday": date(1937, 11, 24)}, 89), ({}, None)]
+)
+def test_age_is_in_whole_years(born: dict[str, Any], years: int | None) -> None:
+    details = PersonDetails(address=Address(building="1"), name="李", **born)
+    assert rules.age(details, TODAY) == years
+
+
+def test_a_name_and_a_phone_are_shown_in_part() -> None:
+    """Whatever their length."""
+    assert [rules.masked_name(one) for one in ("李奶奶", "李", "欧阳娜娜")] == ["李**", "李*", "欧***"]
+    assert [rules.masked_number(one) for one in ("+86 138 0000 0000", "12345", None)] == ["138****0000", "****", None]
+
+
+def test_a_list_that_names_no_category_of_the_catalogue_stops_the_start(tmp_path: Path) -> None:
+    """With file and line."""
+    path = tmp_path / "people.yaml"
+    path.write_text(
+        "keep_days: 1\ncategories: {}\nlists:\n  a: {label: {zh: 甲, en: A}, categories: [nothing]}\n", encoding="utf-8"
+    )
+    with pytest.raises(CatalogueError, match="nothing"):
+        load(path, PeopleCatalogue)
+
+
+def test_a_portrait_without_anything_else_is_a_name_and_a_door() -> None:
+    """All else is optional."""
+    known = Portrait(world.TIEBEI, PersonDetails(address=Address(building="1"), name="李"))
+    assert (known.categories, known.listed, known.lives_alone) == ((), {}, False)
