@@ -21,9 +21,11 @@ from shared.contracts.cases import (
     ReopenCase,
 )
 from shared.contracts.envelope import Event, Meta
+from shared.contracts.follow_ups import FollowUpRecorded
 from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 from shared.documents import Occupied
+from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
 
@@ -171,3 +173,25 @@ def _said(house: Ledger, command: AnswerCase | CloseCase | ReopenCase, what: str
 
 def _sealed(house: Ledger, case_id: str, text: str) -> str:
     return house.runtime.sealer.seal(text, f"case:{case_id}")
+
+
+async def open_fever(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None:
+    """Somebody who is looked after has a fever: a coordinator answers for it, or who took the temperature."""
+    owner = await house.store.cases.coordinator(event.community or "", event.grid) or event.worker
+    if not event.alarm or owner is None:
+        return
+    kind = house.cases.gate.fever
+    command = OpenCase(
+        case_id=derived_id("case", event.follow_up_id),
+        community=event.community or "",
+        grid=event.grid,
+        building=event.building,
+        kind=kind,
+        title=house.cases.kinds[kind].label.zh,
+        person_id=event.person_id,
+        owner=owner,
+        source="follow-up",
+        source_id=event.follow_up_id,
+        urgent=True,
+    )
+    await open_case(house, command, meta)

@@ -9,7 +9,7 @@ from shared.consumer import Handler, Router
 from shared.contracts import EVENTS
 from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.envelope import UNKNOWN, Event, Meta
-from shared.contracts.follow_ups import FollowUpDue
+from shared.contracts.follow_ups import FollowUpDue, FollowUpRecorded
 from shared.contracts.gates import GateChecked
 from shared.contracts.ledger import (
     CloseBuilding,
@@ -32,6 +32,7 @@ HEARD: dict[type[Event], Handler[Ledger]] = {
     GateChecked: gates.open_fever,
     WorkerRegistered: cases.note_worker,
     FollowUpDue: needs.send_somebody,
+    FollowUpRecorded: cases.open_fever,
     ObservationStarted: observation.look_after,
     PersonReleased: observation.let_go,
 }

@@ -37,8 +37,10 @@ PEOPLE = (
     ABSORBED,
     FORGET,
 )
+ABOUT = ("plans", "follow_ups", "observations", "cases", "money")
+"""Collections with documents about one person."""
 _ENTERED = {"state.merged_into": None, "state.erased": {"$ne": True}}
-_LIVING = {**_ENTERED, "state.facts.here": {"$ne": False}}
+LIVING = {**_ENTERED, "state.facts.here": {"$ne": False}}
 _TOGETHER = 500
 HELD_BY = Index((("person", 1),))
 
@@ -58,6 +60,13 @@ def key_context(person_id: str) -> str:
     return f"person-key:{person_id}"
 
 
+def _unsealed(value: Any) -> Any:
+    """Without what is sealed."""
+    if isinstance(value, dict):
+        return {name: _unsealed(one) for name, one in value.items() if name != "sealed"}
+    return [_unsealed(one) for one in value] if isinstance(value, list) else value
+
+
 class Register:
     """What the ledger keeps about who is who.
 
@@ -69,7 +78,7 @@ class Register:
         self.people = people
         self.aliases = runtime.collection("aliases", [HELD_BY])
         self.keys = runtime.collection("person_keys")
-        self._about = (runtime.collection("plans"), runtime.collection("follow_ups"))
+        self._about = [runtime.collection(name) for name in ABOUT]
         self._sealer = runtime.sealer
 
     async def holders(self, aliases: Sequence[str]) -> dict[str, Document]:
@@ -139,7 +148,7 @@ class Register:
         person_id = facts["id"]
         document = await self.people.collection.get(person_id) or {"history": []}
         of_person = {"state.person_id": person_id}
-        plans, follow_ups = await asyncio.gather(
+        found = await asyncio.gather(
             *(one.find(of_person, fields={"state": 1}, sort=[("_id", 1)]) for one in self._about)
         )
         return {
@@ -147,20 +156,17 @@ class Register:
             "details": details,
             "aliases": await self.held(person_id),
             "history": [{"event": one["type"], "at": one["at"]} for one in document["history"]],
-            "plans": [one["state"] for one in plans],
-            "follow_ups": [
-                {name: one for name, one in each["state"].items() if name != "sealed"} for each in follow_ups
-            ],
+            **{name: [_unsealed(one["state"]) for one in about] for name, about in zip(ABOUT, found, strict=True)},
         }
 
     async def count(self, query: Document) -> int:
         """How many `walk` finds."""
-        return await self.people.collection.count({**query, **_LIVING})
+        return await self.people.collection.count({**query, **LIVING})
 
     async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:
         """Those who are here, by id, some at a time, each with what opens what is known."""
         some: list[Person] = []
-        found = self.people.collection.stream({**query, **_LIVING}, sort=[("_id", 1)], fields={"state": 1})
+        found = self.people.collection.stream({**query, **LIVING}, sort=[("_id", 1)], fields={"state": 1})
         async with aclosing(found):
             async for document in found:
                 some.append(self.people.state(document))

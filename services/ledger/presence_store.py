@@ -3,6 +3,7 @@
 from services.ledger.domain.needs import Need
 from services.ledger.domain.presence import Presence
 from services.ledger.domain.register import Person
+from services.ledger.people_store import LIVING
 from shared.aggregates import Aggregates
 from shared.documents import Index
 from shared.runtime import Runtime
@@ -27,7 +28,7 @@ class Presences:
 
     async def living(self, community: str, building: str) -> list[str]:
         """Ids of those who live in a building."""
-        query = {"state.facts.community": community, "state.facts.building": building}
+        query = {"state.facts.community": community, "state.facts.building": building, **LIVING}
         found = await self._people.collection.find(query, sort=[("_id", 1)], limit=MOST, fields={"_id": 1})
         return [one["_id"] for one in found]
 

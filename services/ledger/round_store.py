@@ -11,6 +11,7 @@ from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Sheet
 from services.ledger.domain.strangers import Stranger
+from services.ledger.people_store import LIVING
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.rounds import Counts, OpenRound
 from shared.documents import Collection, Document, Index, Write
@@ -280,7 +281,7 @@ def _sums(prefix: str) -> Document:
 
 def _asked(told: OpenRound) -> Document:
     roster = told.roster
-    query: Document = {"state.facts.here": {"$ne": False}, "state.merged_into": None, "state.erased": {"$ne": True}}
+    query: Document = {**LIVING}
     for field, values in (("grid", roster.grids), ("categories", roster.categories), ("needs", roster.needs)):
         if values:
             query[f"state.facts.{field}"] = {"$in": list(values)}

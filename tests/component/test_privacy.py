@@ -171,7 +171,11 @@ async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Offic
     person_id = await office.enter(BY_CITY)
     plan = {"plan_id": "p1", "kind": "care_call", "begins": "2026-11-25T09:30"}
     assert (await ledger.post(f"/people/{person_id}/plans", plan)).status_code == 202
+    case = {"case_id": "c1", "community": world.TIEBEI, "kind": "medical", "title": "复查", "owner": world.ZHAO}
+    assert (await ledger.post("/cases", {**case, "person_id": person_id})).status_code == 202
     held = await ledger.get(f"/people/{person_id}/export", who="coordinator")
+    assert [one["case_id"] for one in held["cases"]] == ["c1"]
+    assert "sealed" not in str(held["cases"])
     assert held["details"]["id_number"] == LI
     assert [one["event"] for one in held["history"]] == ["doorstep.person.registered.v1"]
     assert [one["plan_id"] for one in held["plans"]] == ["p1"]

@@ -121,3 +121,14 @@ async def test_a_door_of_which_nobody_says_anything_goes_the_same_way(building: 
 
 async def len_of(building: Stage, count: int) -> bool:
     return len(await building.tasks()) == count
+
+
+async def test_a_fever_at_the_door_is_an_urgent_case_with_an_owner(building: Stage) -> None:
+    """Once, and a coordinator hears of it."""
+    building.clock.forward(hours=5, minutes=30)
+    first, *_ = await eventually(lambda: due(building, OBSERVED))
+    for _ in range(2):
+        await recorded(building, first, "reached", temperature=38.1)
+    (case,) = await eventually(lambda: building.at.ledger.items("/cases", kind="fever", open=True))
+    assert (case["urgent"], case["owner"], case["person_id"]) == (True, world.ZHOU, first["person_id"])
+    await eventually(lambda: [one for one in building.heard("CaseOpened") if one["kind"] == "fever"])
