@@ -1,13 +1,25 @@
 """Messages in: everything that happened is entered; buildings and tokens are registered."""
 
-from services.ledger import cases, evidence, follow_ups, gates, money, needs, observation, people, presence, rounds
+from services.ledger import (
+    cases,
+    evidence,
+    follow_ups,
+    gates,
+    money,
+    needs,
+    observation,
+    people,
+    presence,
+    rounds,
+    walks,
+)
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.house import Ledger, cause_of
 from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
 from shared.contracts import EVENTS
-from shared.contracts.dispatch import DeliveryBought
+from shared.contracts.dispatch import DeliveryBought, DeliveryCompleted, DeliveryFailed
 from shared.contracts.envelope import UNKNOWN, Event, Meta
 from shared.contracts.follow_ups import FollowUpDue, FollowUpRecorded
 from shared.contracts.gates import GateChecked
@@ -29,6 +41,8 @@ for part in (people, follow_ups, cases, gates, observation, presence, evidence, 
 
 HEARD: dict[type[Event], Handler[Ledger]] = {
     DeliveryBought: money.bought,
+    DeliveryCompleted: walks.come_back,
+    DeliveryFailed: walks.come_back,
     GateChecked: gates.open_fever,
     WorkerRegistered: cases.note_worker,
     FollowUpDue: needs.send_somebody,

@@ -30,7 +30,7 @@ MISSING_OF_GRID = Index(
     (("state.round_id", 1), ("state.grid", 1), ("state.order", 1)), where={"state.counts.missing": {"$gt": 0}}
 )
 OPEN = Index((("state.round_id", 1), ("_id", 1)), where={"state.closed": False})
-OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1)))
+OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1), ("state.order", 1)))
 TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 
@@ -53,6 +53,7 @@ class Rounds:
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
         self._cards = runtime.collection("cards", [Index((("report", 1),))])
+        self._walks = runtime.collection("walks")
         self._tallies = runtime.collection("tallies", [TALLIES])
         self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
         self._people = people
@@ -182,13 +183,20 @@ class Rounds:
         return [one["_id"] for one in found]
 
     async def missing(
-        self, round_id: str, grids: Sequence[str], limit: int, after: tuple[str, int] | None
+        self,
+        round_id: str,
+        grids: Sequence[str],
+        limit: int,
+        after: tuple[str, int] | None,
+        building: str | None = None,
     ) -> list[Document]:
         """Who is missing, in the order of doors, with the place on the sheet."""
         order, place = after or ("", -1)
         query: dict[str, Any] = {"state.round_id": round_id, "state.counts.missing": {"$gt": 0}}
         if grids:
             query["state.grid"] = {"$in": list(grids)}
+        if building is not None:
+            query["state.building"] = building
         rows: list[Document] = []
         fields = {f"state.{name}": 1 for name in ("order", "grid", "building", "members")}
         while len(rows) < limit:
@@ -267,6 +275,14 @@ class Rounds:
             ]
         )
         return {one["_id"]: one["n"] for one in sorted(found, key=lambda one: str(one["_id"]))}
+
+    async def put_walk(self, request_id: str, round_id: str, sheet_id: str, number: int) -> None:
+        """Remember which sheet a request is the walk of."""
+        await self._walks.put(request_id, {"round": round_id, "sheet": sheet_id, "number": number})
+
+    async def walk(self, request_id: str) -> Document | None:
+        """The `round`, `sheet` and `number` of a walk; None: the request is none."""
+        return await self._walks.get(request_id)
 
     async def strangers_page(self, round_id: str, limit: int, after: str) -> list[Document]:
         """Those who are not on the roster, by id."""

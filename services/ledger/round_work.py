@@ -6,6 +6,7 @@ from services.ledger.domain import rounds, sheets
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import apply, close_sheet, put_sheet, settle
+from services.ledger.walks import send
 from shared.contracts.envelope import Meta
 
 DUE_AT_ONCE = 20
@@ -43,6 +44,8 @@ async def _go_on(house: Ledger, known: Round) -> None:
             await store.update(known.told.round_id, lambda one: rounds.begin(one, now), cause)
         case "opening":
             await _take_down(house, known, cause)
+        case "open" if known.walking:
+            await _send(house, known, cause)
         case "open":
             await store.update(known.told.round_id, lambda one: rounds.close(one, now), cause)
         case "closing":
@@ -69,6 +72,17 @@ async def _take_down_building(house: Ledger, known: Round, building: str, cause:
     await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
     await store.recount(known.told.round_id, [building])
     return sum(one.counts.members for one in cut)
+
+
+async def _send(house: Ledger, known: Round, cause: Meta) -> None:
+    """Have somebody walk the next sheets."""
+    store, round_id = house.store.rounds, known.told.round_id
+    names = await store.open_sheets(round_id, known.reached, SHEETS_AT_ONCE)
+    await asyncio.gather(*(send(house, known.facts, name, 1, cause) for name in names))
+    if names:
+        await store.all.update(round_id, lambda one: rounds.sent_up_to(one, known.reached, names[-1]), cause)
+    else:
+        await store.all.update(round_id, rounds.sent, cause)
 
 
 async def _close(house: Ledger, known: Round, cause: Meta) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 
 from services.ledger import rounds
 from services.ledger.domain.register import Person
@@ -20,6 +20,7 @@ from shared.pages import decode_cursor, page
 from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
+Building = Annotated[str | None, Query(max_length=16)]
 
 
 def add_round_routes(app: FastAPI, house: Ledger) -> None:
@@ -60,9 +61,14 @@ def add_round_routes(app: FastAPI, house: Ledger) -> None:
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/missing", tags=["rounds"])
     async def missing(
-        who: Somebody, round_id: str, limit: Limit = 50, after: After = None, names: bool = False
+        who: Somebody,
+        round_id: str,
+        limit: Limit = 50,
+        after: After = None,
+        building: Building = None,
+        names: bool = False,
     ) -> dict[str, Any]:
-        """Who is missing within the token's place, in the order of doors.
+        """Who is missing within the token's place, or in one building of it, in the order of doors.
 
         `names`: with name, phone and door, for whoever calls or visits them; the opening is noted.
         """
@@ -71,7 +77,7 @@ def add_round_routes(app: FastAPI, house: Ledger) -> None:
             who.require(*LEADERS, "grid_worker")
         place = decode_cursor(after, (str, int))
         found = await house.store.rounds.missing(
-            round_id, who.grids, limit + 1, (place[0], place[1]) if place else None
+            round_id, who.grids, limit + 1, (place[0], place[1]) if place else None, building
         )
         answer = page(found, limit, lambda one: (one["order"], one["place"]), _show_missing)
         if names and answer["items"]:

@@ -72,6 +72,8 @@ class OpenRound(Command):
     """Where it may be done; anywhere, unless told."""
     checklist: Annotated[tuple[Slug, ...], Field(max_length=32)] = ()
     """What belongs to doing it, such as `panes` and `sills`."""
+    walks: bool = False
+    """Whether somebody goes from door to door: each sheet of the roster becomes a request of this kind."""
 
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> "OpenRound":

@@ -349,6 +349,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         for who in ("operator", "coordinator"):
             await both_pages(ledger, "/rounds", who)
             await both_pages(ledger, "/rounds/round/missing", who)
+            await both_pages(ledger, "/rounds/round/missing", who, building="3")
             await ledger.get("/rounds/round/numbers", who=who)
             await both_pages(ledger, "/rounds/round/strangers", who)
         await both_pages(ledger, "/rounds/round/missing", "grid_worker")

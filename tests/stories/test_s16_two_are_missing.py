@@ -160,6 +160,30 @@ async def test_332_are_tested_two_are_called_then_visited_and_nobody_is_missing(
         assert (await morning.at.ledger.get("/chain"))["broken"] == []
 
 
+async def test_a_building_is_swept_door_by_door_and_who_was_not_at_home_is_visited_again(morning: Stage) -> None:
+    """A sheet of the roster is a worker's task; when that is done and somebody is left, it is a task again."""
+    closes = (morning.clock() + timedelta(hours=8)).isoformat()
+    told = {"round_id": "sweep", "community": world.TIEBEI, "kind": "testing", "title": "扫楼", "closes": closes}
+    sweep = {**told, "walks": True, "roster": {"buildings": ["1"]}}
+    assert (await morning.at.ledger.post("/rounds", sweep, who="coordinator")).status_code == 202
+    (first,) = await eventually(lambda: morning.tasks(state="offered"))
+    assert (await morning.task(first))["facts"]["building"] == "1"
+    for verb in ("accept", "start"):
+        await morning.all_do(verb, [(first, world.ZHAO)])
+    path = "/rounds/sweep/missing"
+    theirs = await morning.at.ledger.items(path, who="grid_worker", building="1", names=True)
+    assert [one["details"]["name"] for one in theirs if one["member_id"] == id_of(0)] == ["居民0"]
+    away, *met = theirs
+    at = morning.clock().isoformat()
+    body = {"command_id": new_id(), "records": [{"member_id": one["member_id"], "at": at} for one in met]}
+    await morning.at.ledger.post("/rounds/sweep/records", body, who="grid_worker")
+    await morning.all_do("complete", [(first, world.ZHAO)], told="phone")
+    (again,) = await eventually(lambda: morning.tasks(state="offered"))
+    assert (again != first, (await morning.task(again))["facts"]["building"]) == (True, "1")
+    (left,) = await morning.at.ledger.items(path)
+    assert left["member_id"] == away["member_id"]
+
+
 async def test_who_was_tested_elsewhere_or_moved_away_is_not_missing_and_has_a_reason(morning: Stage) -> None:
     """Each in one state of his own."""
     await recorded(morning, line(1, outcome="elsewhere"), line(2, outcome="moved"), line(3, outcome="refused"))

@@ -163,6 +163,18 @@ def test_a_round_goes_from_planned_to_settled() -> None:
     assert rounds.settle(settled[0], Counts(members=3, done=3)) is None
 
 
+def test_a_round_from_door_to_door_closes_only_when_every_sheet_was_somebodys_walk() -> None:
+    """Sheet by sheet, each step once."""
+    known = Round(told=TOLD.model_copy(update={"walks": True}), state="opening", created_at=NOW, due_at=NOW)
+    known = _state(rounds.opened(known))
+    assert (known.state, known.walking, known.due_at) == ("open", True, NOW)
+    known = _state(rounds.sent_up_to(known, "", "r/3/0000"))
+    assert rounds.sent_up_to(known, "", "r/3/0001") is None, "another replica was faster"
+    known = _state(rounds.sent(known))
+    assert (known.walking, known.due_at) == (False, TOLD.closes)
+    assert rounds.sent(known) is None
+
+
 def test_a_round_in_which_nobody_is_missing_is_settled_when_it_closes() -> None:
     """Both are told."""
     known = Round(told=TOLD, state="closing", created_at=NOW, due_at=NOW)

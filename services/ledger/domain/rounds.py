@@ -20,6 +20,8 @@ class Round(BaseModel):
     state: RoundState = "planned"
     reached: str = ""
     """While it opens: the last building whose sheets are made. While it closes: the last sheet that is closed."""
+    walking: bool = False
+    """Not every sheet is somebody's walk yet."""
     members: int = 0
     created_at: datetime
     due_at: datetime | None
@@ -77,7 +79,22 @@ def opened(known: Round | None) -> Decision:
         members=known.members,
         closes=told.closes,
     )
-    return known.model_copy(update={"state": "open", "reached": "", "due_at": told.closes}), [event]
+    due_at = known.due_at if told.walks else told.closes
+    return known.model_copy(update={"state": "open", "reached": "", "walking": told.walks, "due_at": due_at}), [event]
+
+
+def sent_up_to(known: Round | None, before: str, sheet: str) -> Decision:
+    """The sheets up to this one are somebody's walks; None if another did that."""
+    if known is None or not known.walking or known.reached != before:
+        return None
+    return known.model_copy(update={"reached": sheet}), []
+
+
+def sent(known: Round | None) -> Decision:
+    """Every sheet is somebody's walk."""
+    if known is None or not known.walking:
+        return None
+    return known.model_copy(update={"walking": False, "reached": "", "due_at": known.told.closes}), []
 
 
 def close(known: Round | None, now: datetime, *, early: bool = False) -> Decision:
