@@ -42,9 +42,9 @@ def take_in(
     params = {name: value for name, value in asked.items() if value is not None}
     params |= {name: "true" for name, wanted in (("dry_run", dry_run), ("skip_wrong", skip_wrong)) if wanted}
     with session.client(timeout=_PATIENCE) as client:
-        answer = client.call("POST", f"{PEOPLE}:import", params=params, content=_content(file) or b"\n")
+        answer = client.call("POST", f"{PEOPLE}:import", params=params, content=content_of(file) or b"\n")
         if not answer.good:
-            _refused(session, answer, file)
+            told_by_row(session, answer, file)
         found = answer.body if dry_run else _watched(session, client, str(answer.body["id"]))
     if session.json:
         session.write_json(found)
@@ -79,7 +79,12 @@ def give_out(
     session.tell("export.done", "bold", path=out, bytes=size)
 
 
-def _content(file: Path) -> bytes:
+def content_of(file: Path) -> bytes:
+    """What is in a file.
+
+    Raises:
+        Trouble: it cannot be read.
+    """
     try:
         return file.read_bytes()
     except OSError as error:
@@ -99,7 +104,7 @@ def _watched(session: Session, client: Client, import_id: str) -> Mapping[str, A
             time.sleep(_LOOK_AGAIN)
 
 
-def _refused(session: Session, answer: Answer, file: Path) -> None:
+def told_by_row(session: Session, answer: Answer, file: Path) -> None:
     """Show which rows were wrong.
 
     Raises:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -11,12 +12,16 @@ import typer
 from rich.table import Table
 
 from deploy.cli.client import Client
+from deploy.cli.lists import content_of, told_by_row
 from deploy.cli.session import Session
 
 ROUNDS = "/api/ledger/rounds"
 _COUNTS = ("members", "done", "elsewhere", "moved", "refused", "excused", "missing")
 _PAGE = "500"
 _LOOK_AGAIN = 0.3
+_LEFT = ("members", "missing")
+_PATIENCE = 600.0
+"""Seconds that a service may take to read a large file."""
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="round.id", show_default=False)]
 Several = list[str] | None
@@ -113,6 +118,26 @@ def missing(
         table.add_row(*(_named(one) if names else (one["grid"] or "", one["building"], one["member_id"])))
     session.out.print(table)
     session.tell("round.how_many_missing", "bold", count=len(found))
+
+
+def record(
+    session: Session,
+    round_id: Id,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="round.file", show_default=False)],
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="round.day", show_default=False)] = None,
+) -> None:
+    """Record the list of a desk; exit code 1 when a row is wrong, with every such row."""
+    params = {"day": f"{day:%Y-%m-%d}"} if day else None
+    with session.client(timeout=_PATIENCE) as client:
+        answer = client.call(
+            "POST", f"{ROUNDS}/{round_id}/records:import", params=params, content=content_of(file) or b"\n"
+        )
+    if not answer.good:
+        told_by_row(session, answer, file)
+    if session.json:
+        session.write_json(answer.body)
+        return
+    session.tell("round.recorded", "bold", rows=answer.body["rows"], **{n: answer.body["counts"][n] for n in _LEFT})
 
 
 def close(session: Session, round_id: Id) -> None:

@@ -67,7 +67,7 @@ async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer
     """How it went with these; who is not on the roster is kept beside it."""
     known = await _open(house, command.round_id)
     cause = cause_of(command.command_id, meta)
-    lines = await _understood(house, known, command.records)
+    lines = await understood(house, known, command.records)
     beside = [line for line in lines if line.sheet_id is None]
     told = _report(house, command, lines)
     await _hand_out(house, told, lines)
@@ -217,7 +217,7 @@ async def _open(house: Ledger, round_id: str) -> Round:
     return known
 
 
-async def _understood(house: Ledger, known: Round, records: Sequence[RoundRecord]) -> list[_Line]:
+async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]) -> list[_Line]:
     """Whom each record is about, and what it says.
 
     Raises:

@@ -1,29 +1,35 @@
 """HTTP in: rounds, how far they are, and who is missing."""
 
 import asyncio
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Query, Request
 
-from services.ledger import rounds
+from services.ledger import record_lists, rounds
+from services.ledger.domain.imports import Imports
 from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
 from services.ledger.house import Ledger
+from services.ledger.imports_api import TAKES
 from services.ledger.people import opened
+from services.ledger.spreadsheets import FILE_LIMIT
 from shared.access import LEADERS, STAFF, Principal
+from shared.contracts.duties import ZONE
 from shared.contracts.refusal import refusal
 from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, RecordRound, RoundAnswer
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, Somebody, body, http_meta, takes
+from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 
 PREFIX = "/api/ledger"
+Day = Annotated[date | None, Query(description="The day of a list that has times only.")]
 Building = Annotated[str | None, Query(max_length=16)]
 
 
-def add_round_routes(app: FastAPI, house: Ledger) -> None:
+def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
     """Put the routes of rounds on the application."""
 
     @app.post(
@@ -121,6 +127,23 @@ def add_round_routes(app: FastAPI, house: Ledger) -> None:
         command = await body(request, RecordRound, round_id=round_id)
         await _theirs(who, round_id)
         return await rounds.record(house, command, http_meta(request, RecordRound.wire, house.runtime.clock()))
+
+    @app.post(f"{PREFIX}/rounds/{{round_id}}/records:import", openapi_extra=TAKES, tags=["rounds"])
+    async def take_in(who: Somebody, round_id: str, request: Request, day: Day = None) -> dict[str, Any]:
+        """The list of a desk as a file; the same file again changes nothing.
+
+        `day` holds where it has times only, today unless told. A list with a wrong row is refused whole.
+        """
+        who.require(*STAFF)
+        known = await _theirs(who, round_id)
+        if known.state in ("planned", "opening"):
+            raise refusal("round_id", "not_open_yet", f"the round is {known.state}", status=409)
+        content = await limited(request, FILE_LIMIT)
+        now = house.runtime.clock()
+        meta = http_meta(request, RecordRound.wire, now)
+        told = day or now.astimezone(ZoneInfo(ZONE)).date()
+        rows = await record_lists.take_in(house, imports, known, content, told, meta)
+        return {"rows": rows, "counts": (await house.store.rounds.counts(round_id)).model_dump()}
 
     @app.post(
         f"{PREFIX}/rounds/{{round_id}}/members",

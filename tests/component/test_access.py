@@ -82,6 +82,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/rounds/nothing/missing", STAFF),
     ("ledger", "GET", "/rounds/nothing/strangers", LEADERS),
     ("ledger", "POST", "/rounds/nothing/records", STAFF),
+    ("ledger", "POST", "/rounds/nothing/records:import", STAFF),
     ("ledger", "POST", "/rounds/nothing/members", LEADERS),
     ("ledger", "POST", "/rounds/nothing/close", LEADERS),
     ("ledger", "POST", "/follow-ups/nothing/record", STAFF),

@@ -433,6 +433,9 @@ def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     Path("request.json").write_text(json.dumps({**REQUEST, "source_id": str(uuid4())}))
     write_list(system)
+    Path("desk.csv").write_bytes(
+        as_csv(("姓名", "联系电话", "采样时间", "点位"), ("访客", "10000000009", "00:01", "南门"))
+    )
     token_hash = system.ask("token", "new", "--role", "partner", "--name", "shop")["token_hash"]
     for line in documented():
         _, *arguments = shlex.split(line)

@@ -16,6 +16,7 @@ from shared.contracts.envelope import Meta
 from shared.contracts.rounds import RecordRound, RoundRecord
 from shared.identity import derived_id, new_id
 from tests import world
+from tests.lists import as_csv
 from tests.running import Clock, Running, Service, Town, eventually
 
 ROUND = "r1"
@@ -201,6 +202,49 @@ async def test_a_household_is_told_by_its_door(at: Running) -> None:
     await record(at.ledger, {"address": door, "checked": ["sills"]})
     found = await counts(at.ledger)
     assert (found["again"], found["incomplete"]) == (0, 1), "the same moment, and the rest of it"
+
+
+HEADER = ("姓名", "联系电话", "楼号", "单元", "房号", "采样时间", "点位", "结果")
+
+
+def row(number: int, time: str = "8:05", outcome: str = "已采", point: str = "南门") -> tuple[str, ...]:
+    told = person(number)
+    address = told["address"]
+    door = (f"{address['building']}号楼", "1单元", f"{address['room']}室")
+    return (told["name"], told["phone"], *door, time, point, outcome)
+
+
+async def taken(ledger: Service, *rows: tuple[str, ...], who: str = "grid_worker") -> Any:
+    content = as_csv(("核酸检测登记表",), HEADER, *rows, encoding="gb18030")
+    return await ledger.call("POST", f"/rounds/{ROUND}/records:import", who=who, content=content)
+
+
+async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(at: Running) -> None:
+    """As it is kept: a title above, words for what happened, times of day, a sum below."""
+    await opened(at.ledger, points=["南门", "北门"])
+    at.ledger.runtime.clock.forward(hours=3)  # type: ignore[attr-defined]
+    rows = [*(row(number) for number in range(20)), row(20, outcome="外采"), row(21, "2026-11-24 8:09", "拒绝")]
+    for _ in range(2):
+        answer = await taken(at.ledger, *rows, ("合计", "22", "", "", "", "", "", ""))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["rows"] == 22
+    found = answer.json()["counts"]
+    assert [found[name] for name in ("done", "elsewhere", "refused", "missing", "again")] == [20, 1, 1, 2, 0]
+    assert len(await at.ledger.stored("reports")) == 1
+
+
+async def test_a_file_with_a_wrong_row_is_refused_whole_with_every_such_row(at: Running) -> None:
+    """By the rows of the file and what stands above the column."""
+    await opened(at.ledger, points=["南门", "北门"])
+    wrong = [row(3, "morning"), row(4, outcome="睡觉"), ("", *row(5)[1:])]
+    answer = await taken(at.ledger, row(1), row(2), *wrong)
+    problems = {(one["field"], one["code"]) for one in answer.json()["problems"]}
+    assert answer.status_code == 422
+    assert problems == {("5.采样时间", "bad_time"), ("6.结果", "unknown_outcome")}
+    answer = await taken(at.ledger, row(1), row(2, point="火车站"), row(3, "23:59"))
+    problems = {(one["field"], one["code"]) for one in answer.json()["problems"]}
+    assert problems == {("4.point", "unknown_point"), ("5.at", "in_the_future")}
+    assert (await counts(at.ledger))["missing"] == 24
 
 
 @pytest.mark.parametrize(

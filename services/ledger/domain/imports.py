@@ -5,13 +5,14 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError, model_validator
 
 from services.ledger.domain.people import PeopleCatalogue
 from shared.contracts.catalogue import Entry
 from shared.contracts.envelope import Slug
+from shared.contracts.rounds import Ending
 
 HEADER_WITHIN = 20
 """Rows at the top among which the header is looked for: titles stand above it."""
@@ -36,9 +37,20 @@ _SEVERAL = re.compile(r"[、,，;；/|\s]+")
 _MANY_FIELDS = ("illnesses", "hobbies", "needs", "lists", "categories")
 
 
+RecordField = Literal["name", "phone", "building", "unit", "room", "address", "at", "point", "outcome", "card", "note"]
+
+
+class RecordLists(Entry):
+    """Lists of a round."""
+
+    columns: dict[RecordField, tuple[str, ...]]
+    outcomes: dict[Ending, tuple[str, ...]]
+
+
 class Imports(Entry):
     """The catalogue `imports.yaml`."""
 
+    records: RecordLists
     mappings: dict[Slug, dict[str, tuple[str, ...]]]
     passed_over: tuple[str, ...]
     affirmed: tuple[str, ...]
@@ -247,7 +259,7 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
     if "name" not in texts:
         raise Wrong("name", "required")
     told: dict[str, Any] = {name: texts[name] for name in _AS_IT_IS if name in texts}
-    told["address"] = _address(texts)
+    told["address"] = address_of(texts)
     if (born := day(cells.get("birthday"))) is not None:
         told["birth_year" if isinstance(born, int) else "birthday"] = born
     if (year := texts.get("birth_year")) is not None:
@@ -265,7 +277,12 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
     return told
 
 
-def _address(texts: Mapping[str, str]) -> dict[str, str]:
+def address_of(texts: Mapping[str, str]) -> dict[str, str]:
+    """The door that cells tell, in columns of their own or in one.
+
+    Raises:
+        Wrong: no building can be read.
+    """
     parts = {name: _number(texts[name], name) for name in ("building", "unit", "room") if name in texts}
     if "building" not in parts and (found := _ADDRESS.fullmatch(texts.get("address", "").replace(" ", ""))):
         parts = {name: value for name, value in found.groupdict().items() if value} | parts

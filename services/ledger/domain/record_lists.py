@@ -1,0 +1,77 @@
+"""Lists of a round as a desk keeps them: a row is what is known of one person or household."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from services.ledger.domain.imports import Columns, Imports, Words, Wrong, address_of, header, plain, wrong_fields
+from shared.contracts.rounds import Ending, RoundRecord
+
+_TIMES = ("%H:%M", "%H:%M:%S")
+_MOMENTS = tuple(f"{day} {clock}" for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d") for clock in _TIMES)
+_TEXTS = ("name", "phone", "point", "card", "note")
+
+
+def words(imports: Imports) -> Words:
+    """The headings of such a list."""
+    named = imports.records.columns
+    return Words(
+        headers={header(name): field for field, names in named.items() for name in names},
+        passed_over=frozenset(map(header, imports.passed_over)),
+        yes=frozenset(),
+        no=frozenset(),
+        categories={},
+        lists={},
+        relation="",
+        totals=frozenset(map(header, imports.totals)),
+    )
+
+
+def outcomes(imports: Imports) -> Mapping[str, Ending]:
+    """What a word means, by the word."""
+    named = imports.records.outcomes
+    return {plain(name).casefold(): outcome for outcome, names in named.items() for name in (outcome, *names)}
+
+
+def record_of(row: Sequence[Any], at: Columns, meaning: Mapping[str, Ending], day: date, zone: ZoneInfo) -> RoundRecord:
+    """What a row says. `day` holds where it tells a time of day only.
+
+    Raises:
+        Wrong: a cell says nothing that can be.
+    """
+    cells = {name: row[place] for name, place in at.fields.items() if place < len(row)}
+    texts = {name: text for name, cell in cells.items() if (text := plain(cell))}
+    told: dict[str, Any] = {name: texts[name] for name in _TEXTS if name in texts}
+    if "building" in texts or "address" in texts:
+        told["address"] = address_of(texts)
+    told["at"] = _moment(cells.get("at"), day).replace(tzinfo=zone).astimezone(UTC)
+    if (word := texts.get("outcome")) is not None:
+        if word.casefold() not in meaning:
+            raise Wrong("outcome", "unknown_outcome")
+        told["outcome"] = meaning[word.casefold()]
+    try:
+        return RoundRecord.model_validate(told, strict=False)
+    except ValidationError as error:
+        field, code = next(iter(wrong_fields(error)))
+        raise Wrong(field, code) from None
+
+
+def _moment(cell: Any, day: date) -> datetime:
+    """By the clock on the wall."""
+    if isinstance(cell, datetime):
+        return cell.replace(tzinfo=None)
+    if isinstance(cell, time):
+        return datetime.combine(day, cell)
+    if isinstance(cell, timedelta):
+        return datetime.combine(day, time()) + cell
+    text = plain(cell)
+    for form in (*_TIMES, *_MOMENTS):
+        try:
+            found = datetime.strptime(text, form)  # noqa: DTZ007  # the caller knows the zone
+        except ValueError:
+            continue
+        return datetime.combine(day, found.time()) if form in _TIMES else found
+    raise Wrong("at", "bad_time" if text else "required")
