@@ -14,7 +14,7 @@ from openpyxl.utils import get_column_letter
 
 from services.ledger.domain import export as rules
 from services.ledger.imports import Importing
-from services.ledger.people import portrait_of
+from services.ledger.portraits import portrait_of
 from shared.documents import Document
 
 _MARK = "\ufeff"

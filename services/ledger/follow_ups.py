@@ -6,7 +6,7 @@ from services.ledger.domain import follow_ups as rules
 from services.ledger.domain.follow_ups import FollowUp, Plan, hears
 from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, cause_of
-from services.ledger.people import opened
+from services.ledger.portraits import opened
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, NeedTold, PlanFollowUps, RecordFollowUp

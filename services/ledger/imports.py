@@ -16,9 +16,10 @@ from services.ledger.domain.people import Portrait, portrait
 from services.ledger.domain.register import Overtaken, Person, register_person
 from services.ledger.house import Ledger
 from services.ledger.imports_store import ImportStore, rows_context
-from services.ledger.people import Aliases
 from services.ledger.people_store import key_context
+from services.ledger.portraits import drawn
 from services.ledger.reading import Reading
+from services.ledger.recognition import Aliases, aliases_of, fingerprint_of
 from shared.contracts.envelope import Meta, Problem
 from shared.contracts.ledger import RegisterPerson
 from shared.contracts.refusal import Refusal, refusal
@@ -233,13 +234,13 @@ class Importing:
         sealer = self.house.runtime.sealer.under(key, key_context(person_id))
         grid = buildings.get(row.command.address.building)
         sources = {person_id: row.fingerprint}
-        return people.drawn(self.house, person_id, grid, row.news, sealer, sources, row.aliases.identities)
+        return drawn(self.house, person_id, grid, row.news, sealer, sources, row.aliases.identities)
 
     def _row(self, command: RegisterPerson, today: date) -> Row:
         house, lookup = self.house, self.house.runtime.lookup
         news = portrait(command, house.categories, today)
-        aliases = people.aliases_of(lookup, news, derived_id("person", command.source, command.source_id))
-        return Row(command, news, aliases, people.fingerprint_of(lookup, command))
+        aliases = aliases_of(lookup, news, derived_id("person", command.source, command.source_id))
+        return Row(command, news, aliases, fingerprint_of(lookup, command))
 
     def _seal(self, import_id: str, chunk: int, commands: Sequence[RegisterPerson]) -> str:
         lines = b"\n".join(one.model_dump_json(exclude_defaults=True).encode() for one in commands)

@@ -1,43 +1,29 @@
 """Messages in: who lives here, who is who, who has gone."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
 from services.ledger.domain import people as rules
 from services.ledger.domain.people import Portrait
-from services.ledger.domain.register import Overtaken, Person, first_line, register_person
+from services.ledger.domain.register import Overtaken, Person, register_person
 from services.ledger.house import Ledger, cause_of
-from services.ledger.people_store import context_of
+from services.ledger.portraits import drawn, opened, portrait_of
+from services.ledger.recognition import aliases_of, fingerprint_of, identify
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
-from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson, RegistrationAnswer
+from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
 from shared.contracts.people import ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
 from shared.contracts.refusal import refusal
-from shared.documents import Document
 from shared.identity import derived_id
-from shared.sealing import CannotOpen, Lookup, Sealer
+from shared.sealing import Sealer
 
 router: Router[Ledger] = Router("ledger")
 
 FORGET_AT_ONCE = 100
 """People erased in one round."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aliases:
-    """By what a person is recognised, in the order in which it counts."""
-
-    source: str
-    """What the source's own id stands for; also the id of whoever is entered by it."""
-    others: tuple[str, ...]
-    identities: Mapping[str, str]
-
-    def all(self) -> tuple[str, ...]:
-        """In the order in which they are claimed, which is the same for everybody: the first that two share decides."""
-        return (*self.others, self.source)
 
 
 @router.command(RegisterPerson)
@@ -93,173 +79,6 @@ def renewed(
     return rules.left(
         person.model_copy(update={"left_at": known.left_at}), house.categories, house.runtime.clock(), died=True
     )
-
-
-async def identify(house: Ledger, aliases: Aliases) -> tuple[str, Person | None]:
-    """Who that is, with all aliases claimed: somebody known, or the id under which somebody new will be entered.
-
-    Aliases are claimed one after the other, in the same order by everybody: of two who tell of one new person at once,
-    the first alias that they share decides, and the other one follows.
-    """
-    store = house.store.register
-    while True:
-        holders = await store.holders(aliases.all())
-        person_id, known = await _recognised(house, aliases, holders)
-        claimed: list[str] = []
-        for alias in aliases.all():
-            if alias in holders:
-                continue
-            holder = await store.claim(alias, person_id, aliases.identities)
-            if holder["person"] == person_id:
-                claimed.append(alias)
-            elif known is None and rules.agree(holder, aliases.identities):
-                await store.pass_on(claimed, person_id, holder["person"])
-                break
-        else:
-            return person_id, known
-
-
-async def _recognised(house: Ledger, aliases: Aliases, holders: Mapping[str, Document]) -> tuple[str, Person | None]:
-    """The first whose alias counts: the source's own id, the identity number, phone and name, door and name.
-
-    Those who are being entered at this moment follow each other in the order of claims, so the last of them stays.
-    """
-    names = [one for one in (aliases.source, *aliases.others) if one in holders]
-    found = await asyncio.gather(*(_entered(house, holders[one]["person"]) for one in names))
-    for alias, known in zip(names, found, strict=True):
-        if known is None or known.erased:
-            continue
-        if alias == aliases.source or rules.agree(known.identities, aliases.identities):
-            return known.facts.person_id, known
-    for alias in reversed(aliases.all()):
-        if alias in names and found[names.index(alias)] is None and rules.agree(holders[alias], aliases.identities):
-            return holders[alias]["person"], None
-    own = aliases.source
-    while (known := await _entered(house, own)) is not None and known.erased:
-        # Whoever was forgotten is somebody new when told of again.
-        own = derived_id("person again", own)
-    return (own, None) if known is None else (known.facts.person_id, known)
-
-
-async def _entered(house: Ledger, person_id: str) -> Person | None:
-    """Somebody, under whichever id."""
-    known = await house.store.people.get(person_id)
-    if known is not None and known.merged_into is not None:
-        return await house.store.people.get(known.merged_into)
-    return known
-
-
-def fingerprint_of(lookup: Lookup, command: RegisterPerson) -> str:
-    """Keyed hash of all that a registration says."""
-    return lookup.blind("person", command.model_dump_json())
-
-
-def aliases_of(lookup: Lookup, known: Portrait, source: str) -> Aliases:
-    """By what somebody can be recognised, hashed."""
-    identities = identities_of(lookup, known)
-    others = tuple(identities[name] for name in ("id_number", "phone", "door") if name in identities)
-    return Aliases(source, others, identities)
-
-
-def identities_of(lookup: Lookup, known: Portrait) -> dict[str, str]:
-    """Blind indexes: identity number; phone with name; door with name, where the door is known; year of birth."""
-    details, community = known.details, known.community
-    found: dict[str, str] = {}
-    if details.id_number:
-        found["id_number"] = lookup.blind("id number", community, details.id_number)
-    if details.phone:
-        found["phone"] = lookup.blind("phone and name", lookup.phone(community, details.phone), details.name)
-    if details.address.room:
-        found["door"] = lookup.resident(household_of(lookup, known), details.name)
-    if details.birth_year:
-        found["born"] = lookup.blind("born", community, str(details.birth_year))
-    return found
-
-
-def household_of(lookup: Lookup, known: Portrait) -> str:
-    """Id of the door."""
-    address = known.details.address
-    return lookup.household(known.community, address.building, address.unit, address.room)
-
-
-def drawn(
-    house: Ledger,
-    person_id: str,
-    grid: str | None,
-    known: Portrait,
-    sealer: Sealer,
-    sources: dict[str, str],
-    identities: Mapping[str, str] | None = None,
-) -> Person:
-    """The person's document: in the clear ids and flags, all else sealed."""
-    lookup, details = house.runtime.lookup, known.details
-    identities = identities or identities_of(lookup, known)
-    household = household_of(lookup, known)
-    lookups = [identities.get("door") or lookup.resident(household, details.name)]
-    if details.phone:
-        lookups.append(lookup.phone(known.community, details.phone))
-    facts = PersonRegistered.model_construct(
-        community=known.community,
-        grid=grid,
-        person_id=person_id,
-        building=details.address.building,
-        household=household,
-        lookups=tuple(lookups),
-        lives_alone=known.lives_alone,
-        first_line=first_line(house.runtime.clock().year, details.birth_year, lives_alone=known.lives_alone),
-        language=known.language,
-        needs=known.needs,
-        sealed=sealer.seal(details.model_dump_json(), context_of(person_id)),
-        categories=known.categories,
-        lists=tuple(known.listed),
-        here=True,
-    )
-    return Person(
-        facts=facts,
-        fingerprint=next(reversed(sources.values())),
-        sources=sources,
-        stairwell=lookup.stairwell(known.community, details.address.building, details.address.unit),
-        floor=rules.floor_of(details.address.room),
-        identities=dict(identities),
-        listed=known.listed,
-    )
-
-
-def portrait_of(person: Person, sealer: Sealer) -> Portrait:
-    """All that is known of somebody, opened for a rule; whoever shows it to people notes it.
-
-    Raises:
-        CannotOpen: the key is gone.
-    """
-    facts = person.facts
-    opened = sealer.open(facts.sealed, context_of(facts.person_id))
-    return Portrait(
-        facts.community or "",
-        PersonDetails.model_validate_json(opened, extra="ignore"),
-        facts.lives_alone,
-        facts.language,
-        facts.needs,
-        facts.categories,
-        dict(person.listed),
-    )
-
-
-async def sealer_of(house: Ledger, person: Person) -> Sealer:
-    """What opens what is known of somebody: the own key; the service's, for who was entered before there were such."""
-    return await house.store.register.sealer(person.facts.person_id) or house.runtime.sealer
-
-
-async def opened(house: Ledger, person: Person) -> Portrait:
-    """All that is known of somebody, opened.
-
-    Raises:
-        Refusal: 410, it was erased.
-    """
-    rules.known_person(person)
-    try:
-        return portrait_of(person, await sealer_of(house, person))
-    except CannotOpen:
-        raise refusal("person_id", "erased", "what was known of this person was erased", status=410) from None
 
 
 @router.command(MovePerson)

@@ -14,6 +14,7 @@ from services.ledger.domain.register import Person
 from services.ledger.house import Ledger
 from services.ledger.people_history import as_it_was
 from services.ledger.people_store import among
+from services.ledger.portraits import opened
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Meta, Phone, Slug
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
@@ -90,7 +91,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         if on is not None:
             known = await as_it_was(house, person_id, on)
         await note(house, who, known, "people")
-        portrait = await people.opened(house, known)
+        portrait = await opened(house, known)
         details = portrait.details.model_dump(mode="json") if who.leads() else _in_part(portrait)
         return {**shown(known), "details": details}
 
@@ -100,7 +101,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS, "grid_worker")
         known = await person_of(house, who, person_id)
         await note(house, who, known, "emergency")
-        return _card(known, await people.opened(house, known), people.today(house))
+        return _card(known, await opened(house, known), people.today(house))
 
     @app.get(f"{PREFIX}/people/{{person_id}}/export", tags=["people"])
     async def export(who: Somebody, person_id: str) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS)
         known = await person_of(house, who, person_id)
         await note(house, who, known, "export")
-        portrait = await people.opened(house, known)
+        portrait = await opened(house, known)
         return await house.store.register.everything(shown(known), portrait.details.model_dump(mode="json"))
 
     @app.post(

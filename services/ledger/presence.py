@@ -5,7 +5,7 @@ from services.ledger.domain import presence as rules
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.presence import Presence
 from services.ledger.house import Ledger, cause_of
-from services.ledger.people import opened
+from services.ledger.portraits import opened
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.intake import Address, Resident, SubmitRequest

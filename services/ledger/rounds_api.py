@@ -14,7 +14,7 @@ from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
 from services.ledger.house import Ledger
 from services.ledger.imports_api import TAKES
-from services.ledger.people import opened
+from services.ledger.portraits import opened
 from services.ledger.spreadsheets import FILE_LIMIT
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.duties import ZONE

@@ -3,7 +3,7 @@
 from services.ledger.domain.sheets import RoundFacts
 from services.ledger.house import Ledger
 from services.ledger.needs import SOURCE, raise_need, request_id_of
-from services.ledger.people import opened
+from services.ledger.portraits import opened
 from shared.contracts.dispatch import DeliveryEvent
 from shared.contracts.envelope import Meta
 from shared.contracts.intake import Address, SubmitRequest
