@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -451,10 +451,9 @@ def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypat
         if "simulate" in arguments:
             arguments += ["--policy", "today"]  # One of them shows that the line is right, in a tenth of the time.
         # Of the times in the manual, all are over one day.
-        given = {
-            "HASH": token_hash,
-            "2026-11-24 11:30:00": f"{datetime.now().astimezone() + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}",
-        }
+        soon = f"{datetime.now().astimezone() + timedelta(hours=1):%Y-%m-%d %H:%M:%S}"
+        times = {"2026-11-24 11:30:00": soon, "2026-11-24": f"{datetime.now(UTC):%Y-%m-%d}"}
+        given = {"HASH": token_hash, **times}
         system.run(*(given.get(one, one) for one in arguments))
     assert {line.split()[1] for line in documented()} == {one.name for one in app.registered_commands} | {
         group.typer_instance.info.name for group in app.registered_groups if group.typer_instance
