@@ -247,22 +247,22 @@ async def test_a_file_with_a_wrong_row_is_refused_whole_with_every_such_row(at: 
     assert (await counts(at.ledger))["missing"] == 24
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"kind": "juggling"}, "unknown_kind"),
-        ({"closes": "2020-01-01T00:00:00Z"}, "in_the_past"),
-        ({"closes": "2026-11-24T10:00:00Z", "opens": "2026-11-24T11:00:00Z"}, "not_allowed"),
-        ({"roster": {"colour": "red"}}, "unknown_field"),
-        ({"community": None}, "wrong_type"),
-    ],
+WRONG: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"kind": "juggling"}, "unknown_kind"),
+    ({"closes": "2020-01-01T00:00:00Z"}, "in_the_past"),
+    ({"closes": "2026-11-24T10:00:00Z", "opens": "2026-11-24T11:00:00Z"}, "not_allowed"),
+    ({"roster": {"colour": "red"}}, "unknown_field"),
+    ({"community": None}, "wrong_type"),
 )
-async def test_a_round_that_cannot_be_is_refused_by_field(at: Running, change: dict[str, Any], code: str) -> None:
+
+
+async def test_a_round_that_cannot_be_is_refused_by_field(at: Running) -> None:
     """And nothing is planned."""
     closes = (at.ledger.runtime.clock() + timedelta(hours=4)).isoformat()
     told = {"round_id": ROUND, "community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
-    answer = await at.ledger.post("/rounds", {**told, **change}, who="coordinator")
-    assert (answer.status_code, answer.json()["problems"][0]["code"]) == (422, code)
+    for change, code in WRONG:
+        answer = await at.ledger.post("/rounds", {**told, **change}, who="coordinator")
+        assert (answer.status_code, answer.json()["problems"][0]["code"]) == (422, code)
     assert await at.ledger.stored("rounds") == []
 
 
