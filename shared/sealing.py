@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -123,6 +124,11 @@ class Sealer:
         return self.seal(self.open(seal, context), context)
 
 
+def half_width(text: str) -> str:
+    """Text as it is compared: `（` and `(` are the same (Unicode NFKC)."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
 class Lookup:
     """Keyed hashes: equal for equal text, and telling nothing to whoever lacks the key."""
 
@@ -154,8 +160,8 @@ class Lookup:
         return self.blind("household", community, building, unit, room)
 
     def resident(self, household: str, name: str) -> str:
-        """Finds a person by door and name."""
-        return self.blind("resident", household, name)
+        """Finds a person by door and name, in whichever width it is written."""
+        return self.blind("resident", household, half_width(name))
 
     def door_code(self, request_id: str) -> str:
         """Four digits that whoever asked for help is told, and tells at the door."""

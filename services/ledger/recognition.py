@@ -11,7 +11,7 @@ from services.ledger.house import Ledger
 from shared.contracts.ledger import RegisterPerson
 from shared.documents import Document
 from shared.identity import derived_id
-from shared.sealing import Lookup
+from shared.sealing import Lookup, half_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,9 @@ def identities_of(lookup: Lookup, known: Portrait) -> dict[str, str]:
     if details.id_number:
         found["id_number"] = lookup.blind("id number", community, details.id_number)
     if details.phone:
-        found["phone"] = lookup.blind("phone and name", lookup.phone(community, details.phone), details.name)
+        found["phone"] = lookup.blind(
+            "phone and name", lookup.phone(community, details.phone), half_width(details.name)
+        )
     if details.address.room:
         found["door"] = lookup.resident(household_of(lookup, known), details.name)
     if details.birth_year:

@@ -233,6 +233,17 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
     assert len(await at.ledger.stored("reports")) == 1
 
 
+async def test_a_name_is_the_same_in_either_width(at: Running) -> None:
+    """A desk's program may write brackets as it likes; without a phone, door and name tell who it is."""
+    told = {**person(50), "name": "李（大）", "phone": None}
+    await world.accepted(at.ledger, "/people", {name: value for name, value in told.items() if value is not None})
+    await opened(at.ledger, points=["南门"])
+    at.ledger.runtime.clock.forward(hours=3)  # type: ignore[attr-defined]
+    _, _, *rest = row(50)
+    answer = await taken(at.ledger, ("李(大)", "", *rest))
+    assert answer.json()["counts"]["done"] == 1
+
+
 async def test_a_file_with_a_wrong_row_is_refused_whole_with_every_such_row(at: Running) -> None:
     """By the rows of the file and what stands above the column."""
     await opened(at.ledger, points=["南门", "北门"])
