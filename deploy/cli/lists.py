@@ -44,7 +44,7 @@ def take_in(
     with session.client(timeout=_PATIENCE) as client:
         answer = client.call("POST", f"{PEOPLE}:import", params=params, content=content_of(file) or b"\n")
         if not answer.good:
-            told_by_row(session, answer, file)
+            told_by_row(session, answer, file, mend="import.refused")
         found = answer.body if dry_run else _watched(session, client, str(answer.body["id"]))
     if session.json:
         session.write_json(found)
@@ -104,7 +104,7 @@ def _watched(session: Session, client: Client, import_id: str) -> Mapping[str, A
             time.sleep(_LOOK_AGAIN)
 
 
-def told_by_row(session: Session, answer: Answer, file: Path) -> None:
+def told_by_row(session: Session, answer: Answer, file: Path, *, mend: str) -> None:
     """Show which rows were wrong.
 
     Raises:
@@ -116,7 +116,7 @@ def told_by_row(session: Session, answer: Answer, file: Path) -> None:
     if session.json:
         session.write_json({"status": "refused", "problems": rows})
     _show_wrong(session, rows)
-    session.warn("import.refused", "red")
+    session.warn(mend, "red")
     raise typer.Exit(1)
 
 

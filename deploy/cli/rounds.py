@@ -133,7 +133,7 @@ def record(
             "POST", f"{ROUNDS}/{round_id}/records:import", params=params, content=content_of(file) or b"\n"
         )
     if not answer.good:
-        told_by_row(session, answer, file)
+        told_by_row(session, answer, file, mend="round.wrong_rows")
     if session.json:
         session.write_json(answer.body)
         return
