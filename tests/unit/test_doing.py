@@ -142,6 +142,16 @@ def test_a_pause_keeps_what_is_left_of_the_time() -> None:
     assert resumed.due_at == NINE + timedelta(minutes=105 + 135)
 
 
+def test_whoever_pauses_when_his_time_has_run_out_does_not_lose_the_task_as_he_goes_on() -> None:
+    """The look for due dates comes a little later than they are."""
+    paused, _ = doing.pause(tasks.under_way(), ZHAO, "waiting_for_shop", 60, situation(minutes=181))
+    resumed, _ = sure(offering.lapse(paused, situation(minutes=241)))
+    assert resumed.worker == "tiebei-g1-1"
+    assert offering.lapse(resumed, situation(minutes=245)) is None
+    released, _ = sure(offering.lapse(resumed, situation(minutes=246)))
+    assert released.worker != "tiebei-g1-1"
+
+
 def test_whoever_pauses_twice_gains_nothing_but_the_pause() -> None:
     """What was left at the first counts."""
     paused, _ = doing.pause(tasks.under_way(), ZHAO, "waiting_for_shop", 60, situation(minutes=45))

@@ -44,6 +44,8 @@ from shared.contracts.envelope import Event
 from shared.contracts.refusal import refusal
 
 GATE = "gate"
+_LEAST_LEFT = 5
+"""Minutes that whoever goes on after a pause has at least, though he paused when his time had run out."""
 
 
 def accept(task: Task | None, actor: Actor, situation: Situation) -> Decision:
@@ -110,8 +112,8 @@ def pause(task: Task | None, actor: Actor, reason: str, minutes: int, situation:
     task, _ = known(task)
     allow(task, "pause")
     held(task, actor)
-    due = task.due_at or situation.now
-    left = task.paused.left if task.paused else max(0.0, (due - situation.now).total_seconds())
+    due = max(task.due_at or situation.now, situation.now + _LEAST_LEFT * situation.minute)
+    left = task.paused.left if task.paused else (due - situation.now).total_seconds()
     until = situation.now + minutes * situation.minute
     paused = moved(task, "pause", due_at=until, paused=Pause(reason=reason, left=left))
     return paused, [event(DeliveryPaused, paused, reason=reason, until=until, at=actor.at)]
