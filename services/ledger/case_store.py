@@ -1,13 +1,12 @@
 """Documents of the ledger: cases, agreements, checks at gates, and who coordinates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from services.ledger.domain.cases import Case
 from services.ledger.domain.gates import Agreement, Check
 from shared.aggregates import Aggregates
-from shared.documents import Document, Index, Write
+from shared.documents import Collection, Document, Index, Write
 from shared.runtime import Runtime
 
 _ORDER = (("state.opened_at", -1), ("_id", 1))
@@ -66,14 +65,7 @@ class Cases:
         **exactly: str | None,
     ) -> list[Document]:
         """Cases, newest first; `exactly`: fields that have this value."""
-        query: dict[str, Any] = {f"state.{name}": value for name, value in exactly.items() if value is not None}
-        if community is not None:
-            query["state.community"] = community
-        if grids:
-            query["state.grid"] = {"$in": list(grids)}
-        if after is not None:
-            query["$or"] = _further("state.opened_at", *after)
-        return await self.all.collection.find(query, sort=list(_ORDER), limit=limit, fields={"history": 0})
+        return await _page(self.all.collection, _ORDER, _among(community, grids, exactly), limit, after)
 
     async def agreements_of(self, case_id: str) -> list[Agreement]:
         """What was agreed in a case."""
@@ -116,14 +108,7 @@ class Cases:
         **exactly: str | None,
     ) -> list[Document]:
         """Checks at gates, newest first."""
-        query: dict[str, Any] = {f"state.{name}": value for name, value in exactly.items() if value is not None}
-        if community is not None:
-            query["state.community"] = community
-        if grids:
-            query["state.grid"] = {"$in": list(grids)}
-        if after is not None:
-            query["$or"] = _further("state.at", *after)
-        return await self.checks.collection.find(query, sort=list(_BY_TIME), limit=limit, fields={"history": 0})
+        return await _page(self.checks.collection, _BY_TIME, _among(community, grids, exactly), limit, after)
 
     async def note_coordinator(self, worker: str, community: str | None, grids: Sequence[str], sequence: int) -> None:
         """Know who coordinates where; no community: he does not. Older news changes nothing."""
@@ -141,5 +126,24 @@ class Cases:
         return here[0]["_id"] if here else None
 
 
-def _further(field: str, at: datetime, name: str) -> list[Document]:
-    return [{field: {"$lt": at}}, {field: at, "_id": {"$gt": name}}]
+def _among(community: str | None, grids: Sequence[str], exactly: Mapping[str, str | None]) -> Document:
+    query: Document = {f"state.{name}": value for name, value in exactly.items() if value is not None}
+    if community is not None:
+        query["state.community"] = community
+    if grids:
+        query["state.grid"] = {"$in": list(grids)}
+    return query
+
+
+async def _page(
+    collection: Collection,
+    order: Sequence[tuple[str, int]],
+    query: Document,
+    limit: int,
+    after: tuple[datetime, str] | None,
+) -> list[Document]:
+    """Those of a query, newest first; the first field of the order is when they were."""
+    if after is not None:
+        field, (at, name) = order[0][0], after
+        query = {**query, "$or": [{field: {"$lt": at}}, {field: at, "_id": {"$gt": name}}]}
+    return await collection.find(query, sort=order, limit=limit, fields={"history": 0})

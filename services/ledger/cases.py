@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from services.ledger.domain import cases as rules
 from services.ledger.domain.cases import Case, Said, Step
+from services.ledger.domain.people import registered
 from services.ledger.house import Ledger, cause_of
 from shared.consumer import Router
 from shared.contracts.cases import (
@@ -123,9 +124,7 @@ async def _case(house: Ledger, command: OpenCase) -> Case:
     """What was told, with the place that is known of the person or the building."""
     building, grid = command.building, command.grid
     if command.person_id is not None:
-        person = await house.store.people.get(command.person_id)
-        if person is None or person.facts.community != command.community:
-            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        person = registered(await house.store.people.get(command.person_id), command.community)
         building, grid = building or person.facts.building, grid or person.facts.grid
     if building is not None and grid is None:
         known = await house.store.buildings.get(f"{command.community}/{building}")
@@ -177,8 +176,10 @@ def _sealed(house: Ledger, case_id: str, text: str) -> str:
 
 async def open_fever(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None:
     """Somebody who is looked after has a fever: a coordinator answers for it, or who took the temperature."""
+    if not event.alarm:
+        return
     owner = await house.store.cases.coordinator(event.community or "", event.grid) or event.worker
-    if not event.alarm or owner is None:
+    if owner is None:
         return
     kind = house.cases.gate.fever
     command = OpenCase(

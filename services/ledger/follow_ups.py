@@ -4,13 +4,13 @@ import asyncio
 
 from services.ledger.domain import follow_ups as rules
 from services.ledger.domain.follow_ups import FollowUp, Plan, hears
-from services.ledger.domain.register import Person
+from services.ledger.domain.people import registered
 from services.ledger.house import Ledger, cause_of
-from services.ledger.portraits import opened
+from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, NeedTold, PlanFollowUps, RecordFollowUp
-from shared.contracts.intake import Resident, SubmitRequest
+from shared.contracts.intake import SubmitRequest
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
 
@@ -25,7 +25,7 @@ SOURCE = "follow-up"
 @router.command(PlanFollowUps)
 async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
     """Look after somebody."""
-    person = await _person(house, command.person_id)
+    person = registered(await house.store.people.get(command.person_id))
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
     told = Plan(
@@ -122,24 +122,16 @@ async def lapse(house: Ledger) -> int:
     return len(due)
 
 
-async def _person(house: Ledger, person_id: str) -> Person:
-    person = await house.store.people.get(person_id)
-    if person is None:
-        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
-    return person
-
-
 async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
     """What somebody asked for, as the request that it becomes, sealed."""
-    person = await _person(house, known.person_id)
-    facts, details = person.facts, (await opened(house, person)).details
+    portrait = await opened(house, registered(await house.store.people.get(known.person_id)))
     request = SubmitRequest(
         source=SOURCE,
         source_id=known.follow_up_id,
         kind=need.kind,
         community=known.community or "",
-        address=details.address,
-        resident=Resident(name=details.name, phone=details.phone, language=facts.language, needs=facts.needs),
+        address=portrait.details.address,
+        resident=resident_of(portrait),
         items=need.items,
         note=need.note,
         urgency=need.urgency,

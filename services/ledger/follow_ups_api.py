@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from services.ledger import follow_ups
 from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.house import Ledger
+from services.ledger.people_api import person_of
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, FollowUpState, PlanFollowUps, RecordFollowUp
 from shared.contracts.refusal import refusal
@@ -32,9 +33,7 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         """Look after somebody at these times: called, visited, measured."""
         who.require(*LEADERS)
         command = await body(request, PlanFollowUps, person_id=person_id)
-        person = await house.store.people.get(person_id)
-        if person is None or not who.covers(person.facts.community, person.facts.grid):
-            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        await person_of(house, who, person_id, erased=True)
         return await follow_ups.plan(house, command, http_meta(request, PlanFollowUps.wire, house.runtime.clock()))
 
     @app.post(

@@ -2,12 +2,12 @@
 
 from services.ledger.domain import money as rules
 from services.ledger.domain.money import Matter, Posting
+from services.ledger.domain.people import registered
 from services.ledger.house import Ledger
 from shared.consumer import Router
 from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.envelope import Meta
 from shared.contracts.money import MoneyAnswer, RecordMoney
-from shared.contracts.refusal import refusal
 
 router: Router[Ledger] = Router("ledger")
 
@@ -17,9 +17,7 @@ async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer
     """Money went from one to the other, or was spent for somebody."""
     now, grid, person_id = house.runtime.clock(), None, command.person_id
     if person_id is not None:
-        person = await house.store.people.get(person_id)
-        if person is None or person.facts.community != command.community:
-            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        person = registered(await house.store.people.get(person_id), command.community)
         grid = person.facts.grid
     else:
         person_id = await house.store.money.person_of(command.matter_id)

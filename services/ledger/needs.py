@@ -3,10 +3,10 @@
 from services.ledger.domain import needs as rules
 from services.ledger.domain.needs import Need
 from services.ledger.house import Ledger
-from services.ledger.portraits import opened
+from services.ledger.portraits import opened, resident_of
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import FollowUpDue
-from shared.contracts.intake import Resident, SubmitRequest
+from shared.contracts.intake import SubmitRequest
 from shared.contracts.needs import NeedRaised
 from shared.identity import derived_id
 
@@ -20,14 +20,14 @@ async def send_somebody(house: Ledger, event: FollowUpDue, meta: Meta) -> None:
     if event.request is None or person is None:
         return
     facts, need_id = person.facts, derived_id("need", event.follow_up_id, event.request)
-    details = (await opened(house, person)).details
+    portrait = await opened(house, person)
     request = SubmitRequest(
         source=SOURCE,
         source_id=need_id,
         kind=event.request,
         community=facts.community or "",
-        address=details.address,
-        resident=Resident(name=details.name, phone=details.phone, language=facts.language, needs=facts.needs),
+        address=portrait.details.address,
+        resident=resident_of(portrait),
         contactless=True,
     )
     await raise_need(house, need_id, request, meta, grid=facts.grid, person_id=event.person_id)

@@ -6,6 +6,7 @@ from services.ledger import cases, follow_ups
 from services.ledger.domain import follow_ups as follow_up_rules
 from services.ledger.domain import observation as rules
 from services.ledger.domain.observation import Observation, OnList
+from services.ledger.domain.people import registered
 from services.ledger.house import Ledger, cause_of
 from shared.consumer import Router
 from shared.contracts.cases import OpenCase
@@ -113,9 +114,7 @@ async def _told(house: Ledger, command: StartObservation) -> Observation:
         raise refusal("category", "unknown_category", f"no category is called {command.category}")
     if command.case is not None and command.case not in house.cases.kinds:
         raise refusal("case", "unknown_kind", f"no kind of case is called {command.case}")
-    person = await house.store.people.get(command.person_id)
-    if person is None:
-        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    person = registered(await house.store.people.get(command.person_id))
     version, facts = catalogue.version(command.starts), person.facts
     last = rules.last_day(command.starts, version.days)
     entry = OnList(

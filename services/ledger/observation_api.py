@@ -7,6 +7,7 @@ from fastapi import FastAPI, Query, Request
 from services.ledger import observation
 from services.ledger.domain.observation import Observation
 from services.ledger.house import Ledger
+from services.ledger.people_api import person_of
 from shared.access import LEADERS, Role
 from shared.contracts.observation import (
     ObservationAnswer,
@@ -38,9 +39,7 @@ def add_observation_routes(app: FastAPI, house: Ledger) -> None:
         """Somebody stays at home; who does already is put on the other list, too, and stays one person."""
         who.require(*LEADERS)
         command = await body(request, StartObservation, person_id=person_id)
-        person = await house.store.people.get(person_id)
-        if person is None or not who.covers(person.facts.community, person.facts.grid):
-            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+        await person_of(house, who, person_id, erased=True)
         return await observation.start(house, command, http_meta(request, StartObservation.wire, house.runtime.clock()))
 
     @app.post(

@@ -178,9 +178,7 @@ async def forget(house: Ledger) -> int:
 
 async def _erase(house: Ledger, person_id: str, cause: Meta) -> RegistrationAnswer:
     store = house.store
-    known = await store.people.get(person_id)
-    if known is None:
-        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    known = rules.registered(await store.people.get(person_id))
     if known.merged_into is not None:
         raise refusal("person_id", "merged", f"known as {known.merged_into}; erase that person", status=409)
     for one in (*known.absorbed, person_id):

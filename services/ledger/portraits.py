@@ -8,6 +8,7 @@ from services.ledger.domain.register import Person, first_line
 from services.ledger.house import Ledger
 from services.ledger.people_store import context_of
 from services.ledger.recognition import household_of, identities_of
+from shared.contracts.intake import Resident
 from shared.contracts.ledger import PersonDetails, PersonRegistered
 from shared.contracts.refusal import refusal
 from shared.sealing import CannotOpen, Sealer
@@ -48,6 +49,12 @@ async def opened(house: Ledger, person: Person) -> Portrait:
         return portrait_of(person, await sealer_of(house, person))
     except CannotOpen:
         raise refusal("person_id", "erased", "what was known of this person was erased", status=410) from None
+
+
+def resident_of(portrait: Portrait) -> Resident:
+    """Somebody as a request names them."""
+    details = portrait.details
+    return Resident(name=details.name, phone=details.phone, language=portrait.language, needs=portrait.needs)
 
 
 def drawn(

@@ -3,9 +3,10 @@
 from services.ledger import needs
 from services.ledger.domain import presence as rules
 from services.ledger.domain.needs import one_of_them
+from services.ledger.domain.people import registered
 from services.ledger.domain.presence import Presence
 from services.ledger.house import Ledger, cause_of
-from services.ledger.portraits import opened
+from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.intake import Address, Resident, SubmitRequest
@@ -92,6 +93,7 @@ def details_of(house: Ledger, presence: Presence) -> PresenceDetails:
 
 async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str | None]:
     """What is needed, as the request that it becomes, and its grid."""
+    grid: str | None
     if command.presence_id is not None:
         here = rules.existing(await house.store.presences.all.get(command.presence_id))
         if not here.here:
@@ -100,12 +102,10 @@ async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str 
         address = Address(building=here.building, unit=guest.unit, room=guest.room)
         community, grid, resident = here.community, here.grid, Resident(name=guest.name, phone=guest.phone)
     else:
-        person = await house.store.people.get(command.person_id or "")
-        if person is None:
-            raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
-        facts, details = person.facts, (await opened(house, person)).details
-        address, community, grid = details.address, facts.community or "", facts.grid or ""
-        resident = Resident(name=details.name, phone=details.phone, language=facts.language, needs=facts.needs)
+        person = registered(await house.store.people.get(command.person_id or ""))
+        portrait = await opened(house, person)
+        address, community, grid = portrait.details.address, portrait.community, person.facts.grid
+        resident = resident_of(portrait)
     request = SubmitRequest(
         source=needs.SOURCE,
         source_id=command.need_id,
@@ -118,4 +118,4 @@ async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str 
         urgency=command.urgency,
         contactless=True,
     )
-    return request, grid or None
+    return request, grid

@@ -9,6 +9,7 @@ from services.ledger import needs, presence
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.presence import Presence
 from services.ledger.house import Ledger
+from services.ledger.people_api import person_of
 from shared.access import LEADERS, Principal, Role
 from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.needs import NeedAnswer, PinNeed
@@ -102,9 +103,7 @@ def add_presence_routes(app: FastAPI, house: Ledger) -> None:
         if command.presence_id is not None:
             await _seen(who, command.presence_id)
         else:
-            person = await house.store.people.get(command.person_id or "")
-            if person is None or not who.covers(person.facts.community, person.facts.grid):
-                raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+            await person_of(house, who, command.person_id or "", erased=True)
         return await presence.pin(house, command, http_meta(request, PinNeed.wire, house.runtime.clock()))
 
     async def _seen(who: Principal, presence_id: str) -> Presence:

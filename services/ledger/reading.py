@@ -31,6 +31,31 @@ CHUNK = 500
 """Rows entered together."""
 
 
+def table(content: bytes, words: Words) -> tuple[Columns, Iterator[tuple[int, Row]]]:
+    """The first sheet of a file with a header: its columns, and its rows by their numbers, but for sums and empty ones.
+
+    Raises:
+        Refusal: the file as a whole cannot be read, or no row at the top is a header.
+    """
+    for sheet in sheets(content):
+        top = list(islice(sheet, HEADER_WITHIN))
+        at = columns(top, words)
+        if at is not None:
+            return at, _filled(enumerate(chain(top[at.rows :], sheet), at.rows + 1), words)
+    raise refusal("file", "no_header", "no row at the top names its columns: 姓名, and at least one more")
+
+
+def _filled(rows: Iterator[tuple[int, Row]], words: Words) -> Iterator[tuple[int, Row]]:
+    """Rows that tell of somebody, until nothing more is expected."""
+    empty = 0
+    for number, row in rows:
+        empty = 0 if any(cell not in ("", None) for cell in row) else empty + 1
+        if empty >= GIVEN_UP_AFTER:
+            return
+        if not empty and not words.sums_up(row):
+            yield number, row
+
+
 @dataclass(slots=True)
 class Reading:
     """How a file is read, and what came of it so far.
@@ -62,29 +87,15 @@ class Reading:
         Raises:
             Refusal: the file as a whole cannot be read.
         """
-        for sheet in sheets(content):
-            top = list(islice(sheet, HEADER_WITHIN))
-            at = columns(top, self.words)
-            if at is not None:
-                self.unknown = at.unknown
-                rows = enumerate(chain(top[at.rows :], sheet), at.rows + 1)
-                good = self._good(rows, at)
-                while some := list(islice(good, CHUNK)):
-                    yield some
-                return
-        raise refusal("file", "no_header", "no row at the top names its columns: 姓名, and at least one more")
+        at, rows = table(content, self.words)
+        self.unknown = at.unknown
+        good = self._good(rows, at)
+        while some := list(islice(good, CHUNK)):
+            yield some
 
     def _good(self, rows: Iterator[tuple[int, Row]], at: Columns) -> Iterator[RegisterPerson]:
-        seen, empty = Seen(), 0
+        seen = Seen()
         for number, row in rows:
-            if not any(cell not in ("", None) for cell in row):
-                empty += 1
-                if empty >= GIVEN_UP_AFTER:
-                    return
-                continue
-            empty = 0
-            if self.words.sums_up(row):
-                continue
             self.rows += 1
             command = self._read(number, row, at, seen)
             if command is not None:

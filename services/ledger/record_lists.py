@@ -1,24 +1,25 @@
 """Lists of a round that come as files."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import chain, islice
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from services.ledger import rounds
 from services.ledger.domain import record_lists as rules
-from services.ledger.domain.imports import GIVEN_UP_AFTER, HEADER_WITHIN, Imports, Wrong, columns
+from services.ledger.domain.imports import Imports, Wrong, headings
 from services.ledger.domain.rounds import Round
-from services.ledger.house import Ledger
-from services.ledger.spreadsheets import sheets
+from services.ledger.house import Ledger, cause_of
+from services.ledger.reading import table
 from shared.contracts.duties import ZONE
 from shared.contracts.envelope import Meta, Problem
-from shared.contracts.refusal import Refusal, refusal
-from shared.contracts.rounds import RECORDS, RecordRound, RoundRecord
+from shared.contracts.refusal import Refusal
+from shared.contracts.rounds import RECORDS, RoundRecord
 from shared.identity import derived_id
 
+T = TypeVar("T")
 TOLD = 200
 """Mistakes of one file that are told; the others are not."""
 
@@ -41,19 +42,21 @@ async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes,
     read = await asyncio.to_thread(_read, imports, content, day)
     if read.problems:
         raise Refusal(*read.problems[:TOLD])
-    await _told_as_rows(rounds.understood(house, known, read.records), read.rows)
-    for start in range(0, len(read.records), RECORDS):
-        part = tuple(read.records[start : start + RECORDS])
-        name = derived_id("record list", known.told.round_id, *(one.model_dump_json() for one in part))
-        command = RecordRound(round_id=known.told.round_id, command_id=name, records=part)
-        await _told_as_rows(rounds.record(house, command, meta), read.rows[start:])
-    return len(read.records)
+    lines = await _told_as_rows(rounds.understood(house, known, read.records), read.rows)
+    for start in range(0, len(lines), RECORDS):
+        end = start + RECORDS
+        name = derived_id(
+            "record list", known.told.round_id, *(one.model_dump_json() for one in read.records[start:end])
+        )
+        cause = cause_of(name, meta)
+        await _told_as_rows(rounds.keep(house, known, lines[start:end], cause), read.rows[start:end])
+    return len(lines)
 
 
-async def _told_as_rows(work: Awaitable[object], rows: Sequence[int]) -> None:
-    """Do that; what is wrong is told by the rows of the file."""
+async def _told_as_rows(work: Awaitable[T], rows: Sequence[int]) -> T:
+    """What comes of that; what is wrong is told by the rows of the file."""
     try:
-        await work
+        return await work
     except Refusal as refused:
         found = []
         for one in refused.problems:
@@ -63,33 +66,15 @@ async def _told_as_rows(work: Awaitable[object], rows: Sequence[int]) -> None:
 
 
 def _read(imports: Imports, content: bytes, day: date) -> _Read:
-    words, meaning, zone = rules.words(imports), rules.outcomes(imports), ZoneInfo(ZONE)
-    for sheet in sheets(content):
-        top = list(islice(sheet, HEADER_WITHIN))
-        at = columns(top, words)
-        if at is None:
-            continue
-        read = _Read()
-        for number, row in _filled(enumerate(chain(top[at.rows :], sheet), at.rows + 1)):
-            if words.sums_up(row):
-                continue
-            try:
-                read.records.append(rules.record_of(row, at, meaning, day, zone))
-                read.rows.append(number)
-            except Wrong as wrong:
-                title = at.titles.get(wrong.field, wrong.field)
-                message = f"row {number}, {title}: {wrong.code}"
-                read.problems.append(Problem(field=f"{number}.{title}", code=wrong.code, message=message))
-        return read
-    raise refusal("file", "no_header", "no row at the top names its columns: 姓名, and at least one more")
-
-
-def _filled(rows: Iterator[tuple[int, Sequence[object]]]) -> Iterator[tuple[int, Sequence[object]]]:
-    """Rows with something in them, until nothing more is expected."""
-    empty = 0
+    words, meaning, zone = headings(imports, imports.records.columns), rules.outcomes(imports), ZoneInfo(ZONE)
+    at, rows = table(content, words)
+    read = _Read()
     for number, row in rows:
-        empty = 0 if any(cell not in ("", None) for cell in row) else empty + 1
-        if empty >= GIVEN_UP_AFTER:
-            return
-        if not empty:
-            yield number, row
+        try:
+            read.records.append(rules.record_of(row, at, meaning, day, zone))
+            read.rows.append(number)
+        except Wrong as wrong:
+            title = at.titles.get(wrong.field, wrong.field)
+            message = f"row {number}, {title}: {wrong.code}"
+            read.problems.append(Problem(field=f"{number}.{title}", code=wrong.code, message=message))
+    return read

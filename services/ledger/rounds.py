@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from services.ledger.domain import follow_ups, reports, rounds, sheets, strangers
 from services.ledger.domain.follow_ups import FollowUp
+from services.ledger.domain.people import registered
 from services.ledger.domain.reports import Line, Report
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, Sheet
@@ -27,7 +28,7 @@ AHEAD = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class RecordLine:
     """One record, whom it is about, and where he stands."""
 
     record: RoundRecord
@@ -67,27 +68,14 @@ async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer
     """How it went with these; who is not on the roster is kept beside it."""
     known = await _open(house, command.round_id)
     cause = cause_of(command.command_id, meta)
-    lines = await understood(house, known, command.records)
-    beside = [line for line in lines if line.sheet_id is None]
-    told = _report(house, command, lines)
-    await _hand_out(house, told, lines)
-    kept = await asyncio.gather(*(_beside(house, known.facts, line, cause) for line in beside))
-    outcome = await house.store.rounds.reports.update(
-        told.report_id, lambda one: reports.keep(one, told, known.facts), cause, new=True
-    )
-    if outcome.state is not None and outcome.state.due_at is not None:
-        await apply(house, known.facts, told, cause)
-    changed = outcome.changed or any(kept)
-    return _answer(command.round_id, known, changed=changed, strangers=len(beside))
+    return await keep(house, known, await understood(house, known, command.records), cause)
 
 
 @router.command(AddToRound)
 async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     """Put somebody on the roster, with what was recorded of him beside it."""
     known, cause = await _open(house, command.round_id), cause_of(command.command_id, meta)
-    person = await house.store.people.get(command.person_id)
-    if person is None:
-        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    person = registered(await house.store.people.get(command.person_id))
     told, facts = known.told, person.facts
     member_id = command.person_id if told.of == "person" else facts.household
     if await house.store.rounds.sheet_of(told.round_id, member_id) is not None:
@@ -106,6 +94,21 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
         await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
         await settle(house, told.round_id, cause)
     return _answer(told.round_id, known, changed=True)
+
+
+async def keep(house: Ledger, known: Round, lines: Sequence[RecordLine], cause: Meta) -> RoundAnswer:
+    """Keep a list that was understood, and put it on the sheets."""
+    beside = [line for line in lines if line.sheet_id is None]
+    told = _report(house, known.facts.round_id, lines)
+    await _hand_out(house, told, lines)
+    kept = await asyncio.gather(*(_beside(house, known.facts, line, cause) for line in beside))
+    outcome = await house.store.rounds.reports.update(
+        told.report_id, lambda one: reports.keep(one, told, known.facts), cause, new=True
+    )
+    if outcome.state is not None and outcome.state.due_at is not None:
+        await apply(house, known.facts, told, cause)
+    changed = outcome.changed or any(kept)
+    return _answer(told.round_id, known, changed=changed, strangers=len(beside))
 
 
 async def apply(house: Ledger, facts: RoundFacts, told: Report, cause: Meta) -> None:
@@ -170,7 +173,7 @@ async def _found(house: Ledger, sought: FollowUp, member: Member, cause: Meta) -
         )
 
 
-async def _beside(house: Ledger, facts: RoundFacts, line: _Line, cause: Meta) -> bool:
+async def _beside(house: Ledger, facts: RoundFacts, line: RecordLine, cause: Meta) -> bool:
     told = Stranger(
         stranger_id=_stranger(facts.round_id, _name(house, line)),
         round_id=facts.round_id,
@@ -185,7 +188,7 @@ async def _beside(house: Ledger, facts: RoundFacts, line: _Line, cause: Meta) ->
     return outcome.changed
 
 
-async def _hand_out(house: Ledger, told: Report, lines: Sequence[_Line]) -> None:
+async def _hand_out(house: Ledger, told: Report, lines: Sequence[RecordLine]) -> None:
     """Give each card to whom it was handed.
 
     Raises:
@@ -217,7 +220,7 @@ async def _open(house: Ledger, round_id: str) -> Round:
     return known
 
 
-async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]) -> list[_Line]:
+async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]) -> list[RecordLine]:
     """Whom each record is about, and what it says.
 
     Raises:
@@ -235,7 +238,7 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
     ids = [one[0] if one else None for one in meant]
     places = await asyncio.gather(*(_place(house, told.round_id, one) for one in ids))
     return [
-        _Line(one, member_id, sheet_id, _met(house, known, one))
+        RecordLine(one, member_id, sheet_id, _met(house, known, one))
         for one, member_id, sheet_id in zip(records, ids, places, strict=True)
     ]
 
@@ -290,12 +293,12 @@ def _met(house: Ledger, known: Round, one: RoundRecord) -> Met:
     )
 
 
-def _report(house: Ledger, command: RecordRound, lines: Sequence[_Line]) -> Report:
+def _report(house: Ledger, round_id: str, lines: Sequence[RecordLine]) -> Report:
     """A list is known by what it says, whoever sends it again."""
     said = house.runtime.lookup.blind("report", *(line.record.model_dump_json() for line in lines))
     return Report(
-        report_id=f"{command.round_id}/{said}",
-        round_id=command.round_id,
+        report_id=f"{round_id}/{said}",
+        round_id=round_id,
         lines=tuple(
             Line(sheet_id=line.sheet_id, member_id=line.member_id, met=line.met)
             for line in lines
@@ -305,7 +308,7 @@ def _report(house: Ledger, command: RecordRound, lines: Sequence[_Line]) -> Repo
     )
 
 
-def _name(house: Ledger, line: _Line) -> str:
+def _name(house: Ledger, line: RecordLine) -> str:
     """Of the member; of somebody who is not on the books, one made of what is told of him."""
     one = line.record
     door = one.address.model_dump_json() if one.address else None

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
@@ -111,12 +111,12 @@ class Words:
 
     headers: Mapping[str, str]
     passed_over: frozenset[str]
-    yes: frozenset[str]
-    no: frozenset[str]
-    categories: Mapping[str, str]
-    lists: Mapping[str, str]
-    relation: str
     totals: frozenset[str]
+    yes: frozenset[str] = frozenset()
+    no: frozenset[str] = frozenset()
+    categories: Mapping[str, str] = field(default_factory=dict[str, str])
+    lists: Mapping[str, str] = field(default_factory=dict[str, str])
+    relation: str = ""
 
     def sums_up(self, row: Sequence[Any]) -> bool:
         """Whether a row is no person, but what the others add up to."""
@@ -131,14 +131,21 @@ def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
             plain(name).casefold(): code for code, one in entries.items() for name in (code, one.label.zh, one.label.en)
         }
 
-    return Words(
-        headers={header(name): field for field, names in imports.mappings[mapping].items() for name in names},
-        passed_over=frozenset(map(header, imports.passed_over)),
+    return replace(
+        headings(imports, imports.mappings[mapping]),
         yes=frozenset(plain(one).casefold() for one in imports.affirmed),
         no=frozenset(plain(one).casefold() for one in imports.denied),
         categories=by_label(people.categories),
         lists=by_label(people.lists),
         relation=imports.relation,
+    )
+
+
+def headings(imports: Imports, named: Mapping[Any, Sequence[str]]) -> Words:
+    """What stands above columns, by the field that they tell."""
+    return Words(
+        headers={header(name): field for field, names in named.items() for name in names},
+        passed_over=frozenset(map(header, imports.passed_over)),
         totals=frozenset(map(header, imports.totals)),
     )
 

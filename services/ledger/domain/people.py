@@ -219,12 +219,22 @@ def agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return all(one[name] == other[name] for name in TELLING if name in one and name in other)
 
 
+def registered(person: Person | None, community: str | None = None) -> Person:
+    """Somebody on the books, of that community if one is told.
+
+    Raises:
+        Refusal: 404 nobody there has this id.
+    """
+    if person is None or community not in (None, person.facts.community):
+        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    return person
+
+
 def known_person(person: Person | None) -> Person:
     """Raises:
     Refusal: 404 nobody has this id, 410 this person was erased.
     """
-    if person is None:
-        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    person = registered(person)
     if person.erased:
         raise refusal("person_id", "erased", "what was known of this person was erased", status=410)
     return person
@@ -350,8 +360,7 @@ def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]
 
 def erase(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
     """Nothing is left but that there was somebody; None if that is so."""
-    if known is None:
-        raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
+    known = registered(known)
     if known.erased:
         return None
     facts = known.facts

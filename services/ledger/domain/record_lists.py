@@ -7,27 +7,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from services.ledger.domain.imports import Columns, Imports, Words, Wrong, address_of, header, plain, wrong_fields
+from services.ledger.domain.imports import Columns, Imports, Wrong, address_of, plain, wrong_fields
 from shared.contracts.rounds import Ending, RoundRecord
 
 _TIMES = ("%H:%M", "%H:%M:%S")
 _MOMENTS = tuple(f"{day} {clock}" for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d") for clock in _TIMES)
 _TEXTS = ("name", "phone", "point", "card", "note")
-
-
-def words(imports: Imports) -> Words:
-    """The headings of such a list."""
-    named = imports.records.columns
-    return Words(
-        headers={header(name): field for field, names in named.items() for name in names},
-        passed_over=frozenset(map(header, imports.passed_over)),
-        yes=frozenset(),
-        no=frozenset(),
-        categories={},
-        lists={},
-        relation="",
-        totals=frozenset(map(header, imports.totals)),
-    )
 
 
 def outcomes(imports: Imports) -> Mapping[str, Ending]:
