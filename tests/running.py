@@ -214,7 +214,15 @@ class Amqp:
         target = await self.channel.get_exchange(exchange, ensure=False) if exchange else self.channel.default_exchange
         await target.publish(aio_pika.Message(raw, **given), key)
 
-    async def happen(self, event: Event, *, identity: str | None = None, sequence: int = 1, subject: str = "") -> str:
+    async def happen(
+        self,
+        event: Event,
+        *,
+        identity: str | None = None,
+        sequence: int = 1,
+        subject: str = "",
+        at: datetime | None = None,
+    ) -> str:
         """Publish an event as a service would; its id."""
         identity = identity or new_id()
         headers = {
@@ -222,7 +230,7 @@ class Amqp:
             "ce-id": identity,
             "ce-type": event.wire,
             "ce-source": "/doorstep/test",
-            "ce-time": utc_now().isoformat(),
+            "ce-time": (at or utc_now()).isoformat(),
             "ce-subject": subject or getattr(event, "request_id", None) or "",
             "ce-sequence": str(sequence),
         }

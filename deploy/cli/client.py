@@ -119,7 +119,7 @@ class Client:
             raise refused(answer, f"{method} {path}")
         return answer.body
 
-    def download(self, path: str, file: IO[bytes], params: Mapping[str, str]) -> int:
+    def download(self, path: str, file: IO[bytes], params: Mapping[str, Any]) -> int:
         """Write what a GET answers into a file, piece by piece; how many bytes.
 
         Raises:

@@ -2,7 +2,20 @@
 
 import typer
 
-from deploy.cli import accounts, dead_letters, lists, replay, rounds, simulate, status, submit, tail, token, verify
+from deploy.cli import (
+    accounts,
+    dead_letters,
+    lists,
+    numbers,
+    replay,
+    rounds,
+    simulate,
+    status,
+    submit,
+    tail,
+    token,
+    verify,
+)
 from deploy.cli.help import Group
 from deploy.cli.session import Language, command
 
@@ -50,6 +63,8 @@ command(work, "close", "round.")(rounds.close)
 command(app, "import")(lists.take_in)
 app.add_typer(exports)
 command(exports, "people", "export.")(lists.give_out)
+command(app, "numbers")(numbers.numbers)
+command(app, "report")(numbers.report)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
 command(app, "simulate", alone=True)(simulate.simulate)

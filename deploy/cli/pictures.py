@@ -28,12 +28,12 @@ def chinese_font() -> str | None:
 def draw(folder: Path, say: Speech, days: Sequence[Day]) -> list[Path]:
     """Four PNG in the folder, which must be there; in Chinese only where there is a font for it."""
     pictures = {"waits": _waits, "walks": _walks, "load": _load, "late": _late}
-    with _style(chinese_font() if say.language == "zh" else None):
+    with style(chinese_font() if say.language == "zh" else None):
         return [_saved(picture(say, days), folder / f"{name}.png") for name, picture in pictures.items()]
 
 
 @contextmanager
-def _style(font: str | None) -> Iterator[None]:
+def style(font: str | None) -> Iterator[None]:
     look: dict[Any, Any] = {
         "axes.axisbelow": True,
         "axes.spines.right": False,

@@ -6,6 +6,7 @@ from services.ledger import cases, evidence, observation
 from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
 from services.ledger.catalogues import fit
+from services.ledger.domain.day_reports import Reports
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue
@@ -19,6 +20,7 @@ from services.ledger.imports import Importing
 from services.ledger.imports_api import add_import_routes
 from services.ledger.imports_store import ImportStore
 from services.ledger.money_api import add_money_routes
+from services.ledger.numbers_api import add_number_routes
 from services.ledger.observation_api import add_observation_routes
 from services.ledger.people import forget
 from services.ledger.people_api import add_people_routes
@@ -83,6 +85,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_money_routes(app, house)
     add_people_routes(app, house)
     add_import_routes(app, importing)
+    add_number_routes(app, house, load(settings.catalogue_dir / "reports.yaml", Reports))
     return app
 
 

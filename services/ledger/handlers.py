@@ -7,6 +7,7 @@ from services.ledger import (
     gates,
     money,
     needs,
+    numbers,
     observation,
     people,
     presence,
@@ -72,6 +73,7 @@ async def enter(house: Ledger, event: Event, meta: Meta) -> None:
         await house.store.enter(fact)
     except OtherBody as error:
         raise refusal("ce-id", "other_body", str(error), status=409) from None
+    await numbers.note(house, fact)
     if (further := HEARD.get(type(event))) is not None:
         await further(house, event, meta)
 

@@ -163,6 +163,17 @@ class Register:
         """How many `walk` finds."""
         return await self.people.collection.count({**query, **LIVING})
 
+    async def households(self, community: str) -> int:
+        """In how many households somebody lives who is here."""
+        found = await self.people.collection.aggregate(
+            [
+                {"$match": {"state.facts.community": community, **LIVING}},
+                {"$group": {"_id": "$state.facts.household"}},
+                {"$count": "n"},
+            ]
+        )
+        return int(found[0]["n"]) if found else 0
+
     async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:
         """Those who are here, by id, some at a time, each with what opens what is known."""
         some: list[Person] = []

@@ -13,6 +13,7 @@ from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
 from services.ledger.evidence_store import Evidence
 from services.ledger.money_store import Money
+from services.ledger.number_store import OF_DAY, Numbers
 from services.ledger.observation_store import Observations
 from services.ledger.people_store import PEOPLE, Register
 from services.ledger.presence_store import LIVES, NEEDED, Presences
@@ -39,7 +40,7 @@ class Store:
     """What the ledger keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE])
+        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, OF_DAY])
         of_people = [*PEOPLE, LIVES, DOORS]
         self.people = runtime.aggregates("people", Person, lambda one: one.facts.person_id, of_people)
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
@@ -52,6 +53,7 @@ class Store:
         self.observations = Observations(runtime)
         self.evidence = Evidence(runtime)
         self.money = Money(runtime, self.entries)
+        self.numbers = Numbers(runtime, self.entries)
         self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
         self.presences = Presences(runtime, self.people, self.needs)
         self.register = Register(runtime, self.people)
@@ -190,6 +192,11 @@ class Store:
                 people.setdefault(lookup, []).append(facts)
         for job in jobs:
             job.resolve(people.get(job.item, []))
+
+    async def communities(self) -> list[str]:
+        """Those that have buildings."""
+        found = await self.buildings.collection.aggregate([{"$group": {"_id": "$state.community"}}])
+        return sorted(one["_id"] for one in found)
 
     async def statistics(self) -> dict[str, Any]:
         """How many there are of everything."""

@@ -126,6 +126,8 @@ class Kind(Entry):
     """Share of completions that somebody else than the doer shall look at."""
     night: Literal["goes", "waits"] = "goes"
     meal: bool = False
+    walks: Annotated[int, Field(ge=0, le=20)] = 1
+    """Walks that one need takes where it is done by itself and as before: the numbers say how many were saved."""
 
 
 class Aid(Entry):

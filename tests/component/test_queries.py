@@ -263,10 +263,14 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
             query = among(community="tiebei", building=building)
             assert await register.count(query)
             assert [some async for some in register.walk(query)]
+        counted = await at.ledger.get("/numbers", who="coordinator", since="2026-11-20", until="2026-11-24")
+        assert counted["total"]["needs"] == 1
+        report = await at.ledger.call("GET", "/day-reports/2026-11-24.xlsx", who="coordinator")
+        assert report.status_code == 200
         await both_pages(at.ledger, "/reconciliation", "operator")
         await at.ledger.get("/chain")
     found += wasteful(queries, "entries") + wasteful(queries, "people") + wasteful(queries, "aliases")
-    found += wasteful(queries, "imports") + wasteful(queries, "person_keys")
+    found += wasteful(queries, "imports") + wasteful(queries, "person_keys") + wasteful(queries, "days")
     assert not found, "\n".join(found)
 
 

@@ -1,4 +1,4 @@
-"""S2, dispatch's part: gas cards topped up at the kitchen table by whoever holds the Bluetooth reader."""
+"""S2: gas cards topped up at the kitchen table by whoever holds the Bluetooth reader."""
 
 import asyncio
 from collections import Counter
@@ -63,6 +63,11 @@ async def test_thirty_cards_are_topped_up_by_the_one_who_holds_the_reader(kitche
     for verb in ("claim", "start", "complete"):
         await kitchens.all_do(verb, [(task, READER) for task in tasks])
     await eventually(lambda: served(kitchens))
+    numbers = await kitchens.at.ledger.get("/numbers", who="coordinator", by="worker")
+    (reader,) = (one for one in numbers["items"] if one["worker"] == READER)
+    # Each building is one walk; done by itself, each card would have been to the shop and back.
+    assert (reader["done"], reader["households"], reader["walks"]) == (HOUSEHOLDS, HOUSEHOLDS, WORKERS)
+    assert reader["walks_saved"] == 3 * HOUSEHOLDS - WORKERS
 
 
 async def served(kitchens: Stage) -> bool:
