@@ -429,6 +429,24 @@ def test_a_list_goes_in_and_out_again(system: System, tmp_path: Path, monkeypatc
     assert "nothing.csv" in system.run("import", "nothing.csv", code=1).stderr
 
 
+def test_the_numbers_are_a_table_a_file_a_picture_or_a_report(system: System, tmp_path: Path) -> None:
+    """In the reader's language; a file of another form is refused before anything is counted."""
+    with system.http() as http:
+        building = {"community": "tiebei", "building": "2", "grid": "g1"}
+        assert http.post("/api/ledger/buildings", json=building).status_code == 202
+    assert system.ask("numbers")["community"] == "tiebei"
+    assert "少跑趟数" in system.run("numbers", "--language", "zh", "--by", "kind").stdout
+    for name, begins in (("n.csv", b"\xef\xbb\xbfKind,"), ("n.png", b"\x89PNG"), ("n.svg", b"<?xml")):
+        system.run("numbers", "--by", "kind", "--out", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes().startswith(begins)
+    for name, begins in (("r.pdf", b"%PDF"), ("r.xlsx", b"PK")):
+        system.run("report", "--out", str(tmp_path / name))
+        assert (tmp_path / name).read_bytes().startswith(begins)
+    assert ".csv, .png, .svg" in system.run("numbers", "--out", "numbers.doc", code=1).stderr
+    assert ".pdf, .xlsx" in system.run("report", "--out", "report.doc", code=1).stderr
+    assert "until" in system.run("numbers", "--since", "2026-11-24", "--until", "2026-11-23", code=1).stderr
+
+
 def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("request.json").write_text(json.dumps({**REQUEST, "source_id": str(uuid4())}))
