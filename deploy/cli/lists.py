@@ -65,7 +65,8 @@ def give_out(
     in_list: Annotated[Text, typer.Option("--list", help="export.list", show_default=False)] = None,
 ) -> None:
     """Write all who are here into a file that only its owner may read; the opening is noted, with the purpose."""
-    kind = "xlsx" if out.suffix.lower() == ".xlsx" else "csv"
+    form = out.suffix.lower().removeprefix(".")
+    kind = form if form in ("xlsx", "html") else "csv"
     asked = {"purpose": purpose, "community": community, "category": category, "list": in_list}
     params = {name: value for name, value in asked.items() if value is not None}
     with session.client(timeout=_PATIENCE) as client:

@@ -1,10 +1,11 @@
-"""Lists of people as files: row by row, however many."""
+"""Lists of people as files, and as pages to print: row by row, however many."""
 
 import asyncio
 import csv
 import io
 import tempfile
 from collections.abc import AsyncIterator
+from html import escape
 from typing import IO, Any
 
 from openpyxl import Workbook
@@ -22,12 +23,29 @@ _MARK = "\ufeff"
 _PIECE = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
 _WIDE = 16
+_TOP = """<!doctype html>
+<html lang="zh">
+<meta charset="utf-8">
+<title>居民名单 List of residents</title>
+<style>
+  @page { size: A4 landscape; margin: 12mm; }
+  body { font: 12px/1.4 system-ui, "Noto Sans CJK SC", sans-serif; color: #1d2b3a; }
+  table { border-collapse: collapse; width: 100%; }
+  thead { display: table-header-group; }
+  tfoot { display: table-row-group; }
+  th, td { border: 1px solid #98a4b3; padding: .2rem .4rem; text-align: left; overflow-wrap: anywhere; }
+  th { background: #dde8f0; print-color-adjust: exact; }
+  td:first-child { min-width: 1.2rem; }
+  tr { break-inside: avoid; }
+</style>
+<table>
+<thead>"""
 
 
 async def as_csv(importing: Importing, query: Document) -> AsyncIterator[bytes]:
     """The lines of a CSV in UTF-8, some at a time."""
     names, count = rules.fields(importing.catalogue), 0
-    yield (_MARK + _line([rules.headings(importing.catalogue)])).encode()
+    yield (_MARK + _line([rules.headings(importing.catalogue, names)])).encode()
     async for rows in _rows(importing, query, names):
         count += len(rows)
         yield _line(rows).encode()
@@ -42,7 +60,7 @@ async def as_spreadsheet(importing: Importing, query: Document) -> AsyncIterator
     for place in range(len(names)):
         sheet.column_dimensions[get_column_letter(place + 1)].width = _WIDE
     sheet.freeze_panes = "A2"
-    sheet.append(_styled(sheet, rules.headings(importing.catalogue)))
+    sheet.append(_styled(sheet, rules.headings(importing.catalogue, names)))
     async for rows in _rows(importing, query, names):
         count += len(rows)
         await asyncio.to_thread(lambda rows=rows: [sheet.append(row) for row in rows])  # type: ignore[misc]
@@ -52,6 +70,20 @@ async def as_spreadsheet(importing: Importing, query: Document) -> AsyncIterator
         file.seek(0)
         while piece := await asyncio.to_thread(_read, file):
             yield piece
+
+
+async def as_page(importing: Importing, query: Document) -> AsyncIterator[bytes]:
+    """A page to print, some rows at a time: the heading stands on every sheet, and a box to tick in every row."""
+    names, count = list(importing.catalogue.printed), 0
+    yield _TOP.encode() + _printed("th", rules.headings(importing.catalogue, names)) + b"</thead><tbody>"
+    async for rows in _rows(importing, query, names):
+        count += len(rows)
+        yield b"".join(_printed("td", row) for row in rows)
+    yield (
+        b"</tbody><tfoot>"
+        + _printed("th", rules.totals(names, importing.catalogue, count))
+        + b"</tfoot></table></html>"
+    )
 
 
 async def _rows(importing: Importing, query: Document, names: list[str]) -> AsyncIterator[list[list[str]]]:
@@ -67,6 +99,11 @@ def _line(rows: list[list[str]]) -> str:
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue()
+
+
+def _printed(tag: str, texts: list[str]) -> bytes:
+    cells = "".join(f"<{tag}>{escape(text)}</{tag}>" for text in ["", *texts])
+    return f"<tr>{cells}</tr>\n".encode()
 
 
 def _styled(sheet: Any, texts: list[str]) -> list[Any]:

@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 
 from services.ledger.api import PREFIX, within
 from services.ledger.domain.imports import Import
-from services.ledger.export import as_csv, as_spreadsheet
+from services.ledger.export import as_csv, as_page, as_spreadsheet
 from services.ledger.imports import Importing, Order
 from services.ledger.people_store import among
 from services.ledger.spreadsheets import FILE_LIMIT
@@ -103,6 +103,12 @@ def add_import_routes(app: FastAPI, importing: Importing) -> None:
         """The same as a spreadsheet."""
         query = await _opened(who, asked)
         return _file(as_spreadsheet(importing, query), SPREADSHEET, "people.xlsx")
+
+    @app.get(f"{PREFIX}/people.html", tags=["lists"], response_class=Response)
+    async def printable(who: Somebody, asked: Annotated[Asked, Query()]) -> Response:
+        """What fits on paper of it, as a page to print, with a box to tick for each."""
+        query = await _opened(who, asked)
+        return _file(as_page(importing, query), "text/html; charset=utf-8", "people.html")
 
     async def _opened(who: Principal, asked: Asked) -> dict[str, Any]:
         who.require(*LEADERS)

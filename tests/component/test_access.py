@@ -61,6 +61,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "POST", "/people:import", LEADERS),
     ("ledger", "GET", "/people.csv?purpose=because", LEADERS),
     ("ledger", "GET", "/people.xlsx?purpose=because", LEADERS),
+    ("ledger", "GET", "/people.html?purpose=because", LEADERS),
     ("ledger", "GET", "/imports/nothing", LEADERS),
     ("ledger", "POST", "/people/nothing/move", LEADERS),
     ("ledger", "POST", "/people/nothing/death", LEADERS),

@@ -204,7 +204,11 @@ async def test_a_list_goes_out_as_it_came_in_and_one_opening_is_noted(desk: Desk
     book = await desk.ledger.call("GET", "/people.xlsx", params=params, who="coordinator")
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(book.content)).get_sheet_by_index(0)
     assert [[str(cell) for cell in row] for row in sheet.iter_rows()] == [header, *rows, totals]
-    openings = await eventually(lambda: _two(desk.events))
+    paper = (await desk.ledger.call("GET", "/people.html", params=params, who="coordinator")).text
+    assert paper.count("<tr>") == 620 + 2
+    assert "<tr><td></td><td>" in paper
+    assert "<th>合计</th><th>620</th>" in paper
+    openings = await eventually(lambda: _openings(desk.events, 3))
     assert {(one["record"], one["purpose"], one["reader"]) for one in openings} == {
         (f"people:{world.TIEBEI}:620", "核对户籍", world.ZHOU)
     }
@@ -212,9 +216,9 @@ async def test_a_list_goes_out_as_it_came_in_and_one_opening_is_noted(desk: Desk
     assert (dry["wrong"], dry["new"], dry["rows"]) == (0, 0, 620)
 
 
-def _two(events: Ear) -> list[dict[str, Any]] | None:
+def _openings(events: Ear, count: int) -> list[dict[str, Any]] | None:
     found = events.bodies("doorstep.personal-data.opened.v1")
-    return found if len(found) == 2 else None
+    return found if len(found) == count else None
 
 
 async def test_a_list_goes_out_only_for_a_purpose_to_who_leads_and_by_what_was_asked(desk: Desk) -> None:

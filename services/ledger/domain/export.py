@@ -15,9 +15,9 @@ def fields(imports: Imports) -> list[str]:
     return [name for name in imports.mappings["usual"] if name not in _LEFT_OUT]
 
 
-def headings(imports: Imports) -> list[str]:
+def headings(imports: Imports, names: Sequence[str]) -> list[str]:
     """What stands above the columns."""
-    return [imports.mappings["usual"][name][0] for name in fields(imports)]
+    return [imports.mappings["usual"][name][0] for name in names]
 
 
 def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleCatalogue) -> list[str]:

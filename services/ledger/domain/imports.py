@@ -57,6 +57,8 @@ class Imports(Entry):
     denied: tuple[str, ...]
     totals: tuple[str, ...]
     relation: str
+    printed: tuple[str, ...]
+    """Columns of a list on paper, in this order."""
 
     @model_validator(mode="after")
     def _fields_exist(self) -> "Imports":
@@ -65,6 +67,8 @@ class Imports(Entry):
                 raise ValueError(f"mapping {name} names {', '.join(sorted(unknown))}, which nothing is entered as")
             if "name" not in one:
                 raise ValueError(f"mapping {name} has no column for name")
+        if unknown := set(self.printed) - self.mappings.get("usual", {}).keys():
+            raise ValueError(f"printed names {', '.join(sorted(unknown))}, for which the usual mapping has no column")
         return self
 
 
