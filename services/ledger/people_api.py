@@ -1,5 +1,6 @@
 """HTTP in: people, for those who look after them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Person
 from services.ledger.house import Ledger
 from services.ledger.people_history import as_it_was
-from services.ledger.people_store import among
+from services.ledger.people_store import among, unsealed
 from services.ledger.portraits import opened
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Meta, Phone, Slug
@@ -110,7 +111,12 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         known = await person_of(house, who, person_id)
         await note(house, who, known, "export")
         portrait = await opened(house, known)
-        return await house.store.register.everything(shown(known), portrait.details.model_dump(mode="json"))
+        facts = known.facts
+        held, rounds = await asyncio.gather(
+            house.store.register.everything(shown(known), portrait.details.model_dump(mode="json")),
+            house.store.rounds.of_members(facts.community, [facts.person_id, facts.household]),
+        )
+        return {**held, "rounds": [unsealed(one) for one in rounds]}
 
     @app.post(
         f"{PREFIX}/people",

@@ -60,11 +60,11 @@ def key_context(person_id: str) -> str:
     return f"person-key:{person_id}"
 
 
-def _unsealed(value: Any) -> Any:
+def unsealed(value: Any) -> Any:
     """Without what is sealed."""
     if isinstance(value, dict):
-        return {name: _unsealed(one) for name, one in value.items() if name != "sealed"}
-    return [_unsealed(one) for one in value] if isinstance(value, list) else value
+        return {name: unsealed(one) for name, one in value.items() if name != "sealed"}
+    return [unsealed(one) for one in value] if isinstance(value, list) else value
 
 
 class Register:
@@ -156,7 +156,7 @@ class Register:
             "details": details,
             "aliases": await self.held(person_id),
             "history": [{"event": one["type"], "at": one["at"]} for one in document["history"]],
-            **{name: [_unsealed(one["state"]) for one in about] for name, about in zip(ABOUT, found, strict=True)},
+            **{name: [unsealed(one["state"]) for one in about] for name, about in zip(ABOUT, found, strict=True)},
         }
 
     async def count(self, query: Document) -> int:

@@ -155,6 +155,27 @@ class Rounds:
         """On which sheet somebody stands; None: on none. Asked together with others of the moment."""
         return await self._places.submit((round_id, member_id))
 
+    async def of_members(self, community: str | None, members: Sequence[str]) -> list[Document]:
+        """How it went with these in every round on whose roster they stand, the last to close before the others."""
+        rounds = await self.all.collection.find(
+            {"state.told.community": community},
+            sort=[("state.told.closes", -1), ("_id", 1)],
+            fields={"state.told.kind": 1, "state.told.title": 1},
+        )
+        of_them = {"state.members.member_id": {"$in": list(members)}}
+        sheets = await self.sheets.collection.find(
+            {"state.round_id": {"$in": [one["_id"] for one in rounds]}, **of_them},
+            fields={"state.round_id": 1, "state.members": 1},
+        )
+        here = {
+            one["state"]["round_id"]: member
+            for one in sheets
+            for member in one["state"]["members"]
+            if member["member_id"] in members
+        }
+        stood = [one for one in rounds if one["_id"] in here]
+        return [{"round_id": one["_id"], **one["state"]["told"], **here[one["_id"]]} for one in stood]
+
     async def _find_places(self, jobs: list[Job[tuple[str, str], str | None]]) -> None:
         rounds: dict[str, set[str]] = {}
         for job in jobs:

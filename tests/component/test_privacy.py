@@ -9,6 +9,7 @@ import pytest
 
 from shared.sealing import CannotOpen
 from tests import world
+from tests.component.test_ledger_rounds import opened, record
 from tests.component.test_people import BY_CITY, BY_COMMUNITY, LI
 from tests.running import Clock, Running, Town, eventually, problems
 
@@ -173,7 +174,14 @@ async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Offic
     assert (await ledger.post(f"/people/{person_id}/plans", plan)).status_code == 202
     case = {"case_id": "c1", "community": world.TIEBEI, "kind": "medical", "title": "复查", "owner": world.ZHAO}
     assert (await ledger.post("/cases", {**case, "person_id": person_id})).status_code == 202
+    await opened(ledger, "n1")
+    done = {"member_id": person_id, "note": "在家"}
+    answer = await record(ledger, done, round_id="n1")
+    assert answer.status_code == 200, answer.text
     held = await ledger.get(f"/people/{person_id}/export", who="coordinator")
+    (tested,) = held["rounds"]
+    assert (tested["round_id"], tested["title"], tested["state"]) == ("n1", "核酸", "done")
+    assert "sealed" not in str(tested["met"])
     assert [one["case_id"] for one in held["cases"]] == ["c1"]
     assert "sealed" not in str(held["cases"])
     assert held["details"]["id_number"] == LI

@@ -360,6 +360,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         assert await store.rounds.due(now, 10) == []
         assert await store.rounds.not_applied(now, 10) == []
         assert await store.rounds.sheet_of("round", person)
+        assert await store.rounds.of_members(world.TIEBEI, [person])
         assert await store.rounds.open_sheets("round", "", 10)
         await store.rounds.recount("round", ["3"])
         assert await store.found_by("nobody") == []
