@@ -21,6 +21,7 @@ from shared.contracts import (
     notification,
     observation,
     presence,
+    programmes,
     rounds,
     workers,
 )
@@ -50,6 +51,7 @@ _PARTS_OF = MappingProxyType(
         "observation": "ledger",
         "people": "ledger",
         "presence": "ledger",
+        "programmes": "ledger",
         "rounds": "ledger",
         "workers": "dispatch",
     }
@@ -64,6 +66,7 @@ ANSWERS: tuple[type[Contract], ...] = (
     dispatch.TaskAnswer,
     duties.DutyAnswer,
     follow_ups.FollowUpAnswer,
+    programmes.ProgrammeAnswer,
     rounds.RoundAnswer,
     cases.CaseAnswer,
     gates.AgreementAnswer,
@@ -146,6 +149,8 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return duties.DutyAnswer
     if command in follow_ups.COMMANDS:
         return follow_ups.FollowUpAnswer
+    if command in programmes.COMMANDS:
+        return programmes.ProgrammeAnswer
     if command in rounds.COMMANDS:
         return rounds.RoundAnswer
     if command in cases.COMMANDS:

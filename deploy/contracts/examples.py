@@ -78,6 +78,8 @@ VALUES = MappingProxyType(
         "photo": "0184a8f2-3b77-7c1e-9a54-6a1d2f0c8e37",
         "point": "lockers",
         "PlanFollowUps.begins": "2022-11-24T09:30",
+        "BeginProgramme.begins": "2022-11-24T09:30",
+        "ProgrammeBegun.begins": "2022-11-24T09:30",
         "FollowUpsPlanned.begins": "2022-11-24T09:30",
         "card": "K-00017",
         "checked": ["panes"],

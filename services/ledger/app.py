@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.ledger import cases, evidence, observation
+from services.ledger import cases, evidence, observation, programmes
 from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
 from services.ledger.catalogues import fit
@@ -25,6 +25,7 @@ from services.ledger.observation_api import add_observation_routes
 from services.ledger.people import forget
 from services.ledger.people_api import add_people_routes
 from services.ledger.presence_api import add_presence_routes
+from services.ledger.programmes_api import add_programme_routes
 from services.ledger.round_work import apply_again, work
 from services.ledger.rounds_api import add_round_routes
 from services.ledger.store import Store
@@ -61,6 +62,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     house = furnished(runtime)
     runtime.consume(router, house)
     runtime.every("follow-ups", lambda: fall_due(house), pause=1.0)
+    runtime.every("programmes", lambda: programmes.fall_due(house), pause=1.0)
     runtime.every("tries", lambda: lapse(house), pause=1.0)
     runtime.every("rounds", lambda: work(house), pause=1.0)
     runtime.every("reports", lambda: apply_again(house), pause=2.0)
@@ -76,6 +78,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app = build_app(runtime)
     add_routes(app, house)
     add_follow_up_routes(app, house)
+    add_programme_routes(app, house)
     add_round_routes(app, house, imports)
     add_gate_routes(app, house)
     add_case_routes(app, house)

@@ -38,6 +38,7 @@ async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAns
         begins=command.begins,
         rule=command.rule,
         zone=command.zone,
+        days=command.days,
         hears=hears(person.facts.needs),
     )
     now = house.runtime.clock()

@@ -11,6 +11,7 @@ from services.ledger import (
     observation,
     people,
     presence,
+    programmes,
     rounds,
     walks,
 )
@@ -37,7 +38,7 @@ from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 
 router: Router[Ledger] = Router("ledger")
-for part in (people, follow_ups, cases, gates, observation, presence, evidence, money, rounds):
+for part in (people, follow_ups, programmes, cases, gates, observation, presence, evidence, money, rounds):
     router.include(part.router)
 
 HEARD: dict[type[Event], Handler[Ledger]] = {

@@ -174,6 +174,13 @@ class Register:
         )
         return int(found[0]["n"]) if found else 0
 
+    async def after(self, query: Document, person_id: str, limit: int) -> list[Person]:
+        """Some of those who are here, by id, from the one after this."""
+        found = await self.people.collection.find(
+            {**query, **LIVING, "_id": {"$gt": person_id}}, sort=[("_id", 1)], limit=limit, fields={"state": 1}
+        )
+        return [self.people.state(one) for one in found]
+
     async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:
         """Those who are here, by id, some at a time, each with what opens what is known."""
         some: list[Person] = []

@@ -17,6 +17,7 @@ from services.ledger.number_store import OF_DAY, Numbers
 from services.ledger.observation_store import Observations
 from services.ledger.people_store import PEOPLE, Register
 from services.ledger.presence_store import LIVES, NEEDED, Presences
+from services.ledger.programme_store import Programmes
 from services.ledger.round_store import DOORS, Rounds
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.ledger import PersonRegistered
@@ -47,6 +48,7 @@ class Store:
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
+        self.programmes = Programmes(runtime)
         self.rounds = Rounds(runtime, self.people.collection)
         self._found: Batcher[str, list[PersonRegistered]] = Batcher(self._find_by, busy_linger=BUSY_LINGER)
         self.cases = Cases(runtime)

@@ -34,6 +34,8 @@ class PlanFollowUps(Command):
     rule: Annotated[str, StringConstraints(max_length=200)] = "FREQ=DAILY"
     """When it comes again: a rule of RFC 5545 such as `FREQ=DAILY;INTERVAL=3`."""
     zone: Annotated[str, StringConstraints(max_length=40)] = "Asia/Shanghai"
+    days: Literal["all", "workdays"] = "all"
+    """`workdays`: not on days off, by the official calendar of China."""
 
 
 class EndPlan(Command):
@@ -102,6 +104,7 @@ class FollowUpsPlanned(Event):
     kind: str
     rule: str
     begins: str
+    days: str = "all"
 
 
 class FollowUpsEnded(Event):

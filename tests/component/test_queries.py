@@ -341,6 +341,9 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
     person = (await ledger.items("/people", community=world.TIEBEI))[0]["id"]
     plan = {"plan_id": "p", "kind": "care_call", "begins": "2026-11-24T10:30"}
     await ledger.post(f"/people/{person}/plans", plan)
+    everybody = {"community": world.TIEBEI, "everybody": {"building": "2"}}
+    times = {"kind": "care_call", "begins": "2026-11-24T23:30"}
+    await world.accepted(ledger, "/programmes", {"programme_id": "p", **everybody, **times})
     async with profiled(town, "ledger") as queries:
         await world.accepted(ledger, "/rounds", told)
         await eventually(lambda: ledger.stored("rounds", {"_id": "round", "state.state": "open"}))
@@ -348,6 +351,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
     await multiply_one(ledger, "rounds", lambda copy, number: copy["state"].update(due_at=None))
     await multiply_one(ledger, "sheets", sheet)
     await multiply_one(ledger, "plans", lambda copy, number: None)
+    await multiply_one(ledger, "programmes", lambda copy, number: None)
     store = LedgerStore(ledger.runtime)
     async with profiled(town, "ledger") as queries:
         for who in ("operator", "coordinator"):
@@ -365,11 +369,14 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         await store.rounds.recount("round", ["3"])
         assert await store.found_by("nobody") == []
         assert await store.due_plans(now, 10) == []
+        assert await store.programmes.due(now, 10) == []
+        await both_pages(ledger, "/programmes", "coordinator")
+        assert await store.register.after(among(community="tiebei", building="2"), "", 10)
         assert await store.due_follow_ups(now, 10) == []
         for state in ("due", "missed"):
             await both_pages(ledger, "/follow-ups", "coordinator", state=state)
         await both_pages(ledger, "/follow-ups", "coordinator", person_id=person)
-    names = ("people", "sheets", "rounds", "reports", "tallies", "strangers", "plans", "follow_ups")
+    names = ("people", "sheets", "rounds", "reports", "tallies", "strangers", "plans", "programmes", "follow_ups")
     found += [one for name in names for one in wasteful(queries, name)]
     assert not found, "\n".join(found)
     assert {one["ns"].rpartition(".")[2] for one in queries} >= {"sheets", "rounds", "reports", "tallies"}

@@ -3,10 +3,12 @@
 import ast
 import copy
 import json
+import pkgutil
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from jsonschema.validators import validator_for
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+import shared.contracts
 from deploy.contracts import generate
 from deploy.contracts.asyncapi import document
 from deploy.contracts.catalogue import PARTS, SERVICES, Message, messages
@@ -24,34 +27,15 @@ from deploy.contracts.compatibility import Finding, breaks, message_breaks
 from deploy.contracts.examples import example
 from deploy.contracts.schemas import schema_of, schemas
 from deploy.engines.definitions import VHOST
-from shared.contracts import (
-    COMMANDS,
-    EVENTS,
-    audit,
-    cases,
-    dispatch,
-    duties,
-    envelope,
-    evidence,
-    follow_ups,
-    gates,
-    intake,
-    ledger,
-    money,
-    needs,
-    notification,
-    observation,
-    people,
-    presence,
-    queues,
-    rounds,
-    workers,
-)
+from shared.contracts import COMMANDS, EVENTS, dispatch, intake, ledger
 from shared.contracts.envelope import Contract, Event
 
 Schema = dict[str, Any]
 Change = Callable[[Schema], object]
 
+MODULES = tuple(
+    import_module(f"shared.contracts.{one.name}") for one in pkgutil.iter_modules(shared.contracts.__path__)
+)
 EVERY = {message.title: message for message in messages()}
 NAMES = sorted(EVERY)
 COMMAND_NAMES = sorted(command.__name__ for command in COMMANDS.values())
@@ -92,29 +76,9 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_every_contract_has_a_schema() -> None:
     """A class that crosses a border and is in no list would be promised to nobody."""
-    modules = (
-        audit,
-        cases,
-        dispatch,
-        duties,
-        envelope,
-        evidence,
-        follow_ups,
-        gates,
-        intake,
-        ledger,
-        money,
-        needs,
-        notification,
-        observation,
-        people,
-        presence,
-        queues,
-        rounds,
-    )
     contracts = {
         thing
-        for module in modules
+        for module in MODULES
         for thing in vars(module).values()
         if isinstance(thing, type) and issubclass(thing, Contract) and thing.__module__ == module.__name__
     }
@@ -177,6 +141,8 @@ OpenBuilding             doorstep.building.open.v1             building.open
 RegisterPerson           doorstep.person.register.v1           person.register
 GrantAccess              doorstep.access.grant.v1              access.grant
 RevokeAccess             doorstep.access.revoke.v1             access.revoke
+BeginProgramme           doorstep.programme.begin.v1           programme.begin
+EndProgramme             doorstep.programme.end.v1             programme.end
 PlanFollowUps            doorstep.follow-up.plan.v1            follow-up.plan
 EndPlan                  doorstep.follow-up.end.v1             follow-up.end
 RecordFollowUp           doorstep.follow-up.record.v1          follow-up.record
@@ -252,6 +218,8 @@ PersonRegistered         doorstep.person.registered.v1         person.registered
 PersonUpdated            doorstep.person.updated.v1            person.updated.tiebei.g3
 AccessGranted            doorstep.access.granted.v1            access.granted.tiebei.g3
 AccessRevoked            doorstep.access.revoked.v1            access.revoked.tiebei.g3
+ProgrammeBegun           doorstep.programme.begun.v1           programme.begun.tiebei.g3
+ProgrammeEnded           doorstep.programme.ended.v1           programme.ended.tiebei.g3
 FollowUpsPlanned         doorstep.follow-up.planned.v1         follow-up.planned.tiebei.g3
 FollowUpsEnded           doorstep.follow-up.ended.v1           follow-up.ended.tiebei.g3
 FollowUpDue              doorstep.follow-up.due.v1             follow-up.due.tiebei.g3
@@ -314,26 +282,8 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 
 
 def test_no_two_messages_share_a_name_or_a_key() -> None:
-    both = (
-        cases,
-        dispatch,
-        duties,
-        evidence,
-        follow_ups,
-        gates,
-        intake,
-        ledger,
-        money,
-        needs,
-        notification,
-        observation,
-        people,
-        presence,
-        rounds,
-        workers,
-    )
-    events = [one for module in (*both, audit, queues) for one in module.EVENTS]
-    commands = [one for module in both for one in module.COMMANDS]
+    events = [one for module in MODULES for one in getattr(module, "EVENTS", ())]
+    commands = [one for module in MODULES for one in getattr(module, "COMMANDS", ())]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)
     assert {one.wire for one in listed} == COMMANDS.keys() | EVENTS.keys()

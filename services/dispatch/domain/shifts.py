@@ -6,12 +6,12 @@ from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import chinese_calendar  # pyright: ignore[reportMissingTypeStubs]
 from dateutil.rrule import rrulestr
 
 from shared.contracts.envelope import Problem
 from shared.contracts.recurrence import wrong_part
 from shared.contracts.workers import Shift
+from shared.workdays import is_workday
 
 _DAY = timedelta(days=1)
 _AHEAD = 35
@@ -92,7 +92,7 @@ def _spans(shift: Shift, day: date) -> tuple[tuple[datetime, datetime], ...]:
 def _computed(
     begins: str, minutes: int, rule: str | None, zone: str, workdays: bool, day: date
 ) -> tuple[tuple[datetime, datetime], ...]:
-    if workdays and not _is_workday(day):
+    if workdays and not is_workday(day):
         return ()
     midnight, first = datetime.combine(day, time()), datetime.fromisoformat(begins)
     starts = [first] if rule is None else rrulestr(rule, dtstart=first).between(midnight, midnight + _DAY, inc=True)
@@ -105,11 +105,3 @@ def _first(shift: Shift) -> datetime:
 
 def _utc(local: datetime, zone: str) -> datetime:
     return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-
-
-def _is_workday(day: date) -> bool:
-    """By the calendar of the State Council, which is published a year ahead; beyond it, Monday to Friday."""
-    try:
-        return bool(chinese_calendar.is_workday(day))  # pyright: ignore[reportUnknownMemberType]
-    except NotImplementedError:
-        return day.weekday() < 5

@@ -1,14 +1,13 @@
 """Who is looked after when, how each time went, and what is tried when nobody answers."""
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dateutil.rrule import rrulestr
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.contracts.envelope import Event, Problem, Slug
+from services.ledger.domain.recurring import Recurring, following, wrong_times
+from shared.contracts.envelope import Event, Slug
 from shared.contracts.follow_ups import (
     FollowUpDue,
     FollowUpMissed,
@@ -19,7 +18,6 @@ from shared.contracts.follow_ups import (
     How,
     Outcome,
 )
-from shared.contracts.recurrence import wrong_part
 from shared.contracts.refusal import Refusal, refusal
 from shared.contracts.rounds import Ending
 
@@ -56,7 +54,7 @@ class Rules(BaseModel):
         return self
 
 
-class Plan(BaseModel):
+class Plan(Recurring):
     """Somebody, and when they are looked after."""
 
     plan_id: str
@@ -65,9 +63,6 @@ class Plan(BaseModel):
     building: str
     person_id: str
     kind: str
-    begins: str
-    rule: str
-    zone: str
     next_at: datetime | None = None
     """None: no more."""
     ended: bool = False
@@ -135,11 +130,11 @@ def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[
         Refusal: its id is used for another plan, or its times are none.
     """
     if known is not None:
-        facts = {"person_id", "kind", "begins", "rule", "zone"}
+        facts = {"person_id", "kind", "begins", "rule", "zone", "days"}
         if known.model_dump(include=facts) == told.model_dump(include=facts):
             return None
         raise refusal("plan_id", "known_plan", "another plan has this id; take a new one", status=409)
-    if problems := list(_wrong_times(told)):
+    if problems := list(wrong_times(told)):
         raise Refusal(*problems)
     begun = told.model_copy(update={"next_at": following(told, now - timedelta(minutes=1))})
     event = FollowUpsPlanned(
@@ -150,6 +145,7 @@ def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[
         kind=told.kind,
         rule=told.rule,
         begins=told.begins,
+        days=told.days,
     )
     return begun, [event]
 
@@ -179,15 +175,6 @@ def go_on(known: Plan | None, at: datetime) -> tuple[Plan, Sequence[Event]] | No
     if known is None or known.next_at is None or known.next_at > at:
         return None
     return known.model_copy(update={"next_at": following(known, at)}), []
-
-
-def following(known: Plan, after: datetime) -> datetime | None:
-    """The next time of a plan, in UTC; None: there is none. By the wall clock, also where that is changed."""
-    zone = ZoneInfo(known.zone)
-    first = datetime.fromisoformat(known.begins)
-    local = after.astimezone(zone).replace(tzinfo=None)
-    found = rrulestr(known.rule, dtstart=first).after(local)
-    return found.replace(tzinfo=zone).astimezone(UTC) if found else None
 
 
 def fall_due(
@@ -271,20 +258,6 @@ def _try(known: FollowUp, step: int, rules: Rules, now: datetime) -> tuple[Follo
     tried = known.model_copy(update={"step": step, "waits": False, "due_at": until})
     told = _event(FollowUpDue, tried, how=this.how, tries=tried.tries, until=until, request=this.request)
     return tried, [told]
-
-
-def _wrong_times(told: Plan) -> Iterator[Problem]:
-    try:
-        ZoneInfo(told.zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {told.zone}")
-    if wrong := wrong_part(told.rule):
-        yield Problem(field="rule", code="bad_rule", message=wrong)
-        return
-    try:
-        rrulestr(told.rule, dtstart=datetime.fromisoformat(told.begins))
-    except (ValueError, TypeError, KeyError) as error:
-        yield Problem(field="rule", code="bad_rule", message=f"not a rule of RFC 5545: {error}")
 
 
 def _event(kind: type[Event], known: FollowUp, **more: Any) -> Event:

@@ -1,0 +1,78 @@
+"""Everybody of a category, a list, a building or a grid, and when they are looked after."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from services.ledger.domain.recurring import Recurring, following, wrong_times
+from shared.contracts.envelope import Event
+from shared.contracts.programmes import Everybody, ProgrammeBegun, ProgrammeEnded
+from shared.contracts.refusal import Refusal, refusal
+
+
+class Programme(Recurring):
+    """Whom it is for, and when."""
+
+    programme_id: str
+    community: str
+    everybody: Everybody
+    kind: str
+    next_at: datetime | None = None
+    """None: no more."""
+    reached: str = ""
+    """Of that time, everybody up to this id has a follow-up."""
+    ended: bool = False
+
+
+def begin(known: Programme | None, told: Programme, now: datetime) -> tuple[Programme, Sequence[Event]] | None:
+    """Look after them; None if it was said before.
+
+    Raises:
+        Refusal: its id is used for another programme, or its times are none.
+    """
+    if known is not None:
+        of_now = {"next_at", "reached", "ended"}
+        if known.model_dump(exclude=of_now) == told.model_dump(exclude=of_now):
+            return None
+        raise refusal("programme_id", "known_programme", "another programme has this id; take a new one", status=409)
+    if problems := list(wrong_times(told)):
+        raise Refusal(*problems)
+    begun = told.model_copy(update={"next_at": following(told, now - timedelta(minutes=1))})
+    times = told.model_dump(include={"begins", "rule", "zone", "days"})
+    event = ProgrammeBegun(
+        community=told.community,
+        grid=told.everybody.grid,
+        programme_id=told.programme_id,
+        kind=told.kind,
+        everybody=told.everybody,
+        **times,
+    )
+    return begun, [event]
+
+
+def end(known: Programme | None) -> tuple[Programme, Sequence[Event]] | None:
+    """Look after them no more; None if that is so.
+
+    Raises:
+        Refusal: there is no such programme.
+    """
+    if known is None:
+        raise refusal("programme_id", "unknown_programme", "there is no programme of this id", status=404)
+    if known.ended:
+        return None
+    event = ProgrammeEnded(
+        community=known.community,
+        grid=known.everybody.grid,
+        programme_id=known.programme_id,
+        kind=known.kind,
+        everybody=known.everybody,
+    )
+    return known.model_copy(update={"ended": True, "next_at": None}), [event]
+
+
+def go_on(known: Programme | None, at: datetime, reached: str | None) -> tuple[Programme, Sequence[Event]] | None:
+    """Of that time, everybody up to this id has a follow-up, or (None) all have; None if that is known."""
+    if known is None or known.next_at != at:
+        return None
+    if reached is None:
+        return known.model_copy(update={"next_at": following(known, at), "reached": ""}), []
+    return (known.model_copy(update={"reached": reached}), []) if known.reached < reached else None

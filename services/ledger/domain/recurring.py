@@ -1,0 +1,53 @@
+"""What comes again by a rule of RFC 5545, in local wall time, on all days or on working days."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dateutil.rrule import rrulestr
+from pydantic import BaseModel
+
+from shared.contracts.envelope import Problem
+from shared.contracts.recurrence import wrong_part
+from shared.workdays import is_workday
+
+_LOOKED_AT = 400
+"""Times after which a rule that never falls on a working day is given up."""
+
+
+class Recurring(BaseModel):
+    """What has such a rule."""
+
+    begins: str
+    """The first time, by the wall clock."""
+    rule: str
+    """Of RFC 5545."""
+    zone: str
+    """Of the IANA time zone database."""
+    days: Literal["all", "workdays"] = "all"
+
+
+def following(one: Recurring, after: datetime) -> datetime | None:
+    """The next time, in UTC; None: there is none. By the wall clock, also where that is changed."""
+    zone = ZoneInfo(one.zone)
+    local = after.astimezone(zone).replace(tzinfo=None)
+    times = rrulestr(one.rule, dtstart=datetime.fromisoformat(one.begins)).xafter(local)
+    found = next((at for at in islice(times, _LOOKED_AT) if one.days == "all" or is_workday(at.date())), None)
+    return found.replace(tzinfo=zone).astimezone(UTC) if found else None
+
+
+def wrong_times(one: Recurring) -> Iterator[Problem]:
+    """What is wrong with such a rule."""
+    try:
+        ZoneInfo(one.zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {one.zone}")
+    if wrong := wrong_part(one.rule):
+        yield Problem(field="rule", code="bad_rule", message=wrong)
+        return
+    try:
+        rrulestr(one.rule, dtstart=datetime.fromisoformat(one.begins))
+    except (ValueError, TypeError, KeyError) as error:
+        yield Problem(field="rule", code="bad_rule", message=f"not a rule of RFC 5545: {error}")
