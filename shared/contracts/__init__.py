@@ -3,6 +3,7 @@
 from shared.contracts import (
     audit,
     cases,
+    council,
     dispatch,
     duties,
     evidence,
@@ -34,6 +35,7 @@ COMMANDS: dict[str, type[Command]] = {
         *follow_ups.COMMANDS,
         *rounds.COMMANDS,
         *cases.COMMANDS,
+        *council.COMMANDS,
         *gates.COMMANDS,
         *observation.COMMANDS,
         *presence.COMMANDS,

@@ -90,6 +90,8 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/cases", STAFF),
     ("ledger", "GET", "/cases/nothing", STAFF),
     ("ledger", "POST", "/cases/nothing/close", STAFF),
+    ("ledger", "POST", "/councils", ("operator", "coordinator", "grid_worker")),
+    ("ledger", "GET", "/councils/tiebei/nothing", STAFF),
     ("ledger", "POST", "/cases/nothing/agreements", LEADERS),
     ("ledger", "POST", "/agreements/nothing/end", LEADERS),
     ("ledger", "POST", "/gate-checks", STAFF),

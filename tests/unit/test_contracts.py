@@ -29,6 +29,7 @@ from shared.contracts import (
     EVENTS,
     audit,
     cases,
+    council,
     dispatch,
     duties,
     envelope,
@@ -95,6 +96,7 @@ def test_every_contract_has_a_schema() -> None:
     modules = (
         audit,
         cases,
+        council,
         dispatch,
         duties,
         envelope,
@@ -191,6 +193,7 @@ DoneStep                 doorstep.case.done-step.v1            case.done-step
 AnswerCase               doorstep.case.answer.v1               case.answer
 CloseCase                doorstep.case.close.v1                case.close
 ReopenCase               doorstep.case.reopen.v1               case.reopen
+RecordCouncil            doorstep.council.record.v1            council.record
 RecordAgreement          doorstep.agreement.record.v1          agreement.record
 EndAgreement             doorstep.agreement.end.v1             agreement.end
 RecordGateCheck          doorstep.gate-check.record.v1         gate-check.record
@@ -316,6 +319,7 @@ def test_a_wire_name_is_made_of_its_routing_key(name: str) -> None:
 def test_no_two_messages_share_a_name_or_a_key() -> None:
     both = (
         cases,
+        council,
         dispatch,
         duties,
         evidence,
