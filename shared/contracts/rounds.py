@@ -49,6 +49,8 @@ class Roster(Contract, extra="forbid"):
     first_line: bool | None = None
     after: Identifier | None = None
     """Those who are done in this other round of the same community, such as who said yes in a survey."""
+    present: bool = False
+    """Of `buildings`, those too who are in them and live elsewhere."""
 
 
 class OpenRound(Command):
@@ -138,8 +140,10 @@ class AddToRound(Command):
 
     round_id: Identifier
     command_id: Identifier
-    person_id: Identifier
-    """The person, or one of the household."""
+    person_id: Identifier | None = None
+    """The person, or one of the household: this, or `presence_id`."""
+    presence_id: Identifier | None = None
+    """Somebody who is there and lives elsewhere."""
 
 
 class Counts(Contract):
@@ -218,6 +222,8 @@ class PersonMissing(Event):
     building: str
     member_id: str
     of: Of
+    presence_id: str | None = None
+    """Of somebody who lives elsewhere and is in the building."""
 
 
 class StrangerRecorded(Event):

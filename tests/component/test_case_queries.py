@@ -106,6 +106,7 @@ def inside(copy: dict[str, Any], number: int) -> None:
     facts["building"] = f"{number % 40}"
     if "here" in facts:
         facts["here"] = number % 3 > 0
+        facts["lookups"] = [f"mark-{number % 40}"]
 
 
 def evidence_day(copy: dict[str, Any], number: int) -> None:
@@ -200,6 +201,7 @@ async def test_who_is_inside_a_building_is_found_through_an_index(town: Town, le
     """Those who live there, those who are there, and what they need; nobody of another building is looked at."""
     async with profiled(town, "ledger") as queries:
         found = await ledger.get("/buildings/tiebei/7/inside", who="grid_worker")
+        assert len(await Store(ledger.runtime).presences.found_by(["mark-7"])) >= 5
     assert min(found["residents"]["count"], found["present"]["count"], len(found["needs"])) >= 5
     names = ("people", "presences", "needs")
     wasted = [one for name in names for one in wasteful(queries, name)]
