@@ -1,6 +1,5 @@
 """S8: leaks and power cuts go to the partner that can do them, and are followed until the resident confirms the end."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
@@ -8,21 +7,14 @@ from typing import Any
 
 import pytest
 
-from shared.access import fingerprint
 from shared.identity import new_id
 from tests import world
 from tests.lists import HEADER, as_csv
-from tests.running import Service, Town, eventually, listening, problems
-from tests.stories.stage import Stage, stage
+from tests.running import Town, eventually, listening, problems
+from tests.stories.partners import ABLE, four_parties, token_of
+from tests.stories.stage import Stage
 
 HOUSEHOLDS, LEAKS, POWER_CUTS = 1_688, 36, 12
-ABLE = {
-    "property": ["plumber", "electrician"],
-    "developer": ["plumber"],
-    "builder": ["plumber"],
-    "committee": ["electrician"],
-}
-"""The four parties, and what each knows."""
 PLUMBERS = ("property", "developer", "builder")
 ELECTRICIANS = ("property", "committee")
 ONCE = ["RequestCreated", "DeliveryOffered", "DeliveryAssigned", "DeliveryStarted", "DeliveryCompleted"]
@@ -31,34 +23,8 @@ ONCE = ["RequestCreated", "DeliveryOffered", "DeliveryAssigned", "DeliveryStarte
 @pytest.fixture
 async def repairs(town: Town) -> AsyncIterator[Stage]:
     """Four buildings, four parties with a token each, a grid worker, and a coordinator."""
-    async with stage(town) as one:
-        parties = [
-            {"worker_id": name, "role": "partner", "kinds": ["leak", "power_cut"], "skills": skills, "cap": 20}
-            for name, skills in ABLE.items()
-        ]
-        staff = [
-            {"worker_id": world.ZHAO, "role": "grid_worker", "grids": ["g1"]},
-            {"worker_id": world.ZHOU, "role": "coordinator"},
-        ]
-        await one.enter({f"{number}": "g1" for number in range(1, 5)}, [*parties, *staff])
-        for name in ABLE:
-            token = {"token_hash": fingerprint(token_of(name)), "name": name, "worker": name, "role": "partner"}
-            await world.accepted(one.at.ledger, "/access", {"command_id": new_id(), "community": world.TIEBEI, **token})
-        for service in one.at.services.values():
-            for name in ABLE:
-                await eventually(lambda service=service, name=name: comes_in(service, name))
+    async with four_parties(town) as one:
         yield one
-
-
-def token_of(name: str) -> str:
-    """What the party's program signs in with."""
-    return f"ds_{name}"
-
-
-async def comes_in(service: Service, name: str) -> bool:
-    """Whether the service knows the token, whatever it may."""
-    path = {"intake": "/requests", "dispatch": "/tasks", "notification": "/messages", "ledger": "/cases"}[service.name]
-    return (await service.call("GET", path, who=token_of(name))).status_code != 401
 
 
 def door(number: int) -> dict[str, str]:
@@ -204,10 +170,6 @@ async def same_history(repairs: Stage, task: str) -> None:
     entered = Counter(one["type"] for one in entries)
     assert {name: entered[name] for name in events} == Counter(events)
     assert len(await repairs.at.dispatch.stored("tasks", {"state.request_id": request_id})) == 1
-    for name in ABLE:
-        for path in (f"/requests/{request_id}", "/requests"):
-            answer = await repairs.at.intake.call("GET", path, who=token_of(name))
-            assert answer.status_code in (403, 404), "other organisations see tasks, not requests"
 
 
 async def ended(repairs: Stage, request_id: str) -> bool:
@@ -254,97 +216,3 @@ async def test_a_dispute_is_seen_by_the_parties_that_take_part_and_by_nobody_els
     assert (await repairs.at.ledger.call("GET", "/cases/roof", who=token_of("property"))).status_code == 404
     await eventually(lambda: len(repairs.heard("CaseStepDone")) == 2)
     assert {tuple(one["asked"]) for one in repairs.heard("CaseOpened")} == {("developer", "builder")}
-
-
-WEEK = {"council_id": "2026-w47", "community": world.TIEBEI}
-TOPICS = [
-    {"topic_id": "lift", "title": "3号楼电梯常停", "owner": "property", "building": "3"},
-    {"topic_id": "lights", "title": "楼道灯不亮", "owner": world.ZHAO, "parties": ["property"]},
-    {"topic_id": "roof", "title": "顶层漏水", "owner": "builder", "parties": ["developer"], "building": "4"},
-    {"topic_id": "bikes", "title": "电动车充电", "owner": world.ZHOU, "text": "希望加两个充电棚"},
-]
-
-
-async def meet(repairs: Stage, topics: list[dict[str, Any]], **more: Any) -> Any:
-    """Zhao writes down what was raised."""
-    return await repairs.at.ledger.post("/councils", {**WEEK, "topics": topics, **more}, who="grid_worker")
-
-
-async def topics_of(repairs: Stage, who: str) -> dict[str, dict[str, Any]]:
-    found = await repairs.at.ledger.get(f"/councils/{world.TIEBEI}/{WEEK['council_id']}", who=who)
-    return {one["topic_id"]: one for one in found["items"]}
-
-
-async def say(repairs: Stage, case_id: str, verb: str, who: str, **more: Any) -> Any:
-    return await repairs.at.ledger.post(f"/cases/{case_id}/{verb}", {"command_id": new_id(), **more}, who=who)
-
-
-async def test_each_topic_of_the_council_has_an_owner_and_is_answered_or_asked_for_after_a_week(
-    repairs: Stage,
-) -> None:
-    """Entered at once, safe to send again; who has not answered hears of it, and so does the coordinator, once."""
-    held = repairs.clock().isoformat()
-    repairs.clock.forward(hours=20)
-    first = await meet(repairs, TOPICS, held=held)
-    assert (first.status_code, first.json()["status"]) == (202, "accepted"), first.text
-    again = await asyncio.gather(*(meet(repairs, TOPICS, held=held) for _ in range(3)))
-    assert {one.json()["status"] for one in again} == {"duplicate"}
-    late = {"topic_id": "noise", "title": "夜间装修", "owner": world.ZHAO}
-    more = (await meet(repairs, [*TOPICS, late])).json()
-    assert [one["status"] for one in more["topics"]] == ["duplicate"] * 4 + ["accepted"]
-    case = {one["topic_id"]: one["case_id"] for one in more["topics"]}
-    everybody = await topics_of(repairs, "coordinator")
-    assert everybody.keys() == case.keys()
-    assert {one["owner"] for one in everybody.values()} == {"property", world.ZHAO, "builder", world.ZHOU}
-
-    for who, wanted in (("property", {"lift", "lights"}), ("builder", {"roof"}), ("developer", {"roof"})):
-        assert (await topics_of(repairs, token_of(who))).keys() == wanted
-        listed = await repairs.at.ledger.items("/cases", who=token_of(who), limit=1)
-        assert {one["case_id"] for one in listed} == {case[name] for name in wanted}
-    assert await topics_of(repairs, token_of("committee")) == {}
-
-    assert (await say(repairs, case["lift"], "answer", token_of("developer"), text="x")).status_code == 404
-    unasked = await say(repairs, case["roof"], "answer", token_of("developer"), text="x")
-    assert unasked.status_code == 403, "who takes part does not answer for it"
-    early = await say(repairs, case["lift"], "close", token_of("property"), outcome="好了")
-    assert (early.status_code, early.json()["code"]) == (409, "open_steps")
-    for name, who in (("lift", token_of("property")), ("lights", "grid_worker"), ("noise", "grid_worker")):
-        assert (await say(repairs, case[name], "answer", who, text="本周内修好")).json()["status"] == "accepted"
-    assert (await say(repairs, case["lift"], "close", token_of("property"))).json()["state"] == "closed"
-
-    repairs.clock.forward(days=6, hours=5)
-    await eventually(lambda: len(repairs.heard("CaseStepLate")) == 2)
-    told = {one["worker"]: (one["role"], one["kind"]) for one in repairs.heard("CaseStepLate")}
-    assert told == dict.fromkeys(("builder", world.ZHOU), ("coordinator", "council_topic"))
-    async with listening(repairs.at.notification, token_of("builder"), -1) as stream:
-        await eventually(lambda: "CaseStepLate" in [one["event"] for one in stream.events])
-    answered = await say(repairs, case["roof"], "answer", token_of("builder"), text="下周防水施工")
-    assert answered.json()["status"] == "accepted"
-
-    reopened = await say(repairs, case["lift"], "reopen", "coordinator", reason="又停了")
-    assert reopened.json()["state"] == "open"
-    (owed,) = (await repairs.at.ledger.get(f"/cases/{case['lift']}"))["steps"]
-    assert (owed["step_id"], owed["state"], owed["who"], owed["late"]) == ("answer", "open", "property", False)
-    await eventually(lambda: repairs.entered("CaseAnswered", 4))
-    entered = await repairs.entries("CaseStepDone")
-    assert Counter(one["late"] for one in entered if one["step_id"] == "answer") == {False: 3, True: 1}
-    assert len(await repairs.entries("CaseOpened")) == 5
-    assert "电梯" not in str(await repairs.entries("CaseOpened"))
-    assert (await repairs.at.ledger.get("/chain"))["broken"] == []
-
-
-async def test_a_topic_without_an_owner_who_is_known_stops_the_whole_list(repairs: Stage) -> None:
-    """Every such topic is named, and no case is opened."""
-    wrong = [TOPICS[0], {**TOPICS[1], "owner": "nobody"}, {**TOPICS[2], "topic_id": "lift"}]
-    answer = await meet(repairs, wrong)
-    assert answer.status_code == 422
-    assert problems(answer) == [
-        ("topics.0.topic_id", "twice"),
-        ("topics.1.owner", "unknown_worker"),
-        ("topics.2.topic_id", "twice"),
-    ]
-    tomorrow = repairs.clock().replace(day=25).isoformat()
-    assert problems(await meet(repairs, TOPICS, held=tomorrow)) == [("held", "in_the_future")]
-    assert await repairs.at.ledger.stored("cases") == []
-    taken = {"case_id": "x", "community": world.TIEBEI, "kind": "complaint", "title": "x", "owner": "nobody"}
-    assert problems(await repairs.at.ledger.post("/cases", taken)) == [("owner", "unknown_worker")]
