@@ -41,7 +41,7 @@ def member(presence: Presence) -> tuple[Entrance, Member]:
 
 async def inside(house: Ledger, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
     """Those who are in a building now and live elsewhere, if the round is for them, too."""
-    if not told.roster.present:
+    if not told.present:
         return []
     here = await house.store.presences.present(told.community, building)
     return [member(one) for one in here if not told.roster.grids or one.grid in told.roster.grids]
@@ -49,7 +49,7 @@ async def inside(house: Ledger, told: OpenRound, building: str) -> list[tuple[En
 
 async def meant(house: Ledger, told: OpenRound, records: Sequence[RoundRecord]) -> list[list[str]]:
     """For each record, who of them on the roster it may mean by name and door, or by phone."""
-    if not told.roster.present:
+    if not told.present:
         return [[] for _ in records]
     marks = [_marks(house, told, one) for one in records]
     found = await house.store.presences.found_by({mark for each in marks for mark in each})

@@ -99,7 +99,7 @@ async def _newcomer(house: Ledger, told: OpenRound, command: AddToRound) -> tupl
     """Who is to be put on the roster, and behind which entrance."""
     one_of_them(command.presence_id, command.person_id)
     if command.presence_id is not None:
-        if not told.roster.present:
+        if not told.present:
             raise refusal("presence_id", "not_allowed", "this round is not for those who live elsewhere", status=409)
         return guests.member(await guests.on_roster(house, command.presence_id, told.community))
     person_id = command.person_id or ""

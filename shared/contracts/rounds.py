@@ -49,8 +49,6 @@ class Roster(Contract, extra="forbid"):
     first_line: bool | None = None
     after: Identifier | None = None
     """Those who are done in this other round of the same community, such as who said yes in a survey."""
-    present: bool = False
-    """Of `buildings`, those too who are in them and live elsewhere."""
 
 
 class OpenRound(Command):
@@ -66,6 +64,8 @@ class OpenRound(Command):
     title: Title
     of: Of = "person"
     roster: Roster = Roster()
+    present: bool = False
+    """Of the roster's `buildings`, those too who are in them and live elsewhere."""
     opens: AwareDatetime | None = None
     """When the roster is frozen; at once, unless told."""
     closes: AwareDatetime

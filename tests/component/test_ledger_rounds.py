@@ -216,7 +216,7 @@ async def test_who_lives_elsewhere_and_is_there_stands_on_the_roster_of_his_entr
     await present(at.ledger, "agent", "中介", phone="13700000001")
     await present(at.ledger, "client", "看房人", phone=shared)
     await present(at.ledger, "nobody-known", "访客")
-    await opened(at.ledger, roster={"buildings": ["1"], "present": True})
+    await opened(at.ledger, roster={"buildings": ["1"]}, present=True)
     assert (await counts(at.ledger))["members"] == 8 + 3
     assert len(await at.ledger.stored("sheets")) == 1, "with those who live behind the same entrance"
 
@@ -239,7 +239,7 @@ async def test_who_is_on_the_books_elsewhere_and_is_there_is_meant_where_he_is(a
     """Somebody of building 3 who was in building 1 when it closed; a round of residents alone does not know of him."""
     visitor = person(20)
     await present(at.ledger, "visitor", str(visitor["name"]), phone=visitor["phone"])
-    await opened(at.ledger, roster={"buildings": ["1"], "present": True})
+    await opened(at.ledger, roster={"buildings": ["1"]}, present=True)
     await opened(at.ledger, "residents", roster={"buildings": ["1", "3"]})
     line = {"name": visitor["name"], "phone": visitor["phone"]}
     for round_id, member in ((ROUND, "visitor"), ("residents", id_of(20))):

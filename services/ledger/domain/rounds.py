@@ -48,9 +48,9 @@ def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
         raise refusal("round_id", "known_round", "another round has this id; take a new one", status=409)
     if told.closes <= now:
         raise refusal("closes", "in_the_past", "the round would be over already")
-    if told.roster.present and (told.of != "person" or not told.roster.buildings or _of_residents(told.roster)):
+    if told.present and (told.of != "person" or not told.roster.buildings or _of_residents(told.roster)):
         message = "a round for those present, too, is of the persons in certain buildings, and of all of them"
-        raise refusal("roster.present", "not_allowed", message)
+        raise refusal("present", "not_allowed", message)
     return Round(told=told, created_at=now, due_at=told.opens or now), []
 
 
