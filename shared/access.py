@@ -16,6 +16,8 @@ STAFF: tuple[Role, ...] = ("operator", "coordinator", "grid_worker", "volunteer"
 LEADERS: tuple[Role, ...] = ("operator", "coordinator")
 PARTIES: tuple[Role, ...] = ("rider", "partner")
 """People of other organisations: they see what they are asked for, and what is theirs."""
+INSIDERS: tuple[Role, ...] = ("operator", "coordinator", "grid_worker", "volunteer")
+"""Staff of the community itself: they see lists of the whole place."""
 
 
 class Principal(BaseModel):

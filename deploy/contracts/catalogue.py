@@ -9,6 +9,7 @@ from shared.contracts import (
     COMMANDS,
     EVENTS,
     cases,
+    council,
     dispatch,
     duties,
     evidence,
@@ -42,6 +43,7 @@ SERVICES = MappingProxyType(
 _PARTS_OF = MappingProxyType(
     {
         "cases": "ledger",
+        "council": "ledger",
         "duties": "dispatch",
         "evidence": "ledger",
         "follow_ups": "ledger",
@@ -69,6 +71,7 @@ ANSWERS: tuple[type[Contract], ...] = (
     programmes.ProgrammeAnswer,
     rounds.RoundAnswer,
     cases.CaseAnswer,
+    council.CouncilAnswer,
     gates.AgreementAnswer,
     gates.GateCheckAnswer,
     observation.ObservationAnswer,
@@ -155,6 +158,8 @@ def answer_to(command: type[Command]) -> type[Contract]:
         return rounds.RoundAnswer
     if command in cases.COMMANDS:
         return cases.CaseAnswer
+    if command in council.COMMANDS:
+        return council.CouncilAnswer
     if command in gates.COMMANDS:
         return gates.GateCheckAnswer if command is gates.RecordGateCheck else gates.AgreementAnswer
     if command in observation.COMMANDS:

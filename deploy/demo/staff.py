@@ -177,6 +177,8 @@ class Staff:
             "command_id": f"{task_id}/{verb}/{worker}/{occasion}",
             "at": datetime.now(UTC).isoformat(),
             "worker": worker,
+            # Nobody is there who could be called; some kinds want it.
+            **({"called_back": True} if verb == "complete" else {}),
         }
         role = OWN_TOKENS.get(worker, "coordinator")
         answer = await self._gateway.send("POST", f"/api/dispatch/tasks/{task_id}/{verb}", body, role=role)

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Header, Query, Request
 from services.intake import handlers
 from services.intake.domain import request as rules
 from services.intake.handlers import Intake
-from shared.access import LEADERS, STAFF, Principal
+from shared.access import INSIDERS, LEADERS, PARTIES, Principal
 from shared.contracts import EVENTS
 from shared.contracts.intake import AmendRequest, CancelRequest, RequestAnswer, SubmitRequest
 from shared.contracts.refusal import refusal
@@ -56,7 +56,7 @@ def add_routes(app: FastAPI, house: Intake) -> None:
         needs_review: bool = False,
     ) -> dict[str, Any]:
         """Requests within the token's place, newest first."""
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         place = decode_cursor(after, (datetime, str))
         found = await house.store.page(
             community=who.community or community,
@@ -132,6 +132,9 @@ def _may_see(who: Principal | None, request: rules.Request, code: str | None) ->
         allowed = code is not None and code == request.tracking_code
     elif who.role == "source":
         allowed = request.submitted_by in (who.name, "amqp")
+    elif who.role in PARTIES:
+        # What is theirs they see in dispatch.
+        allowed = False
     else:
         needs_review = bool(facts and facts.needs_review) and who.role in LEADERS
         allowed = facts is not None and (who.covers(facts.community, facts.grid) or needs_review)

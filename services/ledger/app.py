@@ -6,6 +6,7 @@ from services.ledger import cases, evidence, observation, programmes
 from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
 from services.ledger.catalogues import fit
+from services.ledger.council_api import add_council_routes
 from services.ledger.domain.day_reports import Reports
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.imports import Imports
@@ -82,6 +83,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_round_routes(app, house, imports)
     add_gate_routes(app, house)
     add_case_routes(app, house)
+    add_council_routes(app, house)
     add_observation_routes(app, house)
     add_presence_routes(app, house)
     add_evidence_routes(app, house)

@@ -1,6 +1,6 @@
 """Documents of the ledger: cases, agreements, checks at gates, and who coordinates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from services.ledger.domain.cases import Case
@@ -62,10 +62,14 @@ class Cases:
         grids: Sequence[str],
         limit: int,
         after: tuple[datetime, str] | None,
+        party: str | None = None,
         **exactly: str | None,
     ) -> list[Document]:
-        """Cases, newest first; `exactly`: fields that have this value."""
-        return await _page(self.all.collection, _ORDER, _among(community, grids, exactly), limit, after)
+        """Cases, newest first; `party`: who answers for them or takes part; `exactly`: fields that have this value."""
+        query = _among(community, grids, exactly)
+        if party is not None:
+            query["$or"] = [{"state.owner": party}, {"state.parties": party}]
+        return await _page(self.all.collection, _ORDER, query, limit, after)
 
     async def agreements_of(self, case_id: str) -> list[Agreement]:
         """What was agreed in a case."""
@@ -110,14 +114,26 @@ class Cases:
         """Checks at gates, newest first."""
         return await _page(self.checks.collection, _BY_TIME, _among(community, grids, exactly), limit, after)
 
-    async def note_coordinator(self, worker: str, community: str | None, grids: Sequence[str], sequence: int) -> None:
-        """Know who coordinates where; no community: he does not. Older news changes nothing."""
+    async def note_worker(self, worker: str, community: str | None, grids: Sequence[str], sequence: int) -> None:
+        """Know who helps, and who coordinates where; no community: he does not. Older news changes nothing."""
         told = Write(set={"community": community, "grids": list(grids), "sequence": sequence})
 
         def newer(old: Document | None) -> tuple[Write | None, None]:
             return told if old is None or old["sequence"] < sequence else None, None
 
         await self._coordinators.update(worker, newer)
+
+    async def known_workers(self, workers: Iterable[str]) -> set[str]:
+        """Those of them who are registered."""
+        found = await self._coordinators.find({"_id": {"$in": list(workers)}}, fields={"_id": 1})
+        return {one["_id"] for one in found}
+
+    async def of_source(self, source: str, within: str) -> list[Case]:
+        """Cases of a source whose ids in it begin so, in their order."""
+        first = f"{source}/{within}"
+        query = {"state.topic": {"$type": "string", "$gte": first, "$lt": f"{first}\uffff"}}
+        found = await self.all.collection.find(query, sort=[("state.topic", 1)], fields={"history": 0})
+        return [self.all.state(one) for one in found]
 
     async def coordinator(self, community: str, grid: str | None) -> str | None:
         """Who coordinates there: by the grid, if somebody does by grids."""
@@ -145,5 +161,6 @@ async def _page(
     """Those of a query, newest first; the first field of the order is when they were."""
     if after is not None:
         field, (at, name) = order[0][0], after
-        query = {**query, "$or": [{field: {"$lt": at}}, {field: at, "_id": {"$gt": name}}]}
+        beyond = {"$or": [{field: {"$lt": at}}, {field: at, "_id": {"$gt": name}}]}
+        query = {"$and": [query, beyond]} if "$or" in query else {**query, **beyond}
     return await collection.find(query, sort=order, limit=limit, fields={"history": 0})

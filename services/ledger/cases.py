@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.ledger.domain import cases as rules
 from services.ledger.domain.cases import Case, Said, Step
@@ -37,9 +37,15 @@ DUE_AT_ONCE = 200
 @router.command(OpenCase)
 async def open_case(house: Ledger, command: OpenCase, meta: Meta) -> CaseAnswer:
     """Somebody answers for this. A topic that was opened before is the case that it was then."""
+    await registered_worker(house, command.owner)
+    return await put_case(house, command, meta)
+
+
+async def put_case(house: Ledger, command: OpenCase, meta: Meta, since: datetime | None = None) -> CaseAnswer:
+    """The same, whoever answers for it; what was raised earlier is to be answered as if it had been opened then."""
     if command.kind not in house.cases.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of case is called {command.kind}")
-    told = await _case(house, command)
+    told = await _case(house, command, since or house.runtime.clock())
     try:
         outcome = await house.store.cases.all.update(
             command.case_id, lambda known: rules.open_case(known, told), meta, new=True
@@ -54,6 +60,7 @@ async def open_case(house: Ledger, command: OpenCase, meta: Meta) -> CaseAnswer:
 @router.command(AssignCase)
 async def assign(house: Ledger, command: AssignCase, meta: Meta) -> CaseAnswer:
     """Somebody else answers for it."""
+    await registered_worker(house, command.owner)
     return await _act(house, command, meta, lambda known: rules.assign(known, command.owner))
 
 
@@ -99,14 +106,29 @@ async def close(house: Ledger, command: CloseCase, meta: Meta) -> CaseAnswer:
 @router.command(ReopenCase)
 async def reopen(house: Ledger, command: ReopenCase, meta: Meta) -> CaseAnswer:
     """It had no end after all."""
-    said = _said(house, command, "reason", command.reason)
-    return await _act(house, command, meta, lambda known: rules.reopen(known, said))
+    said, now = _said(house, command, "reason", command.reason), house.runtime.clock()
+    return await _act(
+        house,
+        command,
+        meta,
+        lambda known: rules.reopen(known, said, _answer_by(house, known.kind if known else "", now)),
+    )
 
 
 async def note_worker(house: Ledger, event: WorkerRegistered, meta: Meta) -> None:
-    """Know who coordinates: whoever does answers for what nobody else does."""
+    """Know who helps, and who coordinates: whoever does answers for what nobody else does."""
     community = event.community if event.role == "coordinator" else None
-    await house.store.cases.note_coordinator(event.worker_id, community, event.grids, meta.sequence)
+    await house.store.cases.note_worker(event.worker_id, community, event.grids, meta.sequence)
+
+
+async def registered_worker(house: Ledger, worker: str, field: str = "owner") -> None:
+    """Nothing, where somebody of this name is registered with dispatch.
+
+    Raises:
+        Refusal: nobody is, or it was not heard of yet.
+    """
+    if not await house.store.cases.known_workers([worker]):
+        raise refusal(field, "unknown_worker", f"nobody is registered as {worker}")
 
 
 async def lapse(house: Ledger) -> int:
@@ -120,7 +142,7 @@ async def lapse(house: Ledger) -> int:
     return len(due)
 
 
-async def _case(house: Ledger, command: OpenCase) -> Case:
+async def _case(house: Ledger, command: OpenCase, since: datetime) -> Case:
     """What was told, with the place that is known of the person or the building."""
     building, grid = command.building, command.grid
     if command.person_id is not None:
@@ -145,7 +167,22 @@ async def _case(house: Ledger, command: OpenCase) -> Case:
         sealed=_sealed(house, command.case_id, details.model_dump_json()),
         fingerprint=house.runtime.lookup.blind("case", command.model_dump_json()),
         opened_at=house.runtime.clock(),
+        steps=_first_steps(house, command, since),
     )
+
+
+def _first_steps(house: Ledger, command: OpenCase, since: datetime) -> list[Step]:
+    """To answer, where that is to be done within a time."""
+    due = _answer_by(house, command.kind, since)
+    if due is None:
+        return []
+    sealed = _sealed(house, command.case_id, "")
+    return [Step(step_id=rules.ANSWER, who=command.owner, due=due, sealed=sealed, fingerprint="")]
+
+
+def _answer_by(house: Ledger, kind: str, since: datetime) -> datetime | None:
+    known = house.cases.kinds.get(kind)
+    return None if known is None or known.answer_days is None else since + timedelta(days=known.answer_days)
 
 
 async def _act(
@@ -195,4 +232,4 @@ async def open_fever(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None
         source_id=event.follow_up_id,
         urgent=True,
     )
-    await open_case(house, command, meta)
+    await put_case(house, command, meta)

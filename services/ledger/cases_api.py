@@ -68,20 +68,23 @@ def add_case_routes(app: FastAPI, house: Ledger) -> None:
         person_id: Name = None,
         building: Name = None,
     ) -> dict[str, Any]:
-        """Cases within the token's place, newest first, without their texts. Partners see those they take part in."""
+        """Cases within the token's place, newest first, without their texts.
+
+        Partners see those that they answer for or take part in.
+        """
         who.require(*STAFF)
         place = decode_cursor(after, (datetime, str))
         state: CaseState | None = None if is_open is None else "open" if is_open else "closed"
         found = await house.store.cases.page(
             limit=limit + 1,
             after=(place[0], place[1]) if place else None,
-            **{"owner": owner, **_part_of(who, owner)},
+            **{"owner": owner, **part_of(who, owner)},
             kind=kind,
             state=state,
             person_id=person_id,
             building=building,
         )
-        return page(found, limit, _place_of, lambda one: _show(house.store.cases.all.state(one)))
+        return page(found, limit, _place_of, lambda one: show(house.store.cases.all.state(one)))
 
     @app.get(f"{PREFIX}/cases/{{case_id}}", tags=["cases"])
     async def one_case(who: Somebody, case_id: str) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def add_case_routes(app: FastAPI, house: Ledger) -> None:
         name = who.worker or who.name
         if opens or any(one.who == name for one in case.steps):
             await house.runtime.openings.note(who, f"case:{case_id}", "cases", community=case.community, grid=case.grid)
-        shown = _show(case)
+        shown = show(case)
         if opens:
             shown |= _details(house, case)
         shown["steps"] = [_step(house, case, one, opens or one.who == name) for one in case.steps]
@@ -131,12 +134,12 @@ async def seen(house: Ledger, who: Principal, case_id: str) -> Case:
         Refusal: 404.
     """
     case = await house.store.cases.all.get(case_id)
-    if case is None or not _knows(who, case):
+    if case is None or not knows(who, case):
         raise refusal("case_id", "unknown_case", "there is no case of this id", status=404)
     return case
 
 
-def _knows(who: Principal, case: Case) -> bool:
+def knows(who: Principal, case: Case) -> bool:
     name = who.worker or who.name
     if name in (case.owner, *case.parties):
         return who.community in (None, case.community)
@@ -144,7 +147,7 @@ def _knows(who: Principal, case: Case) -> bool:
 
 
 def _answers_for(who: Principal, case: Case) -> bool:
-    return who.leads() or (who.role not in PARTIES and (who.worker or who.name) == case.owner)
+    return who.leads() or (who.worker or who.name) == case.owner
 
 
 def _may(who: Principal, case: Case, command: CaseCommand) -> bool:
@@ -155,17 +158,17 @@ def _may(who: Principal, case: Case, command: CaseCommand) -> bool:
     return isinstance(command, DoneStep) and command.step_id in mine
 
 
-def _part_of(who: Principal, owner: str | None) -> dict[str, Any]:
+def part_of(who: Principal, owner: str | None) -> dict[str, Any]:
     """Which cases a token sees: whose it is to see the place, those of the place; else those that are his."""
     name = who.worker or who.name
     if who.role in PARTIES:
-        return {"community": who.community, "grids": (), "parties": name}
+        return {"community": who.community, "grids": (), "party": name}
     if who.role == "volunteer" or owner == name:
         return {"community": who.community, "grids": (), "owner": name}
     return {"community": who.community, "grids": who.grids}
 
 
-def _show(case: Case) -> dict[str, Any]:
+def show(case: Case) -> dict[str, Any]:
     shown = case.model_dump(exclude={*_SEALED, "said", "steps", "due_at"})
     steps = [one.model_dump(exclude={"sealed", "fingerprint"}) for one in case.steps]
     return {**shown, "next_due": case.due_at, "steps": steps}

@@ -5,6 +5,8 @@ import asyncio
 from services.ledger.domain import follow_ups as rules
 from services.ledger.domain.follow_ups import FollowUp, Plan, hears
 from services.ledger.domain.people import registered
+from services.ledger.domain.presence import existing
+from services.ledger.guests import as_requested
 from services.ledger.house import Ledger, cause_of
 from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
@@ -125,14 +127,18 @@ async def lapse(house: Ledger) -> int:
 
 async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
     """What somebody asked for, as the request that it becomes, sealed."""
-    portrait = await opened(house, registered(await house.store.people.get(known.person_id)))
+    if known.presence:
+        address, resident = as_requested(house, existing(await house.store.presences.all.get(known.person_id)))
+    else:
+        portrait = await opened(house, registered(await house.store.people.get(known.person_id)))
+        address, resident = portrait.details.address, resident_of(portrait)
     request = SubmitRequest(
         source=SOURCE,
         source_id=known.follow_up_id,
         kind=need.kind,
         community=known.community or "",
-        address=portrait.details.address,
-        resident=resident_of(portrait),
+        address=address,
+        resident=resident,
         items=need.items,
         note=need.note,
         urgency=need.urgency,

@@ -9,7 +9,7 @@ from services.ledger import follow_ups
 from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.house import Ledger
 from services.ledger.people_api import person_of
-from shared.access import LEADERS, STAFF, Principal
+from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, FollowUpState, PlanFollowUps, RecordFollowUp
 from shared.contracts.refusal import refusal
 from shared.documents import Document
@@ -60,7 +60,7 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         person_id: str | None = None,
     ) -> dict[str, Any]:
         """Follow-ups within the token's place, those that were due first before the others. No personal data."""
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         place = decode_cursor(after, (datetime, str))
         found = await house.store.follow_ups_page(
             community=who.community,
@@ -80,7 +80,7 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
     )
     async def record(who: Somebody, follow_up_id: str, request: Request) -> FollowUpAnswer:
         """How it went; `need` becomes a request. Who was not reached is tried again, with more weight."""
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         given = {"follow_up_id": follow_up_id, **_himself(who)}
         command = await body(request, RecordFollowUp, **given)
         known = await house.store.follow_ups.get(follow_up_id)

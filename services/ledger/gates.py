@@ -98,7 +98,7 @@ async def open_fever(house: Ledger, event: GateChecked, meta: Meta) -> None:
         source_id=found.check_id,
         urgent=True,
     )
-    await cases.open_case(house, command, meta)
+    await cases.put_case(house, command, meta)
 
 
 async def _check(house: Ledger, command: RecordGateCheck) -> Check:

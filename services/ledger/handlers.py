@@ -2,6 +2,7 @@
 
 from services.ledger import (
     cases,
+    council,
     evidence,
     follow_ups,
     gates,
@@ -38,7 +39,7 @@ from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 
 router: Router[Ledger] = Router("ledger")
-for part in (people, follow_ups, programmes, cases, gates, observation, presence, evidence, money, rounds):
+for part in (people, follow_ups, programmes, cases, council, gates, observation, presence, evidence, money, rounds):
     router.include(part.router)
 
 HEARD: dict[type[Event], Handler[Ledger]] = {

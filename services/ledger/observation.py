@@ -145,7 +145,7 @@ async def _told(house: Ledger, command: StartObservation) -> Observation:
 
 async def _open_case(house: Ledger, event: ObservationStarted, meta: Meta) -> None:
     label = house.observation.categories.get(event.category)
-    await cases.open_case(
+    await cases.put_case(
         house,
         OpenCase(
             case_id=case_id(event.observation_id),

@@ -16,7 +16,7 @@ from services.ledger.house import Ledger
 from services.ledger.people_history import as_it_was
 from services.ledger.people_store import among, unsealed
 from services.ledger.portraits import opened
-from shared.access import LEADERS, STAFF, Principal
+from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Meta, Phone, Slug
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
 from shared.contracts.people import ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
@@ -60,7 +60,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         first_line: bool = False,
     ) -> dict[str, Any]:
         """People within the token's place, without their personal data."""
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         place = decode_cursor(after, (str,))
         query = among(
             community=who.community or community,
@@ -76,7 +76,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
     @app.post(f"{PREFIX}/people:find", openapi_extra=_takes(FindPeople), tags=["people"])
     async def find(who: Somebody, request: Request) -> dict[str, Any]:
         """Who has this phone or this identity number, without their personal data."""
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         asked = parse(FindPeople, await limited(request, BODY_LIMIT))
         community = who.community or asked.community
         if community is None:

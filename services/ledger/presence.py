@@ -5,11 +5,12 @@ from services.ledger.domain import presence as rules
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.people import registered
 from services.ledger.domain.presence import Presence
+from services.ledger.guests import as_requested, marks_of
 from services.ledger.house import Ledger, cause_of
 from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
-from shared.contracts.intake import Address, Resident, SubmitRequest
+from shared.contracts.intake import SubmitRequest
 from shared.contracts.ledger import RegistrationAnswer
 from shared.contracts.needs import NeedAnswer, PinNeed
 from shared.contracts.presence import EndPresence, PresenceDetails, RegisterPresence
@@ -24,9 +25,12 @@ async def register(house: Ledger, command: RegisterPresence, meta: Meta) -> Regi
     building = await house.store.buildings.get(f"{command.community}/{command.building}")
     if building is None:
         raise refusal("building", "unknown_building", "no building of this number is entered", status=404)
+    if await house.store.people.get(command.presence_id) is not None:
+        raise refusal("presence_id", "known_presence", "somebody else has this id; take a new one", status=409)
     details = PresenceDetails(
         name=command.name, unit=command.unit, room=command.room, phone=command.phone, home=command.home
     )
+    household, lookups = marks_of(house, command.community, command.building, details)
     told = Presence(
         presence_id=command.presence_id,
         community=command.community,
@@ -35,6 +39,9 @@ async def register(house: Ledger, command: RegisterPresence, meta: Meta) -> Regi
         since=command.at or house.runtime.clock(),
         sealed=house.runtime.sealer.seal(details.model_dump_json(), f"presence:{command.presence_id}"),
         fingerprint=house.runtime.lookup.blind("presence", command.model_dump_json()),
+        stairwell=house.runtime.lookup.stairwell(command.community, command.building, command.unit),
+        household=household,
+        lookups=lookups,
     )
     outcome = await house.store.presences.all.update(
         command.presence_id, lambda known: rules.register(known, told), meta, new=True
@@ -85,12 +92,6 @@ async def pin(house: Ledger, command: PinNeed, meta: Meta) -> NeedAnswer:
     )
 
 
-def details_of(house: Ledger, presence: Presence) -> PresenceDetails:
-    """What is sealed of somebody who is here."""
-    opened = house.runtime.sealer.open(presence.sealed, f"presence:{presence.presence_id}")
-    return PresenceDetails.model_validate_json(opened, extra="ignore")
-
-
 async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str | None]:
     """What is needed, as the request that it becomes, and its grid."""
     grid: str | None
@@ -98,9 +99,8 @@ async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str 
         here = rules.existing(await house.store.presences.all.get(command.presence_id))
         if not here.here:
             raise refusal("presence_id", "wrong_state", "they are not here any more", status=409)
-        guest = details_of(house, here)
-        address = Address(building=here.building, unit=guest.unit, room=guest.room)
-        community, grid, resident = here.community, here.grid, Resident(name=guest.name, phone=guest.phone)
+        address, resident = as_requested(house, here)
+        community, grid = here.community, here.grid
     else:
         person = registered(await house.store.people.get(command.person_id or ""))
         portrait = await opened(house, person)

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from services.ledger import needs, presence
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.presence import Presence
+from services.ledger.guests import details_of
 from services.ledger.house import Ledger
 from services.ledger.people_api import person_of
 from shared.access import LEADERS, Principal, Role
@@ -77,7 +78,7 @@ def add_presence_routes(app: FastAPI, house: Ledger) -> None:
         await house.runtime.openings.note(
             who, f"presence:{presence_id}", "presence", community=known.community, grid=known.grid
         )
-        return {**_show(known), "details": presence.details_of(house, known).model_dump()}
+        return {**_show(known), "details": details_of(house, known).model_dump()}
 
     @app.post(
         f"{PREFIX}/presences/{{presence_id}}/end",

@@ -1,5 +1,7 @@
 """Documents of the ledger: who is in a building and does not live there, and what is needed there."""
 
+from collections.abc import Iterable
+
 from services.ledger.domain.needs import Need
 from services.ledger.domain.presence import Presence
 from services.ledger.domain.register import Person
@@ -11,6 +13,7 @@ from shared.runtime import Runtime
 HERE = Index(
     (("state.community", 1), ("state.building", 1), ("state.since", 1), ("_id", 1)), where={"state.here": True}
 )
+KNOWN_BY = Index((("state.lookups", 1),))
 NEEDED = Index((("state.told.community", 1), ("state.told.building", 1), ("_id", 1)))
 LIVES = Index((("state.facts.community", 1), ("state.facts.building", 1), ("_id", 1)))
 """Of people."""
@@ -22,7 +25,9 @@ class Presences:
     """What the ledger keeps of them."""
 
     def __init__(self, runtime: Runtime, people: Aggregates[Person], needs: Aggregates[Need]) -> None:
-        self.all: Aggregates[Presence] = runtime.aggregates("presences", Presence, lambda one: one.presence_id, [HERE])
+        self.all: Aggregates[Presence] = runtime.aggregates(
+            "presences", Presence, lambda one: one.presence_id, [HERE, KNOWN_BY]
+        )
         self._people = people
         self._needs = needs
 
@@ -38,6 +43,17 @@ class Presences:
         order = [("state.since", 1), ("_id", 1)]
         found = await self.all.collection.find(query, sort=order, limit=MOST, fields={"history": 0})
         return [self.all.state(one) for one in found]
+
+    async def found_by(self, lookups: Iterable[str]) -> list[Presence]:
+        """Those who have one of these blind indexes, whether they are still there or not."""
+        query = {"state.lookups": {"$in": list(lookups)}}
+        found = await self.all.collection.find(query, limit=MOST, fields={"history": 0})
+        return [self.all.state(one) for one in found]
+
+    async def by_id(self, presences: Iterable[str]) -> dict[str, Presence]:
+        """These, where they are or were."""
+        found = await self.all.collection.find({"_id": {"$in": list(presences)}}, fields={"history": 0})
+        return {one["_id"]: self.all.state(one) for one in found}
 
     async def needed(self, community: str, building: str) -> list[Need]:
         """What was pinned there."""

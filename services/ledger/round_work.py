@@ -2,6 +2,7 @@
 
 import asyncio
 
+from services.ledger import guests
 from services.ledger.domain import rounds, sheets
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
@@ -68,7 +69,10 @@ async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
 
 async def _take_down_building(house: Ledger, known: Round, building: str, cause: Meta) -> int:
     store = house.store.rounds
-    cut = list(sheets.cut(known.facts, await store.living(known.told, building)))
+    living, present = await asyncio.gather(
+        store.living(known.told, building), guests.inside(house, known.told, building)
+    )
+    cut = list(sheets.cut(known.facts, [*living, *present]))
     await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
     await store.recount(known.told.round_id, [building])
     return sum(one.counts.members for one in cut)

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.ledger import guests
 from services.ledger.domain import follow_ups, reports, rounds, sheets, strangers
 from services.ledger.domain.follow_ups import FollowUp
+from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.people import registered
 from services.ledger.domain.reports import Line, Report
 from services.ledger.domain.rounds import Round
@@ -75,13 +77,10 @@ async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer
 async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     """Put somebody on the roster, with what was recorded of him beside it."""
     known, cause = await _open(house, command.round_id), cause_of(command.command_id, meta)
-    person = registered(await house.store.people.get(command.person_id))
-    told, facts = known.told, person.facts
-    member_id = command.person_id if told.of == "person" else facts.household
+    told, (entrance, member) = known.told, await _newcomer(house, known.told, command)
+    member_id = member.member_id
     if await house.store.rounds.sheet_of(told.round_id, member_id) is not None:
         return _answer(told.round_id, known, changed=False)
-    entrance = Entrance(grid=facts.grid, building=facts.building, stairwell=None)
-    member = Member(member_id=member_id, person_id=command.person_id, hears=follow_ups.hears(facts.needs))
     (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
     await put_sheet(house, sheet, cause)
     beside = await house.store.rounds.strangers.update(_stranger(told.round_id, member_id), strangers.add, cause)
@@ -94,6 +93,20 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
         await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
         await settle(house, told.round_id, cause)
     return _answer(told.round_id, known, changed=True)
+
+
+async def _newcomer(house: Ledger, told: OpenRound, command: AddToRound) -> tuple[Entrance, Member]:
+    """Who is to be put on the roster, and behind which entrance."""
+    one_of_them(command.presence_id, command.person_id)
+    if command.presence_id is not None:
+        if not told.present:
+            raise refusal("presence_id", "not_allowed", "this round is not for those who live elsewhere", status=409)
+        return guests.member(await guests.on_roster(house, command.presence_id, told.community))
+    person_id = command.person_id or ""
+    facts = registered(await house.store.people.get(person_id)).facts
+    member_id = person_id if told.of == "person" else facts.household
+    entrance = Entrance(grid=facts.grid, building=facts.building, stairwell=None)
+    return entrance, Member(member_id=member_id, person_id=person_id, hears=follow_ups.hears(facts.needs))
 
 
 async def keep(house: Ledger, known: Round, lines: Sequence[RecordLine], cause: Meta) -> RoundAnswer:
@@ -227,7 +240,8 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
         Refusal: one of them cannot be; all are named, and nothing is written.
     """
     told, latest = known.told, house.runtime.clock() + AHEAD
-    meant = await asyncio.gather(*(_meant(house, told, one) for one in records))
+    present = await guests.meant(house, told, records)
+    meant = await asyncio.gather(*(_meant(house, told, one, here) for one, here in zip(records, present, strict=True)))
     problems = [
         Problem(field=f"records.{number}.{field}", code=code, message=message)
         for number, (one, ids) in enumerate(zip(records, meant, strict=True))
@@ -256,10 +270,15 @@ def _wrong(told: OpenRound, one: RoundRecord, ids: list[str], latest: datetime) 
     return found
 
 
-async def _meant(house: Ledger, told: OpenRound, one: RoundRecord) -> list[str]:
-    """Ids of those on the books whom a record may mean."""
+async def _meant(house: Ledger, told: OpenRound, one: RoundRecord, present: list[str]) -> list[str]:
+    """Ids of those on the books whom a record may mean, and of those present.
+
+    Who is there under this name is meant, though he may live elsewhere in the community and be on its books.
+    """
     if one.member_id is not None:
         return [one.member_id]
+    if present and one.name is not None:
+        return present
     lookup, address, household = house.runtime.lookup, one.address, None
     if address is not None:
         household = lookup.household(told.community, address.building, address.unit, address.room)
@@ -273,7 +292,7 @@ async def _meant(house: Ledger, told: OpenRound, one: RoundRecord) -> list[str]:
         if one.name is not None and len(found) > 1:
             name = one.name
             found = [each for each in found if lookup.resident(each.household, name) in each.lookups]
-    return sorted({each.person_id if told.of == "person" else each.household for each in found})
+    return sorted({*present, *(each.person_id if told.of == "person" else each.household for each in found)})
 
 
 async def _place(house: Ledger, round_id: str, member_id: str | None) -> str | None:
@@ -325,6 +344,7 @@ def _sought(house: Ledger, sheet: Sheet, one: Member, facts: RoundFacts) -> Foll
         grid=sheet.grid,
         building=sheet.building,
         person_id=one.person_id,
+        presence=one.presence,
         kind=facts.kind,
         at=house.runtime.clock(),
         hears=one.hears,

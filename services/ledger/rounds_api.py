@@ -9,9 +9,11 @@ from fastapi import FastAPI, Query, Request
 
 from services.ledger import record_lists, rounds
 from services.ledger.domain.imports import Imports
+from services.ledger.domain.presence import Presence
 from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
+from services.ledger.guests import as_requested
 from services.ledger.house import Ledger
 from services.ledger.imports_api import TAKES
 from services.ledger.portraits import opened
@@ -92,13 +94,18 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         return answer
 
     async def _name(items: list[dict[str, Any]]) -> None:
-        found = await house.store.people.collection.find(
-            {"_id": {"$in": [one["person_id"] for one in items]}}, fields={"history": 0}
+        people, present = await asyncio.gather(
+            house.store.people_by_id([one["person_id"] for one in items if one["person_id"]]),
+            house.store.presences.by_id([one["presence_id"] for one in items if one["presence_id"]]),
         )
-        people = {one["_id"]: house.store.people.state(one) for one in found}
         details = await asyncio.gather(*(_details(people.get(one["person_id"])) for one in items))
         for one, known in zip(items, details, strict=True):
-            one["details"] = known
+            guest = present.get(one["presence_id"])
+            one["details"] = known if guest is None else _guest(guest)
+
+    def _guest(known: Presence) -> dict[str, Any]:
+        address, resident = as_requested(house, known)
+        return {"name": resident.name, "phone": resident.phone, "address": address.model_dump(mode="json")}
 
     async def _details(person: Person | None) -> dict[str, Any] | None:
         if person is None or person.erased:
@@ -188,8 +195,11 @@ def _show(known: Round) -> dict[str, Any]:
 
 
 def _show_missing(found: Document) -> dict[str, Any]:
-    shown = {name: found[name] for name in ("member_id", "person_id", "grid", "building")}
-    return {**shown, "how": "call" if found["hears"] else "visit"}
+    """`presence_id` instead of `person_id`: somebody who lives elsewhere and is in the building."""
+    shown = {name: found[name] for name in ("member_id", "grid", "building")}
+    present = found.get("presence", False)
+    ids = {"person_id": None if present else found["person_id"], "presence_id": found["person_id"] if present else None}
+    return {**shown, **ids, "how": "call" if found["hears"] else "visit"}
 
 
 def _show_stranger(state: Document) -> dict[str, Any]:

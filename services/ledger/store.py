@@ -179,6 +179,11 @@ class Store:
             query, sort=[("state.at", 1), ("_id", 1)], limit=limit, fields={"history": 0}
         )
 
+    async def people_by_id(self, people: Sequence[str]) -> dict[str, Person]:
+        """These people, those of them who are on the books."""
+        found = await self.people.collection.find({"_id": {"$in": list(people)}}, fields={"history": 0})
+        return {one["_id"]: self.people.state(one) for one in found}
+
     async def found_by(self, lookup: str) -> list[PersonRegistered]:
         """Who has this blind index: several share a phone. Asked together with others of the moment."""
         return await self._found.submit(lookup)

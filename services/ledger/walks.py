@@ -1,6 +1,7 @@
 """Sheets of a roster as work: somebody is sent from door to door, and again for those who are left."""
 
-from services.ledger.domain.sheets import RoundFacts
+from services.ledger.domain.sheets import Member, RoundFacts
+from services.ledger.guests import as_requested
 from services.ledger.house import Ledger
 from services.ledger.needs import SOURCE, raise_need, request_id_of
 from services.ledger.portraits import opened
@@ -17,8 +18,8 @@ async def send(house: Ledger, facts: RoundFacts, sheet_id: str, number: int, cau
     """Have somebody walk a sheet, for the first time or again, if anybody on it is missing. Safe to repeat."""
     sheet = await house.store.rounds.sheets.get(sheet_id)
     missing = [] if sheet is None or sheet.closed else [one for one in sheet.members if one.state == "missing"]
-    person = await house.store.people.get(missing[0].person_id) if missing else None
-    if sheet is None or person is None or person.erased:
+    address = await _entrance(house, missing[0]) if missing else None
+    if sheet is None or address is None:
         return
     need_id = derived_id("walk", sheet_id, str(number))
     request = SubmitRequest(
@@ -26,11 +27,20 @@ async def send(house: Ledger, facts: RoundFacts, sheet_id: str, number: int, cau
         source_id=need_id,
         kind=facts.kind,
         community=facts.community,
-        address=Address(building=sheet.building, unit=(await opened(house, person)).details.address.unit),
+        address=address.model_copy(update={"building": sheet.building, "room": None}),
         note=f"{facts.title} ({len(missing)})",
     )
     await house.store.rounds.put_walk(request_id_of(need_id), facts.round_id, sheet_id, number)
     await raise_need(house, need_id, request, cause, grid=sheet.grid)
+
+
+async def _entrance(house: Ledger, member: Member) -> Address | None:
+    """Behind which entrance somebody is found; None: that is not known any more."""
+    if member.presence:
+        known = await house.store.presences.all.get(member.person_id)
+        return None if known is None else as_requested(house, known)[0]
+    person = await house.store.people.get(member.person_id)
+    return None if person is None or person.erased else (await opened(house, person)).details.address
 
 
 async def come_back(house: Ledger, event: DeliveryEvent, meta: Meta) -> None:

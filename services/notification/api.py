@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from services.notification import handlers
 from services.notification.handlers import Notification
 from services.notification.stream import Live, concerns
+from shared.access import INSIDERS, PARTIES
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.contracts.refusal import refusal
 from shared.documents import Document
@@ -43,7 +44,11 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
 
     @app.get(f"{PREFIX}/messages", tags=["messages"])
     async def messages(who: Staff, limit: Limit = 50, after: After = None, unread: bool = False) -> dict[str, Any]:
-        """Messages within the token's place, newest first; `unread`: those that nobody read, most urgent first."""
+        """Messages within the token's place, newest first; `unread`: those that nobody read, most urgent first.
+
+        Other organisations hear by name, on the stream.
+        """
+        who.require(*INSIDERS)
         place = decode_cursor(after, (int, datetime, str))
         found = await house.store.page(
             community=who.community,
@@ -65,7 +70,8 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
         """Read."""
         message = await house.store.messages.get(notification_id)
         if message is None or not (
-            who.covers(message.community, message.grid) or (message.worker and message.worker == who.worker)
+            (who.role not in PARTIES and who.covers(message.community, message.grid))
+            or (who.worker and who.worker in (message.worker, *message.told.asked))
         ):
             raise refusal("notification_id", "unknown_notification", "there is no notification of this id", status=404)
         given = {"notification_id": notification_id, "worker": who.worker or who.name}

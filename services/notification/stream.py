@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from shared.access import Principal
+from shared.access import PARTIES, Principal
 from shared.bus import BrokerUnavailable, Bus
 from shared.timers import ended
 
@@ -116,9 +116,11 @@ class Live:
 
 
 def concerns(who: Principal, notification: dict[str, Any]) -> bool:
-    """Whether a notification is for this principal: by place and role, or by name."""
+    """Whether a notification is for this principal: by place and role, or by name. Other organisations: by name."""
     if who.worker and who.worker in (notification["worker"], *notification.get("asked", ())):
         return True
+    if who.role in PARTIES:
+        return False
     if not who.covers(notification["community"], notification["grid"]):
         return False
     return who.leads() or notification["role"] == who.role

@@ -3,6 +3,7 @@
 from shared.contracts import (
     audit,
     cases,
+    council,
     dispatch,
     duties,
     evidence,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, type[Command]] = {
         *programmes.COMMANDS,
         *rounds.COMMANDS,
         *cases.COMMANDS,
+        *council.COMMANDS,
         *gates.COMMANDS,
         *observation.COMMANDS,
         *presence.COMMANDS,

@@ -196,6 +196,8 @@ class CaseKind(Entry):
     label: Label
     days: Annotated[float, Field(gt=0, le=365)]
     """Within how many days a step is promised, where nobody says a time."""
+    answer_days: Annotated[float, Field(gt=0, le=365)] | None = None
+    """Within how many days those who raised it are told something, which is a step of its own; None: there is none."""
 
 
 class GateRules(Entry):
@@ -213,12 +215,15 @@ class CaseCatalogue(Entry):
     """The catalogue `cases.yaml`."""
 
     gate: GateRules
+    council: Slug = "council_topic"
+    """The kind of the case that a topic of the residents' council is."""
     kinds: dict[Slug, CaseKind]
 
     @model_validator(mode="after")
-    def _fever_exists(self) -> "CaseCatalogue":
-        if self.gate.fever not in self.kinds:
-            raise ValueError(f"gate.fever names the kind {self.gate.fever}, which is not there")
+    def _named_kinds_exist(self) -> "CaseCatalogue":
+        for place, kind in (("gate.fever", self.gate.fever), ("council", self.council)):
+            if kind not in self.kinds:
+                raise ValueError(f"{place} names the kind {kind}, which is not there")
         return self
 
 

@@ -64,6 +64,8 @@ class OpenRound(Command):
     title: Title
     of: Of = "person"
     roster: Roster = Roster()
+    present: bool = False
+    """Of the roster's `buildings`, those too who are in them and live elsewhere."""
     opens: AwareDatetime | None = None
     """When the roster is frozen; at once, unless told."""
     closes: AwareDatetime
@@ -138,8 +140,10 @@ class AddToRound(Command):
 
     round_id: Identifier
     command_id: Identifier
-    person_id: Identifier
-    """The person, or one of the household."""
+    person_id: Identifier | None = None
+    """The person, or one of the household: this, or `presence_id`."""
+    presence_id: Identifier | None = None
+    """Somebody who is there and lives elsewhere."""
 
 
 class Counts(Contract):
@@ -218,6 +222,8 @@ class PersonMissing(Event):
     building: str
     member_id: str
     of: Of
+    presence_id: str | None = None
+    """Of somebody who lives elsewhere and is in the building."""
 
 
 class StrangerRecorded(Event):

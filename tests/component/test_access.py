@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
+from shared.access import fingerprint
 from shared.contracts.dispatch import DeliveryOffered
 from shared.contracts.intake import RequestCreated
 from shared.runtime import utc_now
 from tests import world
-from tests.running import Running, Town, eventually, problems
+from tests.running import Running, Service, Town, eventually, problems
 
 ROLES = ("operator", "coordinator", "grid_worker", "volunteer", "source", None)
 EVERYBODY = ROLES
@@ -97,6 +98,8 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/cases", STAFF),
     ("ledger", "GET", "/cases/nothing", STAFF),
     ("ledger", "POST", "/cases/nothing/close", STAFF),
+    ("ledger", "POST", "/councils", ("operator", "coordinator", "grid_worker")),
+    ("ledger", "GET", "/councils/tiebei/nothing", STAFF),
     ("ledger", "POST", "/cases/nothing/agreements", LEADERS),
     ("ledger", "POST", "/agreements/nothing/end", LEADERS),
     ("ledger", "POST", "/gate-checks", STAFF),
@@ -231,6 +234,45 @@ async def test_nobody_acts_in_anothers_name(town: Town) -> None:
         assert [one["id"] for walk in asked["items"] for one in walk["tasks"]] == [task["id"]]
         led = await at.dispatch.post(f"/tasks/{task['id']}/accept", as_zhao, who="coordinator")
         assert led.json()["worker"] == world.ZHAO
+
+
+OF_THE_PLACE = [
+    ("intake", "/requests"),
+    ("notification", "/messages"),
+    ("ledger", "/people"),
+    ("ledger", "/follow-ups"),
+    ("ledger", "/gate-checks"),
+]
+"""Lists that only staff of the community itself see."""
+
+
+async def test_people_of_other_organisations_see_no_list_of_the_place(town: Town) -> None:
+    """Their token is for the community, yet tasks and cases of others are not there, lists of people are refused."""
+    async with town.up("intake", "dispatch", "notification", "ledger") as at:
+        await world.settle(*at.services.values())
+        for role in ("partner", "rider"):
+            token = {"token_hash": fingerprint(f"ds_{role}"), "name": role, "worker": role, "role": role}
+            await world.accepted(at.ledger, "/access", {"command_id": role, "community": world.TIEBEI, **token})
+        request_id = (await at.intake.post("/requests", world.groceries("1"))).json()["request_id"]
+        await eventually(lambda: at.dispatch.items("/tasks", request_id=request_id))
+        for who in ("ds_partner", "ds_rider"):
+            for name in ("intake", "dispatch", "notification", "ledger"):
+                await eventually(lambda name=name, who=who: knows(at.services[name], who))  # type: ignore[misc]
+            for name, path in OF_THE_PLACE:
+                assert (await at.services[name].call("GET", path, who=who)).status_code == 403, path
+            assert (await at.intake.call("GET", f"/requests/{request_id}", who=who)).status_code == 404
+            assert await at.dispatch.items("/tasks", who=who) == []
+            assert await at.dispatch.items("/tasks", who=who, claimable=True) == []
+            assert await at.ledger.items("/cases", who=who) == []
+            (message, *_) = await eventually(lambda: at.notification.items("/messages", unread=True))
+            read = await at.notification.post(f"/messages/{message['id']}/acknowledge", {"command_id": who}, who=who)
+            assert read.status_code == 404
+
+
+async def knows(service: Service, token: str) -> bool:
+    """Whether the service has heard of a token, whatever it may."""
+    path = {"intake": "/requests", "dispatch": "/tasks", "notification": "/messages", "ledger": "/cases"}[service.name]
+    return (await service.call("GET", path, who=token)).status_code != 401
 
 
 async def test_a_source_sees_its_own_requests_and_no_others(town: Town) -> None:

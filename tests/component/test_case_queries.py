@@ -23,11 +23,14 @@ async def ledger(town: Town) -> AsyncIterator[Service]:
         step = {"command_id": "s", "step_id": "s1", "text": "复查"}
         agreement = {"agreement_id": "a", "partner": "x", "terms": TERMS, "begins": "2026-11-24"}
         check = {"check_id": "k", "community": world.TIEBEI, "gate": "南门", "at": clock().isoformat()}
+        await Store(at.ledger.runtime).cases.note_worker(world.ZHAO, None, (), 1)
+        topic = {"topic_id": "t", "title": "x", "owner": world.ZHAO}
         await world.accepted(at.ledger, "/cases", CASE)
         assert (await at.ledger.post("/cases/c/step", step)).status_code == 200
         await world.accepted(at.ledger, "/cases/c/agreements", agreement)
         await world.accepted(at.ledger, "/gate-checks", {**check, "pass_shown": True})
         await multiply_one(at.ledger, "cases", case)
+        await world.accepted(at.ledger, "/councils", {"council_id": "w1", "community": world.TIEBEI, "topics": [topic]})
         await multiply_one(
             at.ledger, "agreements", lambda copy, number: copy["state"].update(case_id=f"c{number % 50}")
         )
@@ -103,6 +106,7 @@ def inside(copy: dict[str, Any], number: int) -> None:
     facts["building"] = f"{number % 40}"
     if "here" in facts:
         facts["here"] = number % 3 > 0
+        facts["lookups"] = [f"mark-{number % 40}"]
 
 
 def evidence_day(copy: dict[str, Any], number: int) -> None:
@@ -161,7 +165,12 @@ async def test_what_is_late_and_what_belongs_to_a_case_is_found_through_an_index
         assert await store.of_topic("wecom/none") is None
         assert await store.agreements_of("c7")
         assert (await store.counts(["a7", "a9"]))["a7"]["checks"]
-        assert await store.page(community="tiebei", grids=(), limit=5, after=None, parties="property")
+        for name in ("property", world.SUN):
+            first = await store.page(community="tiebei", grids=(), limit=5, after=None, party=name)
+            last = first[-1]["state"]["opened_at"], first[-1]["_id"]
+            assert await store.page(community="tiebei", grids=(), limit=5, after=last, party=name, state="open")
+        assert len(await store.of_source("council", "tiebei/w1/")) == 1
+        assert await store.known_workers([world.ZHAO, "nobody"]) == {world.ZHAO}
         assert await store.coordinator("tiebei", "g1") is None
     found = [one for name in ("cases", "agreements", "gate_checks", "coordinators") for one in wasteful(queries, name)]
     assert not found, "\n".join(found)
@@ -192,6 +201,7 @@ async def test_who_is_inside_a_building_is_found_through_an_index(town: Town, le
     """Those who live there, those who are there, and what they need; nobody of another building is looked at."""
     async with profiled(town, "ledger") as queries:
         found = await ledger.get("/buildings/tiebei/7/inside", who="grid_worker")
+        assert len(await Store(ledger.runtime).presences.found_by(["mark-7"])) >= 5
     assert min(found["residents"]["count"], found["present"]["count"], len(found["needs"])) >= 5
     names = ("people", "presences", "needs")
     wasted = [one for name in names for one in wasteful(queries, name)]

@@ -62,6 +62,11 @@ async def desk(town: Town) -> AsyncIterator[Desk]:
             await world.accepted(at.ledger, "/access", body)
         await eventually(lambda: known(at.ledger, DEVELOPER))
         await eventually(lambda: known(at.ledger, PROPERTY))
+        for worker, role in ((world.SUN, "volunteer"), (world.ZHAO, "grid_worker")):
+            told = WorkerRegistered(community=world.TIEBEI, worker_id=worker, role=role, sealed="k1.AAAA")
+            await operator.happen(told)
+        await eventually(lambda: at.ledger.stored("coordinators", {"_id": world.ZHAO}))
+        await eventually(lambda: at.ledger.stored("coordinators", {"_id": world.SUN}))
         yield Desk(at.ledger, operator, events, clock)
 
 
@@ -187,6 +192,7 @@ async def test_cases_are_found_by_owner_kind_person_building_and_whether_they_ar
 @pytest.mark.parametrize(
     ("changes", "problem", "status"),
     [
+        ({"owner": "nobody"}, ("owner", "unknown_worker"), 422),
         ({"kind": "gossip"}, ("kind", "unknown_kind"), 422),
         ({"person_id": "nobody"}, ("person_id", "unknown_person"), 404),
         ({"person_id": LI, "community": "other"}, ("person_id", "unknown_person"), 404),
@@ -246,7 +252,7 @@ async def test_who_coordinates_is_as_the_newest_news_says(desk: Desk) -> None:
     ):
         told = WorkerRegistered(community=world.TIEBEI, worker_id=worker, role=role, grids=grids, sealed="k1.AAAA")
         await desk.operator.happen(told, sequence=sequence)
-    await eventually(lambda: registered(desk, 6))
+    await eventually(lambda: registered(desk, 8))
     assert await store.coordinator(world.TIEBEI, "g1") == "of-g1"
     assert await store.coordinator(world.TIEBEI, "g2") == "anywhere"
     assert await store.coordinator("other", "g1") is None
@@ -255,5 +261,6 @@ async def test_who_coordinates_is_as_the_newest_news_says(desk: Desk) -> None:
 async def registered(desk: Desk, count: int) -> bool:
     """Whether the ledger has dealt with so many of them."""
     noted = {one["_id"]: one["sequence"] for one in await desk.ledger.stored("coordinators")}
+    assert noted.keys() >= {world.SUN, world.ZHAO}
     entered = await desk.ledger.items("/entries", type="WorkerRegistered")
-    return len(entered) == count and noted == {"anywhere": 1, "of-g1": 2, "retired": 3}
+    return len(entered) == count and noted.items() >= {"anywhere": 1, "of-g1": 2, "retired": 3}.items()

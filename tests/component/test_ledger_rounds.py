@@ -204,6 +204,51 @@ async def test_a_household_is_told_by_its_door(at: Running) -> None:
     assert (found["again"], found["incomplete"]) == (0, 1), "the same moment, and the rest of it"
 
 
+async def present(ledger: Service, name: str, called: str, **more: Any) -> None:
+    """Somebody who lives elsewhere is behind the door of 1-1-001."""
+    here = {"community": world.TIEBEI, "building": "1", "unit": "1", "room": "001"}
+    await world.accepted(ledger, "/presences", {"presence_id": name, "name": called, **here, **more})
+
+
+async def test_who_lives_elsewhere_and_is_there_stands_on_the_roster_of_his_entrance(at: Running) -> None:
+    """Known by name and door or by phone; who shares a phone is asked for by name; who left is known, too."""
+    shared = "13900000001"
+    await present(at.ledger, "agent", "中介", phone="13700000001")
+    await present(at.ledger, "client", "看房人", phone=shared)
+    await present(at.ledger, "nobody-known", "访客")
+    await opened(at.ledger, roster={"buildings": ["1"]}, present=True)
+    assert (await counts(at.ledger))["members"] == 8 + 3
+    assert len(await at.ledger.stored("sheets")) == 1, "with those who live behind the same entrance"
+
+    ambiguous = await record(at.ledger, {"phone": shared})
+    assert ambiguous.json()["problems"][0]["code"] == "ambiguous"
+    end = await at.ledger.post("/presences/agent/end", {"command_id": "e"})
+    assert end.status_code == 200
+    door = {"building": "1", "unit": "1", "room": "001"}
+    told = ({"phone": "13700000001"}, {"phone": shared, "name": "看房人"}, {"address": door, "name": "访客"})
+    answer = await record(at.ledger, *told)
+    assert (answer.status_code, answer.json()["strangers"]) == (200, 0), answer.text
+    assert (await record(at.ledger, {"phone": shared, "name": "居民1"})).json()["strangers"] == 0
+    found = {one["member_id"] for one in await at.ledger.items(f"/rounds/{ROUND}/missing")}
+    assert found == {id_of(number) for number in (0, *range(2, 8))}
+    taken = {"presence_id": id_of(0), "community": world.TIEBEI, "building": "1", "name": "x"}
+    assert (await at.ledger.post("/presences", taken)).json()["code"] == "known_presence"
+
+
+async def test_who_is_on_the_books_elsewhere_and_is_there_is_meant_where_he_is(at: Running) -> None:
+    """Somebody of building 3 who was in building 1 when it closed; a round of residents alone does not know of him."""
+    visitor = person(20)
+    await present(at.ledger, "visitor", str(visitor["name"]), phone=visitor["phone"])
+    await opened(at.ledger, roster={"buildings": ["1"]}, present=True)
+    await opened(at.ledger, "residents", roster={"buildings": ["1", "3"]})
+    line = {"name": visitor["name"], "phone": visitor["phone"]}
+    for round_id, member in ((ROUND, "visitor"), ("residents", id_of(20))):
+        assert (await record(at.ledger, line, round_id=round_id)).json()["strangers"] == 0
+        left = {one["member_id"] for one in await at.ledger.items(f"/rounds/{round_id}/missing")}
+        assert member not in left
+        assert (await counts(at.ledger, round_id))["done"] == 1
+
+
 HEADER = ("姓名", "联系电话", "楼号", "单元", "房号", "采样时间", "点位", "结果")
 
 

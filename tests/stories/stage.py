@@ -36,16 +36,19 @@ class Stage:
         for building, grid in buildings.items():
             body = {"community": world.TIEBEI, "building": building, "grid": grid}
             await world.accepted(self.at.ledger, "/buildings", body)
-        grids = 0
+        grids, names = 0, []
         for worker in workers:
             body = {"community": world.TIEBEI, "name": "某", **worker}
+            names.append(body["worker_id"])
             grids += len(body.get("grids", ())) if body["role"] == "grid_worker" else body["role"] == "coordinator"
             await world.accepted(self.at.dispatch, "/workers", body)
-        await eventually(lambda: self._know(len(buildings), grids))
+        await eventually(lambda: self._know(len(buildings), grids, names))
 
-    async def _know(self, buildings: int, grids: int) -> bool:
+    async def _know(self, buildings: int, grids: int, workers: Sequence[str]) -> bool:
         found = await self.at.dispatch.stored("grids", {"state.own": {"$ne": None}})
-        return len(await self.at.intake.stored("buildings")) >= buildings and len(found) >= grids
+        heard = await self.at.ledger.stored("coordinators", {"_id": {"$in": list(workers)}})
+        here = len(await self.at.intake.stored("buildings")) >= buildings and len(found) >= grids
+        return here and len(heard) == len(set(workers))
 
     async def request(self, bodies: Sequence[dict[str, Any]]) -> list[str]:
         """These come in; their tasks in the same order, once dispatch knows all of them."""

@@ -1,4 +1,4 @@
-"""S12, dispatch's part: a building closes at once; what is open there is planned anew, and those inside come first."""
+"""S12: a building closes at once; what is open there is planned anew, and those inside come first."""
 
 from collections import Counter
 from collections.abc import AsyncIterator

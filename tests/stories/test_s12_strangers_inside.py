@@ -1,4 +1,4 @@
-"""S12, the ledger's part: a building closes with people in it who live elsewhere; who is inside, and what they need."""
+"""S12: a building closes with people in it who live elsewhere; who is inside, and what they need."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from services.ledger.domain import cases as rules
 from services.ledger.domain.cases import Case, Said, Step
 from shared.catalogue import CatalogueError, load
-from shared.contracts.cases import CaseClosed, CaseOpened, CaseStepDone, CaseStepLate
+from shared.contracts.cases import (
+    CaseAnswered,
+    CaseClosed,
+    CaseOpened,
+    CaseReopened,
+    CaseStepAdded,
+    CaseStepDone,
+    CaseStepLate,
+)
 from shared.contracts.catalogue import CaseCatalogue
 from shared.contracts.refusal import Refusal
 from shared.settings import Settings
@@ -85,6 +93,27 @@ def test_a_case_is_opened_once_and_names_who_answers() -> None:
     assert rules.open_case(opened[0], told()) is None
     assert rules.open_case(opened[0], told(fingerprint="f2")) is None
     assert refused(lambda: rules.open_case(opened[0], told(fingerprint="f2", topic=None))) == ("case_id", "known_case")
+
+
+def test_where_an_answer_is_owed_it_is_a_step_from_the_beginning_and_only_an_answer_does_it() -> None:
+    """With the owner, whoever that is by then; opened again, the case owes another."""
+    opened = rules.open_case(None, told(steps=[step(rules.ANSWER, 24)]))
+    assert opened is not None
+    assert [type(one) for one in opened[1]] == [CaseOpened, CaseStepAdded]
+    assert opened[0].due_at == NINE + timedelta(hours=24)
+    assert refused(lambda: rules.done_step(opened[0], rules.ANSWER, NINE)) == ("step_id", "required")
+    assert refused(lambda: rules.close(opened[0], said("outcome"), NINE, drop=False)) == ("drop_steps", "open_steps")
+    given = after(rules.assign(opened[0], world.ZHAO))
+    assert given.steps[0].who == world.ZHAO
+    answered, events = rules.answer(given, said())
+    assert [type(one) for one in events] == [CaseAnswered, CaseStepDone]
+    assert (answered.steps[0].state, answered.due_at) == ("done", None)
+    assert [type(one) for one in rules.answer(answered, said())[1]] == [CaseAnswered], "told once more, it was done"
+    closed = after(rules.close(answered, None, NINE, drop=False))
+    again = rules.reopen(closed, said("reason"), NINE + timedelta(hours=30))
+    assert again is not None
+    assert (again[0].steps[0].state, again[0].due_at) == ("open", NINE + timedelta(hours=30))
+    assert [type(one) for one in again[1]] == [CaseReopened, CaseStepAdded]
 
 
 def test_an_urgent_case_stands_on_top() -> None:

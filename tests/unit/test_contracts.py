@@ -157,6 +157,7 @@ DoneStep                 doorstep.case.done-step.v1            case.done-step
 AnswerCase               doorstep.case.answer.v1               case.answer
 CloseCase                doorstep.case.close.v1                case.close
 ReopenCase               doorstep.case.reopen.v1               case.reopen
+RecordCouncil            doorstep.council.record.v1            council.record
 RecordAgreement          doorstep.agreement.record.v1          agreement.record
 EndAgreement             doorstep.agreement.end.v1             agreement.end
 RecordGateCheck          doorstep.gate-check.record.v1         gate-check.record

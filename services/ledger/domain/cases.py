@@ -23,6 +23,8 @@ from shared.contracts.refusal import refusal
 
 MOST_STEPS = 100
 MOST_SAID = 200
+ANSWER = "answer"
+"""The step that a case has from the beginning, where those who raised it are told something within a time."""
 URGENT = 60
 """Priority on the list of what waits to be read."""
 
@@ -88,7 +90,8 @@ def open_case(known: Case | None, told: Case) -> Decision | None:
         Refusal: its id is used for another case.
     """
     if known is None:
-        return told, [_event(CaseOpened, told, source=told.source)]
+        opened = _with_steps(told, told.steps)
+        return opened, [_event(CaseOpened, opened, source=told.source), *(_added(opened, one) for one in told.steps)]
     if known.fingerprint == told.fingerprint or (told.topic is not None and told.topic == known.topic):
         return None
     raise refusal("case_id", "known_case", "another case has this id; take a new one", status=409)
@@ -103,7 +106,9 @@ def assign(known: Case | None, owner: str) -> Decision | None:
     case = _open(known)
     if case.owner == owner:
         return None
-    after = case.model_copy(update={"owner": owner})
+    # Whoever answers for it now is who owes the answer.
+    steps = [one.model_copy(update={"who": owner}) if _awaits_answer(one) else one for one in case.steps]
+    after = case.model_copy(update={"owner": owner, "steps": steps})
     return after, [_event(CaseAssigned, after, previous=case.owner)]
 
 
@@ -123,14 +128,14 @@ def add_step(known: Case | None, step: Step) -> Decision | None:
     if len(case.steps) >= MOST_STEPS:
         raise refusal("case_id", "too_many", f"a case has {MOST_STEPS} steps at most; open another", status=409)
     after = _with_steps(case, [*case.steps, step])
-    return after, [_event(CaseStepAdded, after, step_id=step.step_id, who=step.who, due=step.due)]
+    return after, [_added(after, step)]
 
 
 def done_step(known: Case | None, step_id: str, now: datetime) -> Decision | None:
     """It was done; None if it had been.
 
     Raises:
-        Refusal: there is no such case or step, or it was dropped.
+        Refusal: there is no such case or step, it was dropped, or it is to answer and nobody did.
     """
     case = existing(known)
     step = next((one for one in case.steps if one.step_id == step_id), None)
@@ -140,6 +145,8 @@ def done_step(known: Case | None, step_id: str, now: datetime) -> Decision | Non
         return None
     if step.state == "dropped":
         raise refusal("step_id", "wrong_state", "it was dropped when the case was closed", status=409)
+    if _awaits_answer(step):
+        raise refusal("step_id", "required", "tell those who raised it; that does this step", status=409)
     done = step.model_copy(update={"state": "done", "done_at": now})
     after = _with_steps(case, [done if one is step else one for one in case.steps])
     return after, [_event(CaseStepDone, after, step_id=step_id, who=step.who, late=now > step.due)]
@@ -160,13 +167,17 @@ def lapse(known: Case | None, now: datetime) -> Decision | None:
 
 
 def answer(known: Case | None, said: Said) -> Decision:
-    """Those who raised it were told something.
+    """Those who raised it were told something, which does the step of that name.
 
     Raises:
         Refusal: there is no such case, or it is closed.
     """
-    after = _saying(_open(known), said, answered=True)
-    return after, [_event(CaseAnswered, after)]
+    case = _saying(_open(known), said, answered=True)
+    owed = [one for one in case.steps if _awaits_answer(one)]
+    done = {"state": "done", "done_at": said.at}
+    after = _with_steps(case, [one.model_copy(update=done) if one in owed else one for one in case.steps])
+    told = [_event(CaseStepDone, after, step_id=one.step_id, who=one.who, late=said.at > one.due) for one in owed]
+    return after, [_event(CaseAnswered, after), *told]
 
 
 def close(known: Case | None, said: Said | None, now: datetime, *, drop: bool) -> Decision | None:
@@ -189,8 +200,8 @@ def close(known: Case | None, said: Said | None, now: datetime, *, drop: bool) -
     return after, [_event(CaseClosed, after, dropped=tuple(dropped))]
 
 
-def reopen(known: Case | None, said: Said) -> Decision | None:
-    """It had no end after all; None if it is open.
+def reopen(known: Case | None, said: Said, answer_by: datetime | None = None) -> Decision | None:
+    """It had no end after all; None if it is open. Where an answer is owed, another is, by this time.
 
     Raises:
         Refusal: there is no such case.
@@ -198,8 +209,13 @@ def reopen(known: Case | None, said: Said) -> Decision | None:
     case = existing(known)
     if case.state == "open":
         return None
-    after = _saying(case.model_copy(update={"state": "open", "closed_at": None}), said, answered=False)
-    return after, [_event(CaseReopened, after)]
+    opened = _saying(case.model_copy(update={"state": "open", "closed_at": None}), said, answered=False)
+    if answer_by is None or all(one.step_id != ANSWER for one in case.steps):
+        return opened, [_event(CaseReopened, opened)]
+    owed = {"state": "open", "who": case.owner, "due": answer_by, "late": False, "done_at": None}
+    steps = [one.model_copy(update=owed) if one.step_id == ANSWER else one for one in case.steps]
+    after = _with_steps(opened, steps)
+    return after, [_event(CaseReopened, after), *(_added(after, one) for one in steps if one.step_id == ANSWER)]
 
 
 def existing(known: Case | None) -> Case:
@@ -220,6 +236,14 @@ def _open(known: Case | None) -> Case:
 
 def _waits(step: Step) -> bool:
     return step.state == "open" and not step.late
+
+
+def _awaits_answer(step: Step) -> bool:
+    return step.step_id == ANSWER and step.state == "open"
+
+
+def _added(case: Case, step: Step) -> CaseEvent:
+    return _event(CaseStepAdded, case, step_id=step.step_id, who=step.who, due=step.due)
 
 
 def _with_steps(case: Case, steps: list[Step]) -> Case:

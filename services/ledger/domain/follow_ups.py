@@ -94,6 +94,8 @@ class FollowUp(BaseModel):
     """Sought because this round did not reach them; found when it does."""
     member_id: str | None = None
     """The name on its roster."""
+    presence: bool = False
+    """`person_id` is that of a presence: somebody who lives elsewhere."""
     hears: bool = True
     """Can be called."""
 

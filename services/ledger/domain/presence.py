@@ -20,6 +20,10 @@ class Presence(BaseModel):
     since: datetime
     sealed: str
     fingerprint: str
+    stairwell: str | None = None
+    household: str = ""
+    lookups: list[str] = []
+    """By what a list has them they are known again: keyed hashes. Who was registered by an older version has none."""
     here: bool = True
     ended_at: datetime | None = None
 

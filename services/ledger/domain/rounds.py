@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from services.ledger.domain.sheets import RoundFacts
 from shared.contracts.envelope import Event
 from shared.contracts.refusal import refusal
-from shared.contracts.rounds import Counts, OpenRound, RoundClosed, RoundOpened, RoundSettled, RoundState
+from shared.contracts.rounds import Counts, OpenRound, Roster, RoundClosed, RoundOpened, RoundSettled, RoundState
 
 Decision = tuple["Round", Sequence[Event]] | None
 
@@ -40,7 +40,7 @@ def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
     """Plan a round; None if that was said before.
 
     Raises:
-        Refusal: its id is another's, or its time is over.
+        Refusal: its id is another's, its time is over, or those present cannot be told by what it says of residents.
     """
     if known is not None:
         if known.told == told:
@@ -48,6 +48,9 @@ def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
         raise refusal("round_id", "known_round", "another round has this id; take a new one", status=409)
     if told.closes <= now:
         raise refusal("closes", "in_the_past", "the round would be over already")
+    if told.present and (told.of != "person" or not told.roster.buildings or _of_residents(told.roster)):
+        message = "a round for those present, too, is of the persons in certain buildings, and of all of them"
+        raise refusal("present", "not_allowed", message)
     return Round(told=told, created_at=now, due_at=told.opens or now), []
 
 
@@ -141,6 +144,12 @@ def unsettle(known: Round | None) -> Decision:
     if known is None or known.state != "settled":
         return None
     return known.model_copy(update={"state": "closed"}), []
+
+
+def _of_residents(roster: Roster) -> bool:
+    """Whether it asks for what is known of those alone who live here."""
+    asked = (roster.categories, roster.needs, roster.after)
+    return any(asked) or roster.lives_alone is not None or roster.first_line is not None
 
 
 def _of(known: Round) -> dict[str, str]:

@@ -44,7 +44,9 @@ class Member(BaseModel):
 
     member_id: str
     person_id: str
-    """The person, or one of the household."""
+    """The person, or one of the household; of somebody who lives elsewhere, the presence."""
+    presence: bool = False
+    """Lives elsewhere."""
     hears: bool = True
     """Can be called; who cannot is visited at once."""
     state: Literal["missing"] | Ending = "missing"
@@ -142,6 +144,7 @@ def close(known: Sheet | None, facts: RoundFacts) -> tuple[Sheet, Sequence[Event
             building=known.building,
             member_id=one.member_id,
             of=facts.of,
+            presence_id=one.member_id if one.presence else None,
         )
         for one in known.members
         if one.state == "missing"
