@@ -50,6 +50,7 @@ _PARTS_OF = MappingProxyType(
         "observation": "ledger",
         "people": "ledger",
         "presence": "ledger",
+        "registers": "ledger",
         "rounds": "ledger",
         "workers": "dispatch",
     }

@@ -17,6 +17,7 @@ from shared.contracts import (
     people,
     presence,
     queues,
+    registers,
     rounds,
     workers,
 )
@@ -64,6 +65,7 @@ EVENTS: dict[str, type[Event]] = {
         *evidence.EVENTS,
         *money.EVENTS,
         *people.EVENTS,
+        *registers.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

@@ -102,6 +102,10 @@ class FollowUpsPlanned(Event):
     kind: str
     rule: str
     begins: str
+    zone: str | None = None
+    building: str | None = None
+    hears: bool | None = None
+    """Can be called."""
 
 
 class FollowUpsEnded(Event):
@@ -127,6 +131,16 @@ class FollowUpDue(FollowUpEvent):
     until: datetime
     request: str | None = None
     """The kind of help that this try is, where it is one; the request is made by itself."""
+    at: datetime | None = None
+    """When the follow-up was due first."""
+    step: int | None = None
+    """Which of the tries it is."""
+    hears: bool | None = None
+    """Can be called."""
+    round_id: str | None = None
+    """Sought because this round did not reach them."""
+    member_id: str | None = None
+    """The name on its roster."""
 
 
 class FollowUpRecorded(FollowUpEvent):

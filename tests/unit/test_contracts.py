@@ -44,6 +44,7 @@ from shared.contracts import (
     people,
     presence,
     queues,
+    registers,
     rounds,
     workers,
 )
@@ -110,6 +111,7 @@ def test_every_contract_has_a_schema() -> None:
         people,
         presence,
         queues,
+        registers,
         rounds,
     )
     contracts = {
@@ -293,6 +295,7 @@ PersonMerged             doorstep.person.merged.v1             person.merged.tie
 PersonUnmerged           doorstep.person.unmerged.v1           person.unmerged.tiebei.g3
 PersonErased             doorstep.person.erased.v1             person.erased.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
+RecordRestored           doorstep.record.restored.v1           record.restored.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
 
@@ -332,7 +335,7 @@ def test_no_two_messages_share_a_name_or_a_key() -> None:
         rounds,
         workers,
     )
-    events = [one for module in (*both, audit, queues) for one in module.EVENTS]
+    events = [one for module in (*both, audit, queues, registers) for one in module.EVENTS]
     commands = [one for module in both for one in module.COMMANDS]
     listed = [*commands, *events]
     assert len({one.wire for one in listed}) == len({one.key for one in listed}) == len(listed)

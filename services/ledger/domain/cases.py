@@ -17,6 +17,7 @@ from shared.contracts.cases import (
     CaseStepAdded,
     CaseStepDone,
     CaseStepLate,
+    CaseWords,
 )
 from shared.contracts.envelope import Event
 from shared.contracts.refusal import refusal
@@ -88,7 +89,17 @@ def open_case(known: Case | None, told: Case) -> Decision | None:
         Refusal: its id is used for another case.
     """
     if known is None:
-        return told, [_event(CaseOpened, told, source=told.source)]
+        return told, [
+            _event(
+                CaseOpened,
+                told,
+                source=told.source,
+                topic=told.topic,
+                opened_at=told.opened_at,
+                sealed=told.sealed,
+                fingerprint=told.fingerprint,
+            )
+        ]
     if known.fingerprint == told.fingerprint or (told.topic is not None and told.topic == known.topic):
         return None
     raise refusal("case_id", "known_case", "another case has this id; take a new one", status=409)
@@ -123,7 +134,8 @@ def add_step(known: Case | None, step: Step) -> Decision | None:
     if len(case.steps) >= MOST_STEPS:
         raise refusal("case_id", "too_many", f"a case has {MOST_STEPS} steps at most; open another", status=409)
     after = _with_steps(case, [*case.steps, step])
-    return after, [_event(CaseStepAdded, after, step_id=step.step_id, who=step.who, due=step.due)]
+    told = step.model_dump(include={"step_id", "who", "due", "sealed", "fingerprint"})
+    return after, [_event(CaseStepAdded, after, **told)]
 
 
 def done_step(known: Case | None, step_id: str, now: datetime) -> Decision | None:
@@ -142,7 +154,7 @@ def done_step(known: Case | None, step_id: str, now: datetime) -> Decision | Non
         raise refusal("step_id", "wrong_state", "it was dropped when the case was closed", status=409)
     done = step.model_copy(update={"state": "done", "done_at": now})
     after = _with_steps(case, [done if one is step else one for one in case.steps])
-    return after, [_event(CaseStepDone, after, step_id=step_id, who=step.who, late=now > step.due)]
+    return after, [_event(CaseStepDone, after, step_id=step_id, who=step.who, late=now > step.due, done_at=now)]
 
 
 def lapse(known: Case | None, now: datetime) -> Decision | None:
@@ -166,7 +178,7 @@ def answer(known: Case | None, said: Said) -> Decision:
         Refusal: there is no such case, or it is closed.
     """
     after = _saying(_open(known), said, answered=True)
-    return after, [_event(CaseAnswered, after)]
+    return after, [_event(CaseAnswered, after, said=_words(said))]
 
 
 def close(known: Case | None, said: Said | None, now: datetime, *, drop: bool) -> Decision | None:
@@ -186,7 +198,7 @@ def close(known: Case | None, said: Said | None, now: datetime, *, drop: bool) -
     steps = [one.model_copy(update={"state": "dropped"}) if one.state == "open" else one for one in case.steps]
     closed = _with_steps(case, steps).model_copy(update={"state": "closed", "closed_at": now})
     after = closed if said is None else _saying(closed, said)
-    return after, [_event(CaseClosed, after, dropped=tuple(dropped))]
+    return after, [_event(CaseClosed, after, dropped=tuple(dropped), closed_at=now, said=_words(said))]
 
 
 def reopen(known: Case | None, said: Said) -> Decision | None:
@@ -199,7 +211,7 @@ def reopen(known: Case | None, said: Said) -> Decision | None:
     if case.state == "open":
         return None
     after = _saying(case.model_copy(update={"state": "open", "closed_at": None}), said, answered=False)
-    return after, [_event(CaseReopened, after)]
+    return after, [_event(CaseReopened, after, said=_words(said))]
 
 
 def existing(known: Case | None) -> Case:
@@ -218,19 +230,27 @@ def _open(known: Case | None) -> Case:
     return case
 
 
+def next_due(steps: Sequence[Step]) -> datetime | None:
+    """When the next of them will be late."""
+    return min((one.due for one in steps if _waits(one)), default=None)
+
+
 def _waits(step: Step) -> bool:
     return step.state == "open" and not step.late
 
 
 def _with_steps(case: Case, steps: list[Step]) -> Case:
-    due = min((one.due for one in steps if _waits(one)), default=None)
-    return case.model_copy(update={"steps": steps, "due_at": due})
+    return case.model_copy(update={"steps": steps, "due_at": next_due(steps)})
 
 
 def _saying(case: Case, said: Said, **more: Any) -> Case:
     if len(case.said) >= MOST_SAID:
         raise refusal("case_id", "too_many", f"at most {MOST_SAID} words about a case; open another", status=409)
     return case.model_copy(update={"said": [*case.said, said], **more})
+
+
+def _words(said: Said | None) -> CaseWords | None:
+    return None if said is None else CaseWords(**dict(said))
 
 
 def _event(kind: type[CaseEvent], case: Case, **more: Any) -> CaseEvent:

@@ -6,10 +6,11 @@ the other.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, model_validator
 
+from services.ledger.domain.rebuilding import Told
 from shared.contracts.envelope import Event
 from shared.contracts.money import MoneyRecorded, What
 from shared.contracts.refusal import refusal
@@ -131,4 +132,20 @@ def _event(matter: Matter, new: Posting) -> MoneyRecorded:
         what=new.what,
         amount=abs(new.lines[0].amount),
         owed=matter.owed(),
+        to=new.lines[0].worker if new.what == "handed_on" else None,
+        at=new.at,
+        sealed=new.sealed,
     )
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of a matter after one more posting."""
+    if not isinstance(event, MoneyRecorded):
+        return known
+    facts = event.model_dump(include={"matter_id", "community", "grid", "person_id"})
+    if event.at is None or (known and "postings" not in known):
+        return facts
+    entered = posting(event.posting_id, cast(What, event.what), event.worker, event.amount, event.at, event.to)
+    postings = [*known.get("postings", ()), entered.model_copy(update={"sealed": event.sealed})]
+    matter = Matter(**facts, postings=postings, changed_at=event.at)
+    return {**dict(matter), "is_open": any(balances([matter]).values())}
