@@ -2,7 +2,20 @@
 
 import typer
 
-from deploy.cli import accounts, dead_letters, lists, replay, rounds, simulate, status, submit, tail, token, verify
+from deploy.cli import (
+    accounts,
+    dead_letters,
+    lists,
+    rebuild,
+    replay,
+    rounds,
+    simulate,
+    status,
+    submit,
+    tail,
+    token,
+    verify,
+)
 from deploy.cli.help import Group
 from deploy.cli.session import Language, command
 
@@ -52,6 +65,7 @@ app.add_typer(exports)
 command(exports, "people", "export.")(lists.give_out)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
+command(app, "rebuild")(rebuild.rebuild)
 command(app, "simulate", alone=True)(simulate.simulate)
 
 if __name__ == "__main__":

@@ -265,6 +265,10 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
             assert [some async for some in register.walk(query)]
         await both_pages(at.ledger, "/reconciliation", "operator")
         await at.ledger.get("/chain")
+        for name in ("people", "buildings"):
+            await both_pages(at.ledger, f"/registers/{name}/rebuilt", "operator")
+        await at.ledger.get("/registers")
+        assert (await at.ledger.post("/entries:name")).json()["named"] == 0
     found += wasteful(queries, "entries") + wasteful(queries, "people") + wasteful(queries, "aliases")
     found += wasteful(queries, "imports") + wasteful(queries, "person_keys")
     assert not found, "\n".join(found)

@@ -28,6 +28,13 @@ class Fact(BaseModel):
     cause: str
     data: str
     """The event's body as it came: JSON, personal data sealed."""
+    about: str | None = None
+    """Register and id of the document that it is about, such as `people/<id>`, to find it by; None: none.
+
+    It follows from `data`, and is no part of what is chained: entries of before have none until they are looked for.
+    """
+    turn: int | None = None
+    """Its place in the history of that document, from 1; None: not known. Not chained either."""
 
 
 class Link(BaseModel):
