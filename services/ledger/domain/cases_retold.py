@@ -39,7 +39,8 @@ def retold(known: Told, event: Event) -> Told:  # a line for each event
             return _closed(known, event)
         case CaseReopened():
             return {**_saying(known, event.said), "answered": False, "state": "open", "closed_at": None}
-    return known
+        case _:
+            return known
 
 
 def _opened(event: CaseOpened) -> Told:

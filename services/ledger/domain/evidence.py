@@ -276,7 +276,8 @@ def retold(known: Told, event: Event) -> Told:
             return {**told, **{name: getattr(event, name) for name in names}}
         case EvidenceForgiven():
             return {**known, "forgiven": True}
-    return known
+        case _:
+            return known
 
 
 def going_on(owing: Owing, now: datetime) -> Owing:

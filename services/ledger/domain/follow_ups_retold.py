@@ -23,7 +23,8 @@ def retold_plan(known: Told, event: Event) -> Told:
             return {**facts, **said(zone=event.zone, building=event.building, hears=event.hears), "ended": False}
         case FollowUpsEnded():
             return {**known, "ended": True}
-    return known
+        case _:
+            return known
 
 
 def plan_going_on(plan: Plan, now: datetime) -> Plan:
@@ -47,7 +48,8 @@ def retold_follow_up(known: Told, event: Event) -> Told:
             return {**known, "tries": known.get("tries", 0) + 1, **(_ended(known, event.outcome) if ends else {})}
         case FollowUpMissed():
             return {**known, "tries": event.tries, **_ended(known, "missed")}
-    return known
+        case _:
+            return known
 
 
 def _due(known: Told, event: FollowUpDue) -> Told:

@@ -203,7 +203,8 @@ def retold_agreement(known: Told, event: Event) -> Told:
             return {**told, **more, "ended_at": None}
         case AgreementEnded():
             return {**but(known, "ended_at"), **said(ended_at=event.ended_at)}
-    return known
+        case _:
+            return known
 
 
 def retold_check(known: Told, event: Event) -> Told:

@@ -214,7 +214,8 @@ def retold(known: Told, event: Event) -> Told:
         case PersonReleased():
             over = {"state": "released", "under": None, "due_at": None, "reason": event.reason}
             return {**but(known, "released_at"), **over, **said(released_at=event.released_at)}
-    return known
+        case _:
+            return known
 
 
 def _retold_start(event: ObservationStarted) -> Told:

@@ -26,7 +26,8 @@ def retold(known: Told, event: Event) -> Told:
             return {**known, "absorbed": but(known["absorbed"], event.other)}
         case PersonRegistered():
             return _news(known, event)
-    return known
+        case _:
+            return known
 
 
 def _news(known: Told, event: PersonRegistered) -> Told:

@@ -84,4 +84,5 @@ def retold(known: Told, event: Event) -> Told:
             return {**place, **more, "here": True, "ended_at": None}
         case PresenceEnded():
             return {**but(known, "ended_at"), "here": False, **said(ended_at=event.ended_at)}
-    return known
+        case _:
+            return known

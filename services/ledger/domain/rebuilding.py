@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -72,11 +72,13 @@ def plain(value: Any, without: frozenset[str] = frozenset()) -> Any:
     if isinstance(value, datetime):
         moment = value.astimezone(UTC)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-    if isinstance(value, BaseModel):
-        value = dict(value)
-    if isinstance(value, Mapping):
-        return {name: plain(one, without) for name, one in value.items() if name not in without}
-    return [plain(one, without) for one in value] if isinstance(value, (list, tuple)) else value
+    held: Any = dict(value) if isinstance(value, BaseModel) else value
+    if isinstance(held, Mapping):
+        named = cast("Mapping[str, Any]", held)
+        return {name: plain(one, without) for name, one in named.items() if name not in without}
+    if isinstance(held, (list, tuple)):
+        return [plain(one, without) for one in cast("Sequence[Any]", held)]
+    return held
 
 
 def said(**fields: Any) -> Told:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -146,7 +147,8 @@ def said_of(person: Person, kind: type[PersonRegistered] = PersonUpdated) -> Per
         forget_at=person.forget_at,
         merged_into=person.merged_into,
     )
-    return kind.model_construct(**{**dict(person.facts), "kept": kept})
+    facts: dict[str, Any] = {**dict(person.facts), "kept": kept}
+    return kind.model_construct(**facts)
 
 
 def first_line(year: int, birth_year: int | None, *, lives_alone: bool) -> bool:
@@ -191,7 +193,8 @@ def retold_building(known: Told, event: Event) -> Told:
             return {"closed": False, **known, **place}
         case BuildingClosed() | BuildingOpened():
             return {**known, "closed": isinstance(event, BuildingClosed)}
-    return known
+        case _:
+            return known
 
 
 def retold_access(known: Told, event: Event) -> Told:
@@ -201,4 +204,5 @@ def retold_access(known: Told, event: Event) -> Told:
             return {"token_hash": event.token_hash, "name": event.name, "revoked": False}
         case AccessRevoked():
             return {**known, "revoked": True}
-    return known
+        case _:
+            return known
