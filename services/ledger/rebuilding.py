@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from services.ledger.domain import people as people_rules
 from services.ledger.domain.rebuilding import Told, Verdict, differing, restored, told_by
 from services.ledger.domain.register import Person
-from services.ledger.domain.registers import REGISTERS
+from services.ledger.domain.registers import REGISTERS, about
 from services.ledger.house import Ledger
 from services.ledger.portraits import portrait_of, sealer_of
 from services.ledger.rebuilding_store import Registers, event_of
-from shared.contracts.envelope import UNKNOWN, Meta
+from shared.contracts.envelope import Event, Meta
 from shared.contracts.ledger import PersonRegistered
 from shared.contracts.registers import RecordRestored
 from shared.documents import Document, Occupied
@@ -35,7 +35,7 @@ class Looked:
     verdict: Verdict
     fields: tuple[str, ...] = ()
     document: Document | None = None
-    entries: Sequence[Document] = ()
+    entries: Sequence[tuple[Document, Event]] = ()
     told: Told = field(default_factory=dict[str, Any])
 
 
@@ -55,21 +55,28 @@ async def compared(registers: Registers, name: str, after: str, limit: int) -> t
 
 def _look(registers: Registers, name: str, record: str, entries: Sequence[Document], stored: Document | None) -> Looked:
     register = REGISTERS[name]
-    entered, history = {one["_id"] for one in entries}, set(_history(stored))
+    events = _events(f"{name}/{record}", entries)
+    entered, history = {one["_id"] for one, _ in events}, set(_history(stored))
     if history - entered:
         return Looked(record, "under_way")
-    if not entries:
+    if not events:
         return Looked(record, "equal" if register.silent else "unfounded")
-    told = told_by(register, [event_of(one) for one in entries])
+    told = told_by(register, [event for _, event in events])
     if stored is None:
-        return Looked(record, "missing", (), None, entries, told)
+        return Looked(record, "missing", (), None, events, told)
     try:
         fields = differing(register, registers.all[name].state(stored), told)
     except ValidationError:
         fields = UNREADABLE
     if entered - history:
         fields = (*fields, HISTORY)
-    return Looked(record, "differing" if fields else "equal", fields, stored, entries, told)
+    return Looked(record, "differing" if fields else "equal", fields, stored, events, told)
+
+
+def _events(subject: str, entries: Sequence[Document]) -> list[tuple[Document, Event]]:
+    """Entries with their events. One that somebody moved here from elsewhere is passed over: its body says so."""
+    read = ((one, event_of(one)) for one in entries)
+    return [(one, event) for one, event in read if event is not None and about(event) == subject]
 
 
 def _history(stored: Document | None) -> list[str]:
@@ -92,10 +99,10 @@ async def _put_right(house: Ledger, registers: Registers, name: str, one: Looked
         return False
     if isinstance(state, Person) and known is None:
         state = await _as_found(house, state)
-    community, grid = one.entries[-1]["community"], one.entries[-1]["grid"]
+    _, last = one.entries[-1]
     event = RecordRestored(
-        community=None if community == UNKNOWN else community,
-        grid=grid,
+        community=last.community,
+        grid=last.grid,
         collection=name,
         record=one.record,
         fields=one.fields,
@@ -114,13 +121,12 @@ def _completed(one: Looked, subject: str) -> list[Document]:
     """The history with all that was entered; what is known of an event already stays, such as when it was sent."""
     known = {} if one.document is None else {record["id"]: record for record in one.document["history"]}
     return [
-        {**(known.get(entry["_id"]) or _record(entry, subject)), "n": number}
-        for number, entry in enumerate(one.entries, start=1)
+        {**(known.get(entry["_id"]) or _record(entry, event, subject)), "n": number}
+        for number, (entry, event) in enumerate(one.entries, start=1)
     ]
 
 
-def _record(entry: Document, subject: str) -> Document:
-    event = event_of(entry)
+def _record(entry: Document, event: Event, subject: str) -> Document:
     meta = Meta(entry["_id"], entry["wire"], "ledger", entry["at"], subject, 0, entry["cause"])
     return Record(0, meta, event.exchange, event.routing_key(), entry["data"], sent=entry["at"]).document()
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
+from pydantic import ValidationError
+
 from services.ledger.domain.registers import KINDS, REGISTERS, about
 from services.ledger.store import Store
 from shared.aggregates import Aggregates
@@ -13,9 +15,13 @@ from shared.contracts.envelope import Event
 from shared.documents import Document, Patch
 
 
-def event_of(entry: Document) -> Event:
-    """The event that was entered."""
-    return EVENTS[entry["wire"]].model_validate_json(entry["data"])
+def event_of(entry: Document) -> Event | None:
+    """The event that was entered; None: somebody made it unreadable, which the chain shows."""
+    kind = EVENTS.get(entry["wire"])
+    try:
+        return None if kind is None else kind.model_validate_json(entry["data"])
+    except ValidationError:
+        return None
 
 
 class Registers:
@@ -76,7 +82,6 @@ class Registers:
         found = await self._entries.find(query, sort=[("_id", 1)], limit=limit, fields={"about": 1})
         nameless = [one["_id"] for one in found if "about" not in one]
         entries = await self._entries.find({"_id": {"$in": nameless}}, fields={"wire": 1, "data": 1})
-        await asyncio.gather(
-            *(self._entries.patch(one["_id"], Patch({"about": about(event_of(one))}, {})) for one in entries)
-        )
-        return len(nameless), found[-1]["_id"] if len(found) == limit else None
+        named = [(one["_id"], about(event)) for one in entries if (event := event_of(one)) is not None]
+        await asyncio.gather(*(self._entries.patch(name, Patch({"about": subject}, {})) for name, subject in named))
+        return len(named), found[-1]["_id"] if len(found) == limit else None

@@ -1,13 +1,15 @@
 """Registers on a real broker and database: each is what its entries say, and what somebody changed is named."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from services.ledger.domain.entry import Link, chain
 from services.ledger.domain.registers import REGISTERS
+from services.ledger.store import fact_of
 from shared.access import fingerprint
 from shared.contracts.ledger import PersonRegistered
 from tests import world
@@ -335,15 +337,51 @@ async def test_what_nobody_entered_is_told_and_left_alone(records: Records) -> N
 
 async def test_entries_of_before_are_found_once_they_are_named(records: Records) -> None:
     """An older version did not say what they are about; the chain stays as it was."""
-    entries = records.ledger.runtime.database.collection("entries").raw
-    named = await entries.count_documents({"about": {"$exists": True}})
-    await entries.update_many({}, {"$unset": {"about": 1, "turn": 1}})
+    named = await chain_as_before(records.ledger)
     assert (await records.looked("people"))[0].keys() == {"under_way"}
     answer = await records.ledger.post("/entries:name")
     assert answer.json() == {"named": named, "next": None}
     assert await records.equal()
     assert (await records.ledger.get("/chain"))["broken"] == []
     assert (await records.ledger.post("/entries:name")).json()["named"] == 0
+
+
+async def chain_as_before(ledger: Service) -> int:
+    """Chain the entries as an older version did; how many are about a document."""
+    entries = ledger.runtime.database.collection("entries")
+    named, links = 0, defaultdict(Link)
+    for document in sorted(await ledger.stored("entries"), key=lambda one: one["sequence"]):
+        before, fact = links[document["community"]], fact_of(document)
+        named += fact.about is not None
+        link = links[document["community"]] = chain(fact.model_copy(update={"about": None, "turn": None}), before)
+        await entries.raw.update_one(
+            {"_id": document["_id"]},
+            {"$set": {"hash": link.hash, "previous": before.hash}, "$unset": {"about": 1, "turn": 1}},
+        )
+    return named
+
+
+async def test_an_entry_that_somebody_moved_or_broke_harms_no_other_document(records: Records) -> None:
+    """It is passed over where it does not belong, and missed where it does; half of the news puts nothing right."""
+    entries = records.ledger.runtime.database.collection("entries").raw
+    moved, away = records.people["moved"], records.people["away"]
+    (_, last) = await records.ledger.stored("entries", {"about": f"people/{moved}"})
+    await entries.update_one({"_id": last["_id"]}, {"$set": {"about": f"people/{away}"}})
+    await entries.update_one({"about": f"buildings/{world.TIEBEI}/2"}, {"$set": {"data": "{"}})
+    _, people = await records.looked("people", put_right=True)
+    _, buildings = await records.looked("buildings", put_right=True)
+    found = {one["id"]: (one["verdict"], one["restored"]) for one in [*people, *buildings]}
+    assert found == {moved: ("under_way", False), f"{world.TIEBEI}/2": ("under_way", False)}
+    broken = {one["id"] for one in (await records.ledger.get("/chain"))["broken"]}
+    assert broken >= {last["_id"], *(one["_id"] for one in await records.ledger.stored("entries", {"data": "{"}))}
+
+
+async def test_the_order_of_the_news_is_chained(records: Records) -> None:
+    """Whoever turns it round makes another past of it, and is found."""
+    entries = records.ledger.runtime.database.collection("entries").raw
+    (first, _) = await records.ledger.stored("entries", {"about": f"people/{records.people['moved']}"})
+    await entries.update_one({"_id": first["_id"]}, {"$set": {"turn": 3}})
+    assert [one["id"] for one in (await records.ledger.get("/chain"))["broken"]] == [first["_id"]]
 
 
 async def test_a_register_that_there_is_not_is_refused(records: Records) -> None:
