@@ -62,10 +62,14 @@ class Cases:
         grids: Sequence[str],
         limit: int,
         after: tuple[datetime, str] | None,
+        person: Sequence[str] | None = None,
         **exactly: str | None,
     ) -> list[Document]:
-        """Cases, newest first; `exactly`: fields that have this value."""
-        return await _page(self.all.collection, _ORDER, _among(community, grids, exactly), limit, after)
+        """Cases, newest first; `exactly`: fields that have this value; `person`: all ids of one."""
+        query = _among(community, grids, exactly)
+        if person is not None:
+            query["state.person_id"] = {"$in": list(person)}
+        return await _page(self.all.collection, _ORDER, query, limit, after)
 
     async def agreements_of(self, case_id: str) -> list[Agreement]:
         """What was agreed in a case."""

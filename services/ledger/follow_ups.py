@@ -25,7 +25,7 @@ SOURCE = "follow-up"
 @router.command(PlanFollowUps)
 async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
     """Look after somebody."""
-    person = registered(await house.store.people.get(command.person_id))
+    person = registered(await house.store.register.current(command.person_id))
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
     told = Plan(
@@ -124,7 +124,7 @@ async def lapse(house: Ledger) -> int:
 
 async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
     """What somebody asked for, as the request that it becomes, sealed."""
-    portrait = await opened(house, registered(await house.store.people.get(known.person_id)))
+    portrait = await opened(house, registered(await house.store.register.current(known.person_id)))
     request = SubmitRequest(
         source=SOURCE,
         source_id=known.follow_up_id,

@@ -148,6 +148,11 @@ def _add_verb(app: FastAPI, house: Ledger, verb: str, contract: type[Command], h
         return await handler(house, command, http_meta(request, contract.wire, house.runtime.clock()))
 
 
+async def known_as(house: Ledger, person_id: str | None) -> tuple[str, ...] | None:
+    """All ids of somebody, where one is asked for."""
+    return None if person_id is None else await house.store.register.ids_of(person_id)
+
+
 async def person_of(house: Ledger, who: Principal, person_id: str, *, erased: bool = False) -> Person:
     """Somebody within the token's place.
 

@@ -75,13 +75,13 @@ async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer
 async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     """Put somebody on the roster, with what was recorded of him beside it."""
     known, cause = await _open(house, command.round_id), cause_of(command.command_id, meta)
-    person = registered(await house.store.people.get(command.person_id))
+    person = registered(await house.store.register.current(command.person_id))
     told, facts = known.told, person.facts
-    member_id = command.person_id if told.of == "person" else facts.household
+    member_id = facts.person_id if told.of == "person" else facts.household
     if await house.store.rounds.sheet_of(told.round_id, member_id) is not None:
         return _answer(told.round_id, known, changed=False)
     entrance = Entrance(grid=facts.grid, building=facts.building, stairwell=None)
-    member = Member(member_id=member_id, person_id=command.person_id, hears=follow_ups.hears(facts.needs))
+    member = Member(member_id=member_id, person_id=facts.person_id, hears=follow_ups.hears(facts.needs))
     (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
     await put_sheet(house, sheet, cause)
     beside = await house.store.rounds.strangers.update(_stranger(told.round_id, member_id), strangers.add, cause)

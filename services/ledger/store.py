@@ -158,7 +158,7 @@ class Store:
         community: str | None,
         grids: tuple[str, ...],
         state: str,
-        person_id: str | None,
+        person: Sequence[str] | None,
         limit: int,
         after: tuple[datetime, str] | None,
     ) -> list[Document]:
@@ -168,8 +168,8 @@ class Store:
             query["state.community"] = community
         if grids:
             query["state.grid"] = {"$in": list(grids)}
-        if person_id is not None:
-            query["state.person_id"] = person_id
+        if person is not None:
+            query["state.person_id"] = {"$in": list(person)}
         if after is not None:
             at, name = after
             query["$or"] = [{"state.at": {"$gt": at}}, {"state.at": at, "_id": {"$gt": name}}]

@@ -17,7 +17,7 @@ async def send(house: Ledger, facts: RoundFacts, sheet_id: str, number: int, cau
     """Have somebody walk a sheet, for the first time or again, if anybody on it is missing. Safe to repeat."""
     sheet = await house.store.rounds.sheets.get(sheet_id)
     missing = [] if sheet is None or sheet.closed else [one for one in sheet.members if one.state == "missing"]
-    person = await house.store.people.get(missing[0].person_id) if missing else None
+    person = await house.store.register.current(missing[0].person_id) if missing else None
     if sheet is None or person is None or person.erased:
         return
     need_id = derived_id("walk", sheet_id, str(number))

@@ -254,6 +254,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         assert await register.to_forget(at.ledger.runtime.clock(), 10) == []
         assert await register.held("nobody") == []
         assert await register.absorbed() == 0
+        assert await register.counting(["nobody"]) == {}
         lists = ImportStore(at.ledger.runtime, LedgerStore(at.ledger.runtime))
         assert await lists.next_open() is None
         assert set(await lists.buildings("tiebei")) == set(world.GRID_OF)

@@ -4,7 +4,7 @@ A balance is what one owes: above zero he owes, below zero he is owed. Each post
 the other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, cast
 
@@ -108,6 +108,12 @@ def post(known: Matter | None, told: Matter, new: Posting) -> tuple[Matter, Sequ
     entered = matter.model_copy(update=update)
     after = entered.model_copy(update={"is_open": any(balances([entered]).values())})
     return after, [_event(after, new)]
+
+
+def of_whom(matter: Matter, counting: Mapping[str, str]) -> Matter:
+    """A matter under the id by which its resident is known now, where that is another."""
+    person_id = matter.person_id
+    return matter if person_id is None else matter.model_copy(update={"person_id": counting.get(person_id, person_id)})
 
 
 def balances(matters: Iterable[Matter]) -> dict[Account, int]:
