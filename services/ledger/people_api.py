@@ -36,6 +36,10 @@ VERBS: dict[str, tuple[type[Command], Handler]] = {
 }
 
 
+_NOT_SHOWN = ("sealed", "lookups", "person_id", "kept")
+"""Of the facts."""
+
+
 class FindPeople(Contract, extra="forbid"):
     """Whom to look for: exactly one of phone and identity number. In a body, as neither may stand in an address."""
 
@@ -174,14 +178,14 @@ async def note(house: Ledger, who: Principal, known: Person, purpose: str) -> No
 
 def shown(known: Person) -> dict[str, Any]:
     """What is in the clear."""
-    facts = known.facts.model_dump(exclude={"sealed", "lookups", "person_id"})
+    facts = known.facts.model_dump(exclude={*_NOT_SHOWN})
     more = {"floor": known.floor, "listed": known.listed, "died": known.died, "merged_into": known.merged_into}
     return {"id": known.facts.person_id, **facts, **more, "merged": sorted(known.absorbed)}
 
 
 def _show(document: Document) -> dict[str, Any]:
     state = document["state"]
-    facts = {name: one for name, one in state["facts"].items() if name not in ("sealed", "lookups", "person_id")}
+    facts = {name: one for name, one in state["facts"].items() if name not in _NOT_SHOWN}
     return {"id": document["_id"], **facts, "floor": state.get("floor"), "listed": state.get("listed", {})}
 
 
