@@ -70,7 +70,7 @@ class Aggregates(Generic[S]):
         self._outbox = outbox
         self._clock = clock
         self._new_id = new_id
-        self._subject = subject
+        self.subject = subject
 
     async def get(self, document_id: str) -> S | None:
         """The state, or None."""
@@ -128,6 +128,48 @@ class Aggregates(Generic[S]):
             self._outbox.send(self.collection, document_id, raised)
         return outcome
 
+    async def restore(
+        self,
+        document_id: str,
+        version: int,
+        after: S,
+        history: Sequence[Document],
+        events: Sequence[Event],
+        cause: Meta,
+    ) -> bool:
+        """Put a state and a history in the place of what was read, and raise the events that say so.
+
+        Args:
+            document_id: which document.
+            version: of the document that was read; 0: there was none.
+            after: the state.
+            history: the events of before, as they rest in a document, in their order.
+            events: what is raised now.
+            cause: who asked for it.
+
+        Returns:
+            False if it was written since it was read; then nothing is changed.
+
+        Raises:
+            Occupied: a unique index does not let it in.
+            StorageUnavailable: the outcome is not known; look again.
+        """
+        now = self._clock()
+        raised = self._records(after, events, len(history), cause, now)
+
+        def apply(document: Document | None) -> tuple[Write | None, bool]:
+            if (0 if document is None else document["v"]) != version:
+                return None, False
+            waiting = [] if document is None else document["unsent"]
+            unsent = [*waiting, *({"n": one.sequence, "at": now} for one in raised)]
+            whole = [*history, *(record.document() for record in raised)]
+            return Write(set={"state": after.model_dump(), "changed": now, "history": whole, "unsent": unsent}), True
+
+        written = await self.collection.update(document_id, apply)
+        if written:
+            self._outbox.send(self.collection, document_id, raised)
+        return written
+
     async def rewrite_older(self) -> int:
         """Write a page of those that rest in an older shape as the model writes them now; how many these were.
 
@@ -156,7 +198,7 @@ class Aggregates(Generic[S]):
                     type=event.wire,
                     source=self._outbox.service,
                     time=now,
-                    subject=self._subject(state),
+                    subject=self.subject(state),
                     sequence=number,
                     cause=cause.id,
                     traceparent=cause.traceparent,

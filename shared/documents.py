@@ -98,7 +98,8 @@ class Patch:
 
     def change(self) -> Document:
         """As the database wants it."""
-        return {"$set": self.set, "$pull": {name: {"n": {"$in": numbers}} for name, numbers in self.pull.items()}}
+        pull = {name: {"n": {"$in": numbers}} for name, numbers in self.pull.items()}
+        return {"$set": self.set, **({"$pull": pull} if pull else {})}
 
 
 @dataclass(slots=True)
@@ -491,10 +492,12 @@ def _applied(document: Document | None, write: Write, document_id: str) -> Docum
 
 def _joined(first: Write, second: Write) -> Write:
     """Both writes, one after the other."""
-    push = dict(first.push)
+    whole, push = {**first.set, **second.set}, dict(first.push)
     for name, values in second.push.items():
-        push[name] = [*push.get(name, ()), *values]
-    return Write({**first.set, **second.set}, push)
+        # The database does not take an array that is set and added to at once.
+        into = whole if name in whole else push
+        into[name] = [*into.get(name, ()), *values]
+    return Write(whole, push)
 
 
 def _if_changed(old: Document | None, document: Document) -> Write | None:

@@ -7,6 +7,7 @@ from deploy.cli import (
     dead_letters,
     lists,
     numbers,
+    rebuild,
     replay,
     rounds,
     simulate,
@@ -67,6 +68,7 @@ command(app, "numbers")(numbers.numbers)
 command(app, "report")(numbers.report)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
+command(app, "rebuild")(rebuild.rebuild)
 command(app, "simulate", alone=True)(simulate.simulate)
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ _PARTS_OF = MappingProxyType(
         "people": "ledger",
         "presence": "ledger",
         "programmes": "ledger",
+        "registers": "ledger",
         "rounds": "ledger",
         "workers": "dispatch",
     }

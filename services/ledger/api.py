@@ -7,7 +7,9 @@ from pydantic import ValidationError
 
 from services.ledger import handlers
 from services.ledger.domain.entry import Link, chain
+from services.ledger.domain.registers import about
 from services.ledger.house import Ledger
+from services.ledger.rebuilding_store import event_of
 from services.ledger.store import fact_of
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.envelope import UNKNOWN
@@ -155,7 +157,15 @@ def _fits(document: Document, before: Link) -> bool:
     except ValidationError:
         return False
     stored = (document["sequence"], document.get("hash"), document.get("previous"))
-    return stored == (expected.sequence, expected.hash, before.hash)
+    return stored == (expected.sequence, expected.hash, before.hash) and _named_right(document)
+
+
+def _named_right(document: Document) -> bool:
+    """What an entry is about follows from its body, and is not chained."""
+    if document.get("about") is None:
+        return True
+    event = event_of(document)
+    return event is not None and about(event) == document["about"]
 
 
 def _show_entry(document: Document) -> dict[str, Any]:

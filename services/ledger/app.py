@@ -27,6 +27,7 @@ from services.ledger.people import forget
 from services.ledger.people_api import add_people_routes
 from services.ledger.presence_api import add_presence_routes
 from services.ledger.programmes_api import add_programme_routes
+from services.ledger.rebuilding_api import add_rebuilding_routes
 from services.ledger.round_work import apply_again, work
 from services.ledger.rounds_api import add_round_routes
 from services.ledger.store import Store
@@ -89,6 +90,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_evidence_routes(app, house)
     add_money_routes(app, house)
     add_people_routes(app, house)
+    add_rebuilding_routes(app, house)
     add_import_routes(app, importing)
     add_number_routes(app, house, load(settings.catalogue_dir / "reports.yaml", Reports))
     return app

@@ -63,10 +63,16 @@ class Cases:
         limit: int,
         after: tuple[datetime, str] | None,
         party: str | None = None,
+        person: Sequence[str] | None = None,
         **exactly: str | None,
     ) -> list[Document]:
-        """Cases, newest first; `party`: who answers for them or takes part; `exactly`: fields that have this value."""
+        """Cases, newest first; `exactly`: fields that have this value.
+
+        `party` is who answers for them or takes part, `person` all ids of one.
+        """
         query = _among(community, grids, exactly)
+        if person is not None:
+            query["state.person_id"] = {"$in": list(person)}
         if party is not None:
             query["$or"] = [{"state.owner": party}, {"state.parties": party}]
         return await _page(self.all.collection, _ORDER, query, limit, after)

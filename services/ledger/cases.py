@@ -146,7 +146,7 @@ async def _case(house: Ledger, command: OpenCase, since: datetime) -> Case:
     """What was told, with the place that is known of the person or the building."""
     building, grid = command.building, command.grid
     if command.person_id is not None:
-        person = registered(await house.store.people.get(command.person_id), command.community)
+        person = registered(await house.store.register.current(command.person_id), command.community)
         building, grid = building or person.facts.building, grid or person.facts.grid
     if building is not None and grid is None:
         known = await house.store.buildings.get(f"{command.community}/{building}")

@@ -9,6 +9,7 @@ from services.ledger import cases
 from services.ledger.domain.cases import Case, Step
 from services.ledger.domain.gates import Agreement
 from services.ledger.house import Ledger
+from services.ledger.people_api import known_as
 from shared.access import PARTIES, STAFF, Principal
 from shared.contracts.cases import (
     AddStep,
@@ -81,7 +82,7 @@ def add_case_routes(app: FastAPI, house: Ledger) -> None:
             **{"owner": owner, **part_of(who, owner)},
             kind=kind,
             state=state,
-            person_id=person_id,
+            person=await known_as(house, person_id),
             building=building,
         )
         return page(found, limit, _place_of, lambda one: show(house.store.cases.all.state(one)))

@@ -27,7 +27,7 @@ SOURCE = "follow-up"
 @router.command(PlanFollowUps)
 async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
     """Look after somebody."""
-    person = registered(await house.store.people.get(command.person_id))
+    person = registered(await house.store.register.current(command.person_id))
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
     told = Plan(
@@ -130,7 +130,7 @@ async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
     if known.presence:
         address, resident = as_requested(house, existing(await house.store.presences.all.get(known.person_id)))
     else:
-        portrait = await opened(house, registered(await house.store.people.get(known.person_id)))
+        portrait = await opened(house, registered(await house.store.register.current(known.person_id)))
         address, resident = portrait.details.address, resident_of(portrait)
     request = SubmitRequest(
         source=SOURCE,

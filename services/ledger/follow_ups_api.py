@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from services.ledger import follow_ups
 from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.house import Ledger
-from services.ledger.people_api import person_of
+from services.ledger.people_api import known_as, person_of
 from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, FollowUpState, PlanFollowUps, RecordFollowUp
 from shared.contracts.refusal import refusal
@@ -66,7 +66,7 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
             community=who.community,
             grids=who.grids,
             state=state,
-            person_id=person_id,
+            person=await known_as(house, person_id),
             limit=limit + 1,
             after=(place[0], place[1]) if place else None,
         )

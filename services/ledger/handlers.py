@@ -18,6 +18,7 @@ from services.ledger import (
 )
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
+from services.ledger.domain.registers import about
 from services.ledger.house import Ledger, cause_of
 from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
@@ -70,6 +71,8 @@ async def enter(house: Ledger, event: Event, meta: Meta) -> None:
         source=meta.source,
         cause=meta.cause,
         data=event.model_dump_json(by_alias=True),
+        about=(subject := about(event)),
+        turn=meta.sequence if subject is not None else None,
     )
     try:
         await house.store.enter(fact)

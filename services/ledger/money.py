@@ -17,8 +17,11 @@ async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer
     """Money went from one to the other, or was spent for somebody."""
     now, grid, person_id = house.runtime.clock(), None, command.person_id
     if person_id is not None:
-        person = registered(await house.store.people.get(person_id), command.community)
+        person = registered(await house.store.register.current(person_id), command.community)
         grid = person.facts.grid
+        matter = await house.store.money.all.get(command.matter_id)
+        if matter is not None and matter.person_id in await house.store.register.ids_of(person_id):
+            person_id = matter.person_id
     else:
         person_id = await house.store.money.person_of(command.matter_id)
     told = Matter(

@@ -9,6 +9,7 @@ from services.ledger import money
 from services.ledger.domain import money as rules
 from services.ledger.domain.money import Matter
 from services.ledger.house import Ledger
+from services.ledger.people_api import known_as
 from shared.access import STAFF, Principal
 from shared.contracts.money import MoneyAnswer, RecordMoney
 from shared.contracts.refusal import refusal
@@ -49,7 +50,7 @@ def add_money_routes(app: FastAPI, house: Ledger) -> None:
         place = decode_cursor(after, (datetime, str))
         found = await house.store.money.page(
             **_theirs(who, worker),
-            person=person,
+            person=await known_as(house, person),
             is_open=is_open,
             limit=limit + 1,
             after=(place[0], place[1]) if place else None,
@@ -60,8 +61,9 @@ def add_money_routes(app: FastAPI, house: Ledger) -> None:
     async def balances(who: Somebody, worker: Name = None, person: Name = None) -> dict[str, Any]:
         """What each owes in fen, added up over the postings; below zero: is owed. All together it is nothing."""
         who.require(*STAFF)
-        found = await house.store.money.open_matters(**_theirs(who, worker), person=person)
-        sums = rules.balances(found)
+        found = await house.store.money.open_matters(**_theirs(who, worker), person=await known_as(house, person))
+        counting = await house.store.register.counting(one.person_id for one in found if one.person_id is not None)
+        sums = rules.balances(rules.of_whom(one, counting) for one in found)
         items = [{"kind": kind, "id": name, "owes": owes} for (kind, name), owes in sorted(sums.items()) if owes]
         return {"items": items, "total": sum(sums.values())}
 

@@ -42,7 +42,7 @@ class Money:
         community: str | None,
         grids: Sequence[str],
         worker: str | None,
-        person: str | None,
+        person: Sequence[str] | None,
         is_open: bool | None,
         limit: int,
         after: tuple[datetime, str] | None,
@@ -57,7 +57,7 @@ class Money:
         return await self.all.collection.find(query, sort=list(_ORDER), limit=limit, fields={"history": 0})
 
     async def open_matters(
-        self, *, community: str | None, grids: Sequence[str], worker: str | None, person: str | None
+        self, *, community: str | None, grids: Sequence[str], worker: str | None, person: Sequence[str] | None
     ) -> list[Matter]:
         """Those in which anybody owes anything; in all others, whatever one adds up is nothing."""
         query = {"state.is_open": True, **_of(community, grids, worker, person)}
@@ -65,7 +65,9 @@ class Money:
         return [self.all.state(one) for one in found]
 
 
-def _of(community: str | None, grids: Sequence[str], worker: str | None, person: str | None) -> dict[str, Any]:
+def _of(
+    community: str | None, grids: Sequence[str], worker: str | None, person: Sequence[str] | None
+) -> dict[str, Any]:
     query: dict[str, Any] = {}
     if community is not None:
         query["state.community"] = community
@@ -74,5 +76,5 @@ def _of(community: str | None, grids: Sequence[str], worker: str | None, person:
     if worker is not None:
         query["state.postings.lines.worker"] = worker
     if person is not None:
-        query["state.person_id"] = person
+        query["state.person_id"] = {"$in": list(person)}
     return query

@@ -16,7 +16,7 @@ SOURCE = "ledger"
 
 async def send_somebody(house: Ledger, event: FollowUpDue, meta: Meta) -> None:
     """A try of a follow-up can be a request of its own, such as a look at the corridor where nobody opened."""
-    person = await house.store.people.get(event.person_id) if event.request is not None else None
+    person = await house.store.register.current(event.person_id) if event.request is not None else None
     if event.request is None or person is None:
         return
     facts, need_id = person.facts, derived_id("need", event.follow_up_id, event.request)

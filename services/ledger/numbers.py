@@ -1,14 +1,14 @@
 """The numbers of days: each is counted from its entries when somebody asks, and kept once it is over."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.numbers import COUNTED, OF_REQUESTS, Day, Happened, Row, count
 from services.ledger.house import Ledger
+from services.ledger.rebuilding_store import event_of
 from shared.contracts import EVENTS
 from shared.contracts.duties import ZONE
 from shared.contracts.follow_ups import FollowUpRecorded
@@ -60,12 +60,11 @@ async def _count(house: Ledger, community: str, day: date) -> list[Row]:
     lives: list[list[Happened]] = []
     for start in range(0, len(requests), _TOGETHER):
         entries = await numbers.lives(requests[start : start + _TOGETHER], ends, OF_REQUESTS)
-        lives += ([_happened(one) for one in life] for _, life in groupby(entries, lambda one: one["request_id"]))
-    talks = [_happened(one) async for one in numbers.entered(community, begins, ends, (FollowUpRecorded,))]
+        lives += (_happened(life) for _, life in groupby(entries, lambda one: one["request_id"]))
+    talks = _happened([one async for one in numbers.entered(community, begins, ends, (FollowUpRecorded,))])
     kinds = house.kinds.kinds
     return count(Day(begins, ends, lambda kind: kinds[kind].walks if kind in kinds else 1), lives, talks)
 
 
-def _happened(entry: Document) -> Happened:
-    told: dict[str, Any] = {"extra": "ignore"}
-    return Happened(entry["at"], EVENTS[entry["wire"]].model_validate_json(entry["data"], **told))
+def _happened(entries: Iterable[Document]) -> list[Happened]:
+    return [Happened(one["at"], event) for one in entries if (event := event_of(one)) is not None]

@@ -37,17 +37,22 @@ async def start(house: Ledger, command: StartObservation, meta: Meta) -> Observa
     if (before := await store.told(command.observation_id)) is not None:
         rules.repeated(before, entry)
         return _answer(before, changed=False)
-    try:
-        outcome = await store.all.update(command.observation_id, lambda known: rules.start(known, told), meta, new=True)
-    except Occupied:
-        current = await store.of_person(command.person_id)
-        if current is None:
-            raise refusal(
-                "person_id", "released", "they were released a moment ago; send it again", status=409
-            ) from None
-        outcome = await store.all.update(
-            current.observation_id, lambda known: rules.put_on(known, entry), cause_of(command.observation_id, meta)
-        )
+    person = await house.store.register.ids_of(command.person_id)
+    # The index holds each id once; who is known under several is looked for first.
+    current = await store.of_person(person) if len(person) > 1 else None
+    if current is None:
+        try:
+            outcome = await store.all.update(
+                command.observation_id, lambda known: rules.start(known, told), meta, new=True
+            )
+            return _answer(outcome.state or told, changed=outcome.changed)
+        except Occupied:
+            current = await store.of_person(person)
+    if current is None:
+        raise refusal("person_id", "released", "they were released a moment ago; send it again", status=409)
+    outcome = await store.all.update(
+        current.observation_id, lambda known: rules.put_on(known, entry), cause_of(command.observation_id, meta)
+    )
     return _answer(outcome.state or told, changed=outcome.changed)
 
 
@@ -114,7 +119,7 @@ async def _told(house: Ledger, command: StartObservation) -> Observation:
         raise refusal("category", "unknown_category", f"no category is called {command.category}")
     if command.case is not None and command.case not in house.cases.kinds:
         raise refusal("case", "unknown_kind", f"no kind of case is called {command.case}")
-    person = registered(await house.store.people.get(command.person_id))
+    person = registered(await house.store.register.current(command.person_id))
     version, facts = catalogue.version(command.starts), person.facts
     last = rules.last_day(command.starts, version.days)
     entry = OnList(

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Query, Request
 from services.ledger import observation
 from services.ledger.domain.observation import Observation
 from services.ledger.house import Ledger
-from services.ledger.people_api import person_of
+from services.ledger.people_api import known_as, person_of
 from shared.access import LEADERS, Role
 from shared.contracts.observation import (
     ObservationAnswer,
@@ -78,7 +78,7 @@ def add_observation_routes(app: FastAPI, house: Ledger) -> None:
             after=(place[0], place[1]) if place else None,
             state=state,
             building=building,
-            person_id=person_id,
+            person=await known_as(house, person_id),
         )
         return page(found, limit, _place_of, lambda one: _show(house.store.observations.all.state(one)))
 

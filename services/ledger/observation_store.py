@@ -31,9 +31,9 @@ class Observations:
         """The observation that came of what was told under an id."""
         return await self._one({"state.entries.observation_id": observation_id})
 
-    async def of_person(self, person_id: str) -> Observation | None:
-        """The observation that somebody is under now."""
-        return await self._one({"state.under": {"$type": "string", "$eq": person_id}})
+    async def of_person(self, person: Sequence[str]) -> Observation | None:
+        """The observation that somebody is under now, by all ids of this person."""
+        return await self._one({"state.under": {"$type": "string", "$in": list(person)}})
 
     async def due(self, now: datetime, limit: int) -> list[str]:
         """Those whose last day is over, longest first."""
@@ -48,11 +48,14 @@ class Observations:
         grids: Sequence[str],
         limit: int,
         after: tuple[str, str] | None,
+        person: Sequence[str] | None = None,
         **exactly: str | None,
     ) -> list[Document]:
-        """Observations, those that began last before the others."""
+        """Observations, those that began last before the others; `person`: all ids of one."""
         query = _within(community, grids)
         query |= {f"state.{name}": value for name, value in exactly.items() if value is not None}
+        if person is not None:
+            query["state.person_id"] = {"$in": list(person)}
         if after is not None:
             starts, name = after
             query["$or"] = [{"state.starts": {"$lt": starts}}, {"state.starts": starts, "_id": {"$gt": name}}]

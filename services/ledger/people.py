@@ -181,12 +181,11 @@ async def _erase(house: Ledger, person_id: str, cause: Meta) -> RegistrationAnsw
     known = rules.registered(await store.people.get(person_id))
     if known.merged_into is not None:
         raise refusal("person_id", "merged", f"known as {known.merged_into}; erase that person", status=409)
-    for one in (*known.absorbed, person_id):
+    everybody = await store.register.ids_of(person_id)
+    for one in reversed(everybody):
         await store.register.destroy_key(one)
         await store.register.let_go(one)
-    outcomes = await asyncio.gather(
-        *(store.people.update(one, rules.erase, cause) for one in (person_id, *known.absorbed))
-    )
+    outcomes = await asyncio.gather(*(store.people.update(one, rules.erase, cause) for one in everybody))
     return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)
 
 

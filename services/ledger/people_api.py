@@ -37,6 +37,10 @@ VERBS: dict[str, tuple[type[Command], Handler]] = {
 }
 
 
+_NOT_SHOWN = ("sealed", "lookups", "person_id", "kept")
+"""Of the facts."""
+
+
 class FindPeople(Contract, extra="forbid"):
     """Whom to look for: exactly one of phone and identity number. In a body, as neither may stand in an address."""
 
@@ -154,6 +158,11 @@ def _add_verb(app: FastAPI, house: Ledger, verb: str, contract: type[Command], h
         return await handler(house, command, http_meta(request, contract.wire, house.runtime.clock()))
 
 
+async def known_as(house: Ledger, person_id: str | None) -> tuple[str, ...] | None:
+    """All ids of somebody, where one is asked for."""
+    return None if person_id is None else await house.store.register.ids_of(person_id)
+
+
 async def person_of(house: Ledger, who: Principal, person_id: str, *, erased: bool = False) -> Person:
     """Somebody within the token's place.
 
@@ -175,14 +184,14 @@ async def note(house: Ledger, who: Principal, known: Person, purpose: str) -> No
 
 def shown(known: Person) -> dict[str, Any]:
     """What is in the clear."""
-    facts = known.facts.model_dump(exclude={"sealed", "lookups", "person_id"})
+    facts = known.facts.model_dump(exclude={*_NOT_SHOWN})
     more = {"floor": known.floor, "listed": known.listed, "died": known.died, "merged_into": known.merged_into}
     return {"id": known.facts.person_id, **facts, **more, "merged": sorted(known.absorbed)}
 
 
 def _show(document: Document) -> dict[str, Any]:
     state = document["state"]
-    facts = {name: one for name, one in state["facts"].items() if name not in ("sealed", "lookups", "person_id")}
+    facts = {name: one for name, one in state["facts"].items() if name not in _NOT_SHOWN}
     return {"id": document["_id"], **facts, "floor": state.get("floor"), "listed": state.get("listed", {})}
 
 

@@ -81,6 +81,37 @@ class Register:
         self._about = [runtime.collection(name) for name in ABOUT]
         self._sealer = runtime.sealer
 
+    async def current(self, person_id: str) -> Person | None:
+        """Somebody, as known under whichever id by now."""
+        known = await self.people.get(person_id)
+        while known is not None and known.merged_into is not None:
+            known = await self.people.get(known.merged_into)
+        return known
+
+    async def ids_of(self, person_id: str) -> tuple[str, ...]:
+        """All ids under which things were told of somebody: the one that counts, and of whoever was found to be him.
+
+        What was told keeps its id, so that after an unmerge each has again what was his.
+        """
+        known = await self.current(person_id)
+        found = [person_id if known is None else known.facts.person_id]
+        for one in found:
+            also = known if one == found[0] else await self.people.get(one)
+            found += also.absorbed if also is not None else ()
+        return tuple(found)
+
+    async def counting(self, ids: Iterable[str]) -> dict[str, str]:
+        """Of many ids those under which somebody was known, each with the one that counts now."""
+        found: dict[str, str] = {}
+        asked = set(ids)
+        while asked:
+            query = {"_id": {"$in": sorted(asked)}, "state.merged_into": {"$type": "string"}}
+            merged = await self.people.collection.find(query, fields={"state.merged_into": 1})
+            into = {one["_id"]: one["state"]["merged_into"] for one in merged}
+            found = {one: into.get(name, name) for one, name in found.items()} | into
+            asked = set(into.values())
+        return found
+
     async def holders(self, aliases: Sequence[str]) -> dict[str, Document]:
         """Who holds which of them: `person`, and what else is told of whoever claimed it (`TELLING`)."""
         found = await asyncio.gather(*(self.aliases.get(one) for one in aliases))
@@ -147,7 +178,7 @@ class Register:
         """All that rests here about one person, with what was opened of it."""
         person_id = facts["id"]
         document = await self.people.collection.get(person_id) or {"history": []}
-        of_person = {"state.person_id": person_id}
+        of_person = {"state.person_id": {"$in": list(await self.ids_of(person_id))}}
         found = await asyncio.gather(
             *(one.find(of_person, fields={"state": 1}, sort=[("_id", 1)]) for one in self._about)
         )

@@ -102,7 +102,7 @@ async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str 
         address, resident = as_requested(house, here)
         community, grid = here.community, here.grid
     else:
-        person = registered(await house.store.people.get(command.person_id or ""))
+        person = registered(await house.store.register.current(command.person_id or ""))
         portrait = await opened(house, person)
         address, community, grid = portrait.details.address, portrait.community, person.facts.grid
         resident = resident_of(portrait)

@@ -102,11 +102,10 @@ async def _newcomer(house: Ledger, told: OpenRound, command: AddToRound) -> tupl
         if not told.present:
             raise refusal("presence_id", "not_allowed", "this round is not for those who live elsewhere", status=409)
         return guests.member(await guests.on_roster(house, command.presence_id, told.community))
-    person_id = command.person_id or ""
-    facts = registered(await house.store.people.get(person_id)).facts
-    member_id = person_id if told.of == "person" else facts.household
+    facts = registered(await house.store.register.current(command.person_id or ""), told.community).facts
+    member_id = facts.person_id if told.of == "person" else facts.household
     entrance = Entrance(grid=facts.grid, building=facts.building, stairwell=None)
-    return entrance, Member(member_id=member_id, person_id=person_id, hears=follow_ups.hears(facts.needs))
+    return entrance, Member(member_id=member_id, person_id=facts.person_id, hears=follow_ups.hears(facts.needs))
 
 
 async def keep(house: Ledger, known: Round, lines: Sequence[RecordLine], cause: Meta) -> RoundAnswer:

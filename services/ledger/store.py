@@ -27,6 +27,8 @@ from shared.runtime import Runtime
 CHAIN = Index((("community", 1), ("sequence", 1)), unique=True)
 OF_REQUEST = Index((("request_id", 1), ("_id", 1)))
 OF_TYPE = Index((("type", 1), ("_id", -1)))
+ABOUT = Index((("about", 1), ("turn", 1), ("_id", 1)), where={"about": {"$type": "string"}})
+"""Of what happens to requests there are far more entries, and none of them is in it."""
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
@@ -41,7 +43,7 @@ class Store:
     """What the ledger keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, OF_DAY])
+        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, OF_DAY, ABOUT])
         of_people = [*PEOPLE, LIVES, DOORS]
         self.people = runtime.aggregates("people", Person, lambda one: one.facts.person_id, of_people)
         self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
@@ -160,7 +162,7 @@ class Store:
         community: str | None,
         grids: tuple[str, ...],
         state: str,
-        person_id: str | None,
+        person: Sequence[str] | None,
         limit: int,
         after: tuple[datetime, str] | None,
     ) -> list[Document]:
@@ -170,8 +172,8 @@ class Store:
             query["state.community"] = community
         if grids:
             query["state.grid"] = {"$in": list(grids)}
-        if person_id is not None:
-            query["state.person_id"] = person_id
+        if person is not None:
+            query["state.person_id"] = {"$in": list(person)}
         if after is not None:
             at, name = after
             query["$or"] = [{"state.at": {"$gt": at}}, {"state.at": at, "_id": {"$gt": name}}]
@@ -249,7 +251,7 @@ def _documents(facts: Sequence[Fact], head: Link) -> tuple[list[Document], list[
     documents, links = [], []
     for fact in facts:
         link = chain(fact, head)
-        content = fact.model_dump()
+        content = fact.model_dump(exclude=None if fact.about else {"about", "turn"})
         content["_id"] = content.pop("id")
         documents.append({**content, "sequence": link.sequence, "previous": head.hash, "hash": link.hash})
         links.append(link)

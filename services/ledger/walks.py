@@ -39,7 +39,7 @@ async def _entrance(house: Ledger, member: Member) -> Address | None:
     if member.presence:
         known = await house.store.presences.all.get(member.person_id)
         return None if known is None else as_requested(house, known)[0]
-    person = await house.store.people.get(member.person_id)
+    person = await house.store.register.current(member.person_id)
     return None if person is None or person.erased else (await opened(house, person)).details.address
 
 

@@ -19,6 +19,7 @@ from shared.contracts import (
     presence,
     programmes,
     queues,
+    registers,
     rounds,
     workers,
 )
@@ -69,6 +70,7 @@ EVENTS: dict[str, type[Event]] = {
         *evidence.EVENTS,
         *money.EVENTS,
         *people.EVENTS,
+        *registers.EVENTS,
         *audit.EVENTS,
         *queues.EVENTS,
     )

@@ -1,7 +1,7 @@
 """Commands about cases, which the ledger takes, and events about them, which the ledger publishes.
 
 A case is something that somebody answers for until it has its end: what was promised, by whom, until when, and what
-those who raised it were told. Title and texts are personal; they rest sealed and are in no event.
+those who raised it were told. Title and texts are personal; they rest and travel sealed.
 """
 
 from datetime import datetime
@@ -132,6 +132,15 @@ class CaseDetails(Contract):
     text: str = ""
 
 
+class CaseWords(Contract):
+    """What was said about a case."""
+
+    what: Literal["answer", "outcome", "reason"]
+    at: datetime
+    by: str
+    sealed: str
+
+
 class CaseEvent(Event):
     """What every event of a case says."""
 
@@ -154,6 +163,13 @@ class CaseOpened(CaseEvent):
     key: ClassVar[str] = "case.opened"
 
     source: str | None = None
+    topic: str | None = None
+    """The source and its id."""
+    opened_at: datetime | None = None
+    sealed: str | None = None
+    """`CaseDetails`, sealed."""
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
 
 
 class CaseAssigned(CaseEvent):
@@ -174,6 +190,10 @@ class CaseStepAdded(CaseEvent):
     step_id: str
     who: str
     due: datetime
+    sealed: str | None = None
+    """What is to be done, sealed."""
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
 
 
 class CaseStepDone(CaseEvent):
@@ -185,6 +205,7 @@ class CaseStepDone(CaseEvent):
     step_id: str
     who: str
     late: bool = False
+    done_at: datetime | None = None
 
 
 class CaseStepLate(CaseEvent):
@@ -204,6 +225,8 @@ class CaseAnswered(CaseEvent):
     wire: ClassVar[str] = "doorstep.case.answered.v1"
     key: ClassVar[str] = "case.answered"
 
+    said: CaseWords | None = None
+
 
 class CaseClosed(CaseEvent):
     """It has its end."""
@@ -213,6 +236,9 @@ class CaseClosed(CaseEvent):
 
     dropped: tuple[str, ...] = ()
     """Steps that were never done."""
+    closed_at: datetime | None = None
+    said: CaseWords | None = None
+    """The outcome, where one was told."""
 
 
 class CaseReopened(CaseEvent):
@@ -220,6 +246,8 @@ class CaseReopened(CaseEvent):
 
     wire: ClassVar[str] = "doorstep.case.reopened.v1"
     key: ClassVar[str] = "case.reopened"
+
+    said: CaseWords | None = None
 
 
 COMMANDS = (OpenCase, AssignCase, AddStep, DoneStep, AnswerCase, CloseCase, ReopenCase)

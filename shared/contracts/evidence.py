@@ -89,6 +89,13 @@ class EvidenceOwed(EvidenceEvent):
     key: ClassVar[str] = "evidence.owed"
 
     places: tuple[str, ...]
+    reminded: str | None = None
+    named: str | None = None
+    begins: str | None = None
+    ends: str | None = None
+    zone: str | None = None
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
 
 
 class EvidenceForgiven(EvidenceEvent):

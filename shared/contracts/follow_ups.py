@@ -105,6 +105,10 @@ class FollowUpsPlanned(Event):
     rule: str
     begins: str
     days: str = "all"
+    zone: str | None = None
+    building: str | None = None
+    hears: bool | None = None
+    """Can be called."""
 
 
 class FollowUpsEnded(Event):
@@ -130,6 +134,18 @@ class FollowUpDue(FollowUpEvent):
     until: datetime
     request: str | None = None
     """The kind of help that this try is, where it is one; the request is made by itself."""
+    at: datetime | None = None
+    """When the follow-up was due first."""
+    step: int | None = None
+    """Which of the tries it is."""
+    hears: bool | None = None
+    """Can be called."""
+    round_id: str | None = None
+    """Sought because this round did not reach them."""
+    member_id: str | None = None
+    """The name on its roster."""
+    presence: bool = False
+    """`person_id` is that of a presence: somebody who lives elsewhere."""
 
 
 class FollowUpRecorded(FollowUpEvent):

@@ -109,6 +109,11 @@ class AgreementRecorded(AgreementEvent):
     terms: tuple[Term, ...]
     begins: str
     ends: str | None = None
+    zone: str | None = None
+    sealed: str | None = None
+    """With whom, sealed."""
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
 
 
 class AgreementEnded(AgreementEvent):
@@ -116,6 +121,8 @@ class AgreementEnded(AgreementEvent):
 
     wire: ClassVar[str] = "doorstep.agreement.ended.v1"
     key: ClassVar[str] = "agreement.ended"
+
+    ended_at: datetime | None = None
 
 
 class GateChecked(Event):
@@ -133,6 +140,11 @@ class GateChecked(Event):
     """A temperature that somebody must look at."""
     agreement_id: str | None = None
     applies: str = NO_AGREEMENT
+    case_id: str | None = None
+    sealed: str | None = None
+    """Vehicle and person, sealed."""
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
 
 
 COMMANDS = (RecordAgreement, EndAgreement, RecordGateCheck)

@@ -177,6 +177,21 @@ class BuildingOpened(Event):
     building: str
 
 
+class PersonKept(Contract):
+    """What the register keeps of a person beside the facts: keyed hashes, days and flags, nothing in the clear."""
+
+    sources: dict[str, str]
+    """By the id that a source's own id stands for: the fingerprint of what that source said last."""
+    fingerprint: str
+    stairwell: str | None = None
+    identities: dict[str, str]
+    listed: dict[str, str]
+    left_at: datetime | None = None
+    died: bool = False
+    forget_at: datetime | None = None
+    merged_into: str | None = None
+
+
 class PersonRegistered(Event):
     """Somebody is on the books; in the clear only ids and flags."""
 
@@ -198,6 +213,8 @@ class PersonRegistered(Event):
     lists: tuple[str, ...] = ()
     here: bool = True
     """False: moved away, died, or known under another id."""
+    kept: PersonKept | None = None
+    """For the register itself, should it have to be rebuilt; None in events of before."""
 
 
 class PersonUpdated(PersonRegistered):

@@ -4,6 +4,7 @@ Amounts are in fen. Each posting has two sides that are equal; what somebody owe
 figure of its own.
 """
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -65,6 +66,11 @@ class MoneyRecorded(Event):
     amount: int
     owed: int
     """As it is after this."""
+    to: str | None = None
+    """With `handed_on`: the worker who got it."""
+    at: datetime | None = None
+    sealed: str | None = None
+    """A note, sealed."""
 
 
 COMMANDS = (RecordMoney,)

@@ -3,6 +3,7 @@
 Two lists are kept: those whom the city assigned, and those whom the community found. Somebody on both is one person.
 """
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -85,6 +86,9 @@ class ObservationStarted(ObservationEvent):
     rounds: Annotated[tuple[TimeOfDay, ...], Field(max_length=24)] = ()
     """When somebody looks after them, every day."""
     case: str | None = None
+    zone: str | None = None
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
 
 
 class ObservationListed(ObservationEvent):
@@ -96,6 +100,14 @@ class ObservationListed(ObservationEvent):
     listing: str
     category: str
     last_day: str
+    told: str | None = None
+    """The id under which it was told."""
+    starts: str | None = None
+    """The first day, by this list."""
+    until: str | None = None
+    """The last day, by this list."""
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
 
 
 class ObservationShortened(ObservationEvent):
@@ -116,6 +128,7 @@ class PersonReleased(ObservationEvent):
 
     reason: str
     """`last_day`, or what was said."""
+    released_at: datetime | None = None
 
 
 COMMANDS = (StartObservation, ReleaseObservation)

@@ -1,5 +1,6 @@
 """Commands about people who are in a building and do not live there, which the ledger takes, and the events."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from pydantic import AwareDatetime
@@ -61,12 +62,26 @@ class PresenceRegistered(PresenceEvent):
     wire: ClassVar[str] = "doorstep.presence.registered.v1"
     key: ClassVar[str] = "presence.registered"
 
+    since: datetime | None = None
+    sealed: str | None = None
+    """`PresenceDetails`, sealed."""
+    fingerprint: str | None = None
+    """Keyed hash of what was told."""
+    stairwell: str | None = None
+    """Opaque id of building and unit."""
+    household: str | None = None
+    """Opaque id of the door."""
+    lookups: tuple[str, ...] | None = None
+    """Keyed hashes by which a list means them; None: an older version does not say."""
+
 
 class PresenceEnded(PresenceEvent):
     """They are not there any more."""
 
     wire: ClassVar[str] = "doorstep.presence.ended.v1"
     key: ClassVar[str] = "presence.ended"
+
+    ended_at: datetime | None = None
 
 
 COMMANDS = (RegisterPresence, EndPresence)

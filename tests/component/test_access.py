@@ -124,6 +124,10 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "POST", "/access/nothing/revoke", OPERATOR),
     ("ledger", "GET", "/chain", OPERATOR),
     ("ledger", "GET", "/reconciliation", OPERATOR),
+    ("ledger", "GET", "/registers", OPERATOR),
+    ("ledger", "GET", "/registers/people/rebuilt", OPERATOR),
+    ("ledger", "POST", "/registers/people/rebuilt", OPERATOR),
+    ("ledger", "POST", "/entries:name", OPERATOR),
     *(
         (name, method, path, allowed)
         for name in ("intake", "dispatch", "notification", "ledger")

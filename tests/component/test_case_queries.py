@@ -187,7 +187,7 @@ async def test_who_is_observed_is_found_through_an_index(town: Town, ledger: Ser
                 await both_pages(ledger, "/observation", who, **params)
             assert (await ledger.get("/observation/counts", who=who))["people"]
         assert await store.told("o-00007")
-        assert await store.of_person("p10")
+        assert await store.of_person(["p10"])
         assert await store.due(now, 10) == []
         assert await store.due(now + timedelta(days=9), 10)
     found = wasteful(queries, "observations")

@@ -244,7 +244,7 @@ def until(fact: Callable[[], bool]) -> None:
 
 def test_a_token_of_another_role_may_not_operate(system: System) -> None:
     file = str(system.stack.data_dir / "secrets" / "token-volunteer")
-    for arguments in (["status"], ["verify"], ["replay", "--since", "1h"], ["dead-letters", "list"]):
+    for arguments in (["status"], ["verify"], ["rebuild"], ["replay", "--since", "1h"], ["dead-letters", "list"]):
         told = system.run(*arguments, "--token-file", file, code=1).stderr
         assert "may not" in told, told
 
@@ -348,6 +348,24 @@ def test_verify_finds_one_byte_changed_in_the_ledger(system: System) -> None:
     assert "the chain is broken" in shown
     entries.update_one({"_id": entry["_id"]}, {"$set": {"data": entry["data"]}})
     system.agree()
+
+
+def test_rebuild_names_what_somebody_changed_and_puts_it_right(system: System) -> None:
+    buildings = system.database("ledger").buildings
+    assert system.ask("rebuild", "--patience", str(SECONDS))["agrees"]
+    assert "The registers are what the entries say" in system.run("rebuild", "--register", "buildings").stdout
+    building = "tiebei/1"
+    buildings.update_one({"_id": building}, {"$set": {"state.grid": "g9"}, "$inc": {"v": 1}})
+    shown = system.run("rebuild", code=1).stdout
+    assert f"buildings {building}: is not what its entries say: grid" in shown
+    buildings.delete_one({"_id": building})
+    found = system.ask("rebuild", "--register", "buildings", code=1)
+    missing = {"register": "buildings", "id": building, "verdict": "missing", "fields": [], "restored": False}
+    assert (found["left"], found["differences"]) == (1, [missing])
+    assert f"buildings {building}: is missing (put right)" in system.run("rebuild", "--write").stdout
+    assert system.ask("rebuild", "--patience", str(SECONDS))["agrees"]
+    assert buildings.find_one({"_id": building})["state"]["grid"] == "g1"
+    assert "nothing" in system.run("rebuild", "--register", "nothing", code=1).stderr
 
 
 def test_verify_finds_a_task_that_is_gone(system: System) -> None:

@@ -181,6 +181,7 @@ async def test_who_moves_belongs_to_the_new_grid_and_was_in_the_old_one_before(o
     assert (now["building"], now["grid"], now["floor"]) == ("3", "g2", 12)
     then = await office.ledger.get(f"/people/{person_id}", on="2026-11-24")
     assert (then["building"], then["grid"], then["details"]["address"]["room"]) == ("1", "g1", "101")
+    assert not {"kept", "sealed", "lookups"} & (now.keys() | then.keys())
     before = await office.ledger.call("GET", f"/people/{person_id}", params={"on": "2026-11-23"})
     assert (before.status_code, problems(before)) == (404, [("on", "unknown_then")])
     assert await office.enter(BY_COMMUNITY, phone=None, **there) == person_id

@@ -254,6 +254,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         assert await register.to_forget(at.ledger.runtime.clock(), 10) == []
         assert await register.held("nobody") == []
         assert await register.absorbed() == 0
+        assert await register.counting(["nobody"]) == {}
         lists = ImportStore(at.ledger.runtime, LedgerStore(at.ledger.runtime))
         assert await lists.next_open() is None
         assert set(await lists.buildings("tiebei")) == set(world.GRID_OF)
@@ -269,6 +270,10 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         assert report.status_code == 200
         await both_pages(at.ledger, "/reconciliation", "operator")
         await at.ledger.get("/chain")
+        for name in ("people", "buildings"):
+            await both_pages(at.ledger, f"/registers/{name}/rebuilt", "operator")
+        await at.ledger.get("/registers")
+        assert (await at.ledger.post("/entries:name")).json()["named"] == 0
     found += wasteful(queries, "entries") + wasteful(queries, "people") + wasteful(queries, "aliases")
     found += wasteful(queries, "imports") + wasteful(queries, "person_keys") + wasteful(queries, "days")
     assert not found, "\n".join(found)

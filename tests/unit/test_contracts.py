@@ -262,6 +262,7 @@ PersonMerged             doorstep.person.merged.v1             person.merged.tie
 PersonUnmerged           doorstep.person.unmerged.v1           person.unmerged.tiebei.g3
 PersonErased             doorstep.person.erased.v1             person.erased.tiebei.g3
 PersonalDataOpened       doorstep.personal-data.opened.v1      personal-data.opened.tiebei.g3
+RecordRestored           doorstep.record.restored.v1           record.restored.tiebei.g3
 QueueRebuilt             doorstep.queue.rebuilt.v1             queue.rebuilt.tiebei.g3
 """
 

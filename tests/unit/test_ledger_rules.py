@@ -53,10 +53,10 @@ def test_the_hash_is_the_same_for_the_same_history() -> None:
     assert chain(fact(), Link()) == first
 
 
-@pytest.mark.parametrize("field", sorted(Fact.model_fields))
+@pytest.mark.parametrize("field", sorted(Fact.model_fields.keys() - {"about"}))
 def test_a_change_in_any_field_changes_every_later_hash(field: str) -> None:
-    """Nothing in an entry can be altered unseen."""
-    changed = {"at": NINE + timedelta(milliseconds=1)}.get(field, "another")
+    """Nothing in an entry can be altered unseen; what it is about follows from its body, and is compared with that."""
+    changed = {"at": NINE + timedelta(milliseconds=1), "turn": 7}.get(field, "another")
     honest = links([fact(number) for number in range(1, 5)])
     forged = links([fact(1), fact(2, **{field: changed}), fact(3), fact(4)])
     assert [one.hash == other.hash for one, other in zip(honest, forged, strict=True)] == [True, False, False, False]

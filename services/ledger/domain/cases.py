@@ -17,6 +17,7 @@ from shared.contracts.cases import (
     CaseStepAdded,
     CaseStepDone,
     CaseStepLate,
+    CaseWords,
 )
 from shared.contracts.envelope import Event
 from shared.contracts.refusal import refusal
@@ -91,7 +92,16 @@ def open_case(known: Case | None, told: Case) -> Decision | None:
     """
     if known is None:
         opened = _with_steps(told, told.steps)
-        return opened, [_event(CaseOpened, opened, source=told.source), *(_added(opened, one) for one in told.steps)]
+        said = _event(
+            CaseOpened,
+            opened,
+            source=told.source,
+            topic=told.topic,
+            opened_at=told.opened_at,
+            sealed=told.sealed,
+            fingerprint=told.fingerprint,
+        )
+        return opened, [said, *(_added(opened, one) for one in told.steps)]
     if known.fingerprint == told.fingerprint or (told.topic is not None and told.topic == known.topic):
         return None
     raise refusal("case_id", "known_case", "another case has this id; take a new one", status=409)
@@ -107,7 +117,7 @@ def assign(known: Case | None, owner: str) -> Decision | None:
     if case.owner == owner:
         return None
     # Whoever answers for it now is who owes the answer.
-    steps = [one.model_copy(update={"who": owner}) if _awaits_answer(one) else one for one in case.steps]
+    steps = [one.model_copy(update={"who": owner}) if awaits_answer(one) else one for one in case.steps]
     after = case.model_copy(update={"owner": owner, "steps": steps})
     return after, [_event(CaseAssigned, after, previous=case.owner)]
 
@@ -145,11 +155,11 @@ def done_step(known: Case | None, step_id: str, now: datetime) -> Decision | Non
         return None
     if step.state == "dropped":
         raise refusal("step_id", "wrong_state", "it was dropped when the case was closed", status=409)
-    if _awaits_answer(step):
+    if awaits_answer(step):
         raise refusal("step_id", "required", "tell those who raised it; that does this step", status=409)
     done = step.model_copy(update={"state": "done", "done_at": now})
     after = _with_steps(case, [done if one is step else one for one in case.steps])
-    return after, [_event(CaseStepDone, after, step_id=step_id, who=step.who, late=now > step.due)]
+    return after, [_event(CaseStepDone, after, step_id=step_id, who=step.who, late=now > step.due, done_at=now)]
 
 
 def lapse(known: Case | None, now: datetime) -> Decision | None:
@@ -173,11 +183,14 @@ def answer(known: Case | None, said: Said) -> Decision:
         Refusal: there is no such case, or it is closed.
     """
     case = _saying(_open(known), said, answered=True)
-    owed = [one for one in case.steps if _awaits_answer(one)]
+    owed = [one for one in case.steps if awaits_answer(one)]
     done = {"state": "done", "done_at": said.at}
     after = _with_steps(case, [one.model_copy(update=done) if one in owed else one for one in case.steps])
-    told = [_event(CaseStepDone, after, step_id=one.step_id, who=one.who, late=said.at > one.due) for one in owed]
-    return after, [_event(CaseAnswered, after), *told]
+    told = [
+        _event(CaseStepDone, after, step_id=one.step_id, who=one.who, late=said.at > one.due, done_at=said.at)
+        for one in owed
+    ]
+    return after, [_event(CaseAnswered, after, said=_words(said)), *told]
 
 
 def close(known: Case | None, said: Said | None, now: datetime, *, drop: bool) -> Decision | None:
@@ -197,7 +210,7 @@ def close(known: Case | None, said: Said | None, now: datetime, *, drop: bool) -
     steps = [one.model_copy(update={"state": "dropped"}) if one.state == "open" else one for one in case.steps]
     closed = _with_steps(case, steps).model_copy(update={"state": "closed", "closed_at": now})
     after = closed if said is None else _saying(closed, said)
-    return after, [_event(CaseClosed, after, dropped=tuple(dropped))]
+    return after, [_event(CaseClosed, after, dropped=tuple(dropped), closed_at=now, said=_words(said))]
 
 
 def reopen(known: Case | None, said: Said, answer_by: datetime | None = None) -> Decision | None:
@@ -210,12 +223,13 @@ def reopen(known: Case | None, said: Said, answer_by: datetime | None = None) ->
     if case.state == "open":
         return None
     opened = _saying(case.model_copy(update={"state": "open", "closed_at": None}), said, answered=False)
+    told = _event(CaseReopened, opened, said=_words(said))
     if answer_by is None or all(one.step_id != ANSWER for one in case.steps):
-        return opened, [_event(CaseReopened, opened)]
+        return opened, [told]
     owed = {"state": "open", "who": case.owner, "due": answer_by, "late": False, "done_at": None}
     steps = [one.model_copy(update=owed) if one.step_id == ANSWER else one for one in case.steps]
     after = _with_steps(opened, steps)
-    return after, [_event(CaseReopened, after), *(_added(after, one) for one in steps if one.step_id == ANSWER)]
+    return after, [told, *(_added(after, one) for one in steps if one.step_id == ANSWER)]
 
 
 def existing(known: Case | None) -> Case:
@@ -234,27 +248,37 @@ def _open(known: Case | None) -> Case:
     return case
 
 
+def next_due(steps: Sequence[Step]) -> datetime | None:
+    """When the next of them will be late."""
+    return min((one.due for one in steps if _waits(one)), default=None)
+
+
 def _waits(step: Step) -> bool:
     return step.state == "open" and not step.late
 
 
-def _awaits_answer(step: Step) -> bool:
+def awaits_answer(step: Step) -> bool:
+    """Whether it is the answer that is owed to those who raised it."""
     return step.step_id == ANSWER and step.state == "open"
 
 
 def _added(case: Case, step: Step) -> CaseEvent:
-    return _event(CaseStepAdded, case, step_id=step.step_id, who=step.who, due=step.due)
+    told = step.model_dump(include={"step_id", "who", "due", "sealed", "fingerprint"})
+    return _event(CaseStepAdded, case, **told)
 
 
 def _with_steps(case: Case, steps: list[Step]) -> Case:
-    due = min((one.due for one in steps if _waits(one)), default=None)
-    return case.model_copy(update={"steps": steps, "due_at": due})
+    return case.model_copy(update={"steps": steps, "due_at": next_due(steps)})
 
 
 def _saying(case: Case, said: Said, **more: Any) -> Case:
     if len(case.said) >= MOST_SAID:
         raise refusal("case_id", "too_many", f"at most {MOST_SAID} words about a case; open another", status=409)
     return case.model_copy(update={"said": [*case.said, said], **more})
+
+
+def _words(said: Said | None) -> CaseWords | None:
+    return None if said is None else CaseWords(**dict(said))
 
 
 def _event(kind: type[CaseEvent], case: Case, **more: Any) -> CaseEvent:

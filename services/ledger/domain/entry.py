@@ -28,6 +28,13 @@ class Fact(BaseModel):
     cause: str
     data: str
     """The event's body as it came: JSON, personal data sealed."""
+    about: str | None = None
+    """Register and id of the document that it is about, such as `people/<id>`, to find it by; None: none.
+
+    It follows from `data`, so it is not chained; an entry of before gets it when it is looked for.
+    """
+    turn: int | None = None
+    """Its place in the history of that document, from 1; None: an entry of before, or about none."""
 
 
 class Link(BaseModel):
@@ -57,6 +64,8 @@ def chain(fact: Fact, before: Link) -> Link:
         "cause": fact.cause,
         "data": fact.data,
         "sequence": sequence,
+        # Entries of before were chained without it.
+        **({} if fact.turn is None else {"turn": fact.turn}),
     }
     text = before.hash + json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Link(sequence=sequence, hash=hashlib.sha256(text.encode()).hexdigest())

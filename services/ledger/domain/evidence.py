@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel
 
+from services.ledger.domain.rebuilding import Told
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.evidence import (
     EvidenceDoubted,
@@ -102,7 +103,14 @@ def owe(known: Owing | None, told: Owing, now: datetime) -> tuple[Owing, Sequenc
         today += timedelta(days=1)
     first = max(told.begins, today.isoformat())
     begun = _from(told.model_copy(update={"begins": first}), first)
-    return begun, [_event(EvidenceOwed, begun, places=tuple(begun.places))]
+    return begun, [
+        _event(
+            EvidenceOwed,
+            begun,
+            places=tuple(begun.places),
+            **begun.model_dump(include={"reminded", "named", "begins", "ends", "zone", "fingerprint"}),
+        )
+    ]
 
 
 def forgive(known: Owing | None) -> tuple[Owing, Sequence[Event]] | None:
@@ -248,3 +256,35 @@ def _wrong(told: Owing) -> Iterator[Problem]:
 
 def _event(kind: type[EvidenceEvent], known: Owing | Day, **more: Any) -> EvidenceEvent:
     return kind(community=known.community, owing_id=known.owing_id, kind=known.kind, worker=known.partner, **more)
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of what is owed, after one more event."""
+    match event:
+        case EvidenceOwed():
+            told: Told = {
+                "owing_id": event.owing_id,
+                "community": event.community,
+                "partner": event.worker,
+                "kind": event.kind,
+                "places": list(event.places),
+                "forgiven": False,
+            }
+            if event.fingerprint is None:
+                return told
+            names = ("reminded", "named", "begins", "ends", "zone", "fingerprint")
+            return {**told, **{name: getattr(event, name) for name in names}}
+        case EvidenceForgiven():
+            return {**known, "forgiven": True}
+        case _:
+            return known
+
+
+def going_on(owing: Owing, now: datetime) -> Owing:
+    """The next day is today, or the first."""
+    if owing.forgiven:
+        return owing.model_copy(update={"next_day": None, "next_at": None})
+    if owing.next_day is not None:
+        return owing
+    today = now.astimezone(ZoneInfo(owing.zone)).date().isoformat()
+    return _from(owing, max(owing.begins, today))

@@ -148,6 +148,9 @@ def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[
         rule=told.rule,
         begins=told.begins,
         days=told.days,
+        zone=told.zone,
+        building=told.building,
+        hears=told.hears,
     )
     return begun, [event]
 
@@ -258,7 +261,20 @@ def _try(known: FollowUp, step: int, rules: Rules, now: datetime) -> tuple[Follo
     this = known.rung(rules, step)
     until = now + timedelta(minutes=this.within)
     tried = known.model_copy(update={"step": step, "waits": False, "due_at": until})
-    told = _event(FollowUpDue, tried, how=this.how, tries=tried.tries, until=until, request=this.request)
+    told = _event(
+        FollowUpDue,
+        tried,
+        how=this.how,
+        tries=tried.tries,
+        until=until,
+        request=this.request,
+        at=tried.at,
+        step=step,
+        hears=tried.hears,
+        round_id=tried.round_id,
+        member_id=tried.member_id,
+        presence=tried.presence,
+    )
     return tried, [told]
 
 

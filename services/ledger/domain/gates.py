@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel
 
+from services.ledger.domain.rebuilding import Told, but, said
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.gates import NO_AGREEMENT, AgreementEnded, AgreementRecorded, GateChecked, Term
 from shared.contracts.refusal import Refusal, refusal
@@ -76,6 +77,9 @@ def record(known: Agreement | None, told: Agreement) -> tuple[Agreement, Sequenc
         terms=tuple(told.terms),
         begins=told.begins,
         ends=told.ends,
+        zone=told.zone,
+        sealed=told.sealed,
+        fingerprint=told.fingerprint,
     )
     return told, [event]
 
@@ -97,6 +101,7 @@ def end(known: Agreement | None, now: datetime) -> tuple[Agreement, Sequence[Eve
         case_id=known.case_id,
         kind=known.kind,
         worker=known.owner,
+        ended_at=now,
     )
     return known.model_copy(update={"ended_at": now}), [event]
 
@@ -134,6 +139,9 @@ def check(known: Check | None, told: Check) -> tuple[Check, Sequence[Event]] | N
         alarm=told.fever,
         agreement_id=told.agreement_id,
         applies=told.applies,
+        case_id=told.case_id,
+        sealed=told.sealed,
+        fingerprint=told.fingerprint,
     )
     return told, [event]
 
@@ -183,3 +191,28 @@ def _wrong(told: Agreement) -> Iterator[Problem]:
         span = date.fromisoformat(told.ends) - date.fromisoformat(told.begins)
         if not timedelta(0) <= span <= LONGEST:
             yield Problem(field="ends", code="bad_span", message="it ends on its first day or later, within a year")
+
+
+def retold_agreement(known: Told, event: Event) -> Told:
+    """What is told of an agreement after one more event."""
+    match event:
+        case AgreementRecorded():
+            names = ("agreement_id", "case_id", "community", "grid", "kind", "begins", "ends")
+            told = {**{name: getattr(event, name) for name in names}, "owner": event.worker, "terms": list(event.terms)}
+            more = said(zone=event.zone, sealed=event.sealed, fingerprint=event.fingerprint)
+            return {**told, **more, "ended_at": None}
+        case AgreementEnded():
+            return {**but(known, "ended_at"), **said(ended_at=event.ended_at)}
+        case _:
+            return known
+
+
+def retold_check(known: Told, event: Event) -> Told:
+    """What is told of a check at a gate; the temperature itself is in no event."""
+    if not isinstance(event, GateChecked):
+        return known
+    names = ("check_id", "community", "grid", "gate", "at", "worker", "pass_shown", "agreement_id", "applies")
+    told = {**{name: getattr(event, name) for name in names}, "fever": event.alarm, "temperature": None}
+    if event.fingerprint is None:
+        return told
+    return {**told, "case_id": event.case_id, "sealed": event.sealed, "fingerprint": event.fingerprint}

@@ -4,12 +4,13 @@ A balance is what one owes: above zero he owes, below zero he is owed. Each post
 the other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, model_validator
 
+from services.ledger.domain.rebuilding import Told
 from shared.contracts.envelope import Event
 from shared.contracts.money import MoneyRecorded, What
 from shared.contracts.refusal import refusal
@@ -109,6 +110,12 @@ def post(known: Matter | None, told: Matter, new: Posting) -> tuple[Matter, Sequ
     return after, [_event(after, new)]
 
 
+def of_whom(matter: Matter, counting: Mapping[str, str]) -> Matter:
+    """A matter under the id by which its resident is known now, where that is another."""
+    person_id = matter.person_id
+    return matter if person_id is None else matter.model_copy(update={"person_id": counting.get(person_id, person_id)})
+
+
 def balances(matters: Iterable[Matter]) -> dict[Account, int]:
     """What each owes over all postings, in fen."""
     found: dict[Account, int] = {}
@@ -131,4 +138,20 @@ def _event(matter: Matter, new: Posting) -> MoneyRecorded:
         what=new.what,
         amount=abs(new.lines[0].amount),
         owed=matter.owed(),
+        to=new.lines[0].worker if new.what == "handed_on" else None,
+        at=new.at,
+        sealed=new.sealed,
     )
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of a matter after one more posting."""
+    if not isinstance(event, MoneyRecorded):
+        return known
+    facts = event.model_dump(include={"matter_id", "community", "grid", "person_id"})
+    if event.at is None or (known and "postings" not in known):
+        return facts
+    entered = posting(event.posting_id, cast(What, event.what), event.worker, event.amount, event.at, event.to)
+    postings = [*known.get("postings", ()), entered.model_copy(update={"sealed": event.sealed})]
+    matter = Matter(**facts, postings=postings, changed_at=event.at)
+    return {**dict(matter), "is_open": any(balances([matter]).values())}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from services.ledger.domain.rebuilding import Told
 from shared.contracts.envelope import Event
 from shared.contracts.needs import NeedRaised
 from shared.contracts.refusal import refusal
@@ -31,3 +32,8 @@ def one_of_them(presence_id: str | None, person_id: str | None) -> None:
         raise refusal("presence_id", "required", "say who needs it: a presence or a person")
     if presence_id is not None and person_id is not None:
         raise refusal("presence_id", "not_allowed", "say who needs it: a presence or a person, not both")
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of a need: all that there is."""
+    return {"need_id": event.need_id, "told": event} if isinstance(event, NeedRaised) else known

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from services.ledger.domain.rebuilding import Told, but, said
 from shared.contracts.envelope import Event
 from shared.contracts.observation import (
     Listing,
@@ -90,6 +91,8 @@ def start(known: Observation | None, told: Observation) -> Decision | None:
         last_day=told.last_day,
         rounds=tuple(told.rounds),
         case=told.case,
+        zone=told.zone,
+        fingerprint=entry.fingerprint,
     )
     return _until(told, told.last_day), [event]
 
@@ -118,15 +121,28 @@ def put_on(known: Observation | None, entry: OnList) -> Decision | None:
         return None
     if len(known.entries) >= MOST_ENTRIES:
         raise refusal("person_id", "too_many", f"at most {MOST_ENTRIES} entries for one observation", status=409)
-    before = [
-        one.model_copy(update={"replaced": True}) if one.listing == entry.listing else one for one in known.entries
-    ]
     first = min(known.starts, entry.starts)
-    listed = known.model_copy(update={"entries": [*before, entry], "starts": first})
+    listed = known.model_copy(update={"entries": _added(known.entries, entry), "starts": first})
     last = max(one.last_day for one in listed.entries if not one.replaced)
     after = _until(listed, last)
-    told = _event(ObservationListed, after, listing=entry.listing, category=entry.category, last_day=last)
+    told = _event(
+        ObservationListed,
+        after,
+        listing=entry.listing,
+        category=entry.category,
+        last_day=last,
+        told=entry.observation_id,
+        starts=entry.starts,
+        until=entry.last_day,
+        fingerprint=entry.fingerprint,
+    )
     return after, [told]
+
+
+def _added(entries: Sequence[OnList], entry: OnList) -> list[OnList]:
+    """What a list says now replaces what it said before."""
+    replaced = {"replaced": True}
+    return [*(one.model_copy(update=replaced) if one.listing == entry.listing else one for one in entries), entry]
 
 
 def release(known: Observation | None, on: str | None, reason: str, now: datetime) -> Decision | None:
@@ -161,12 +177,16 @@ def lapse(known: Observation | None, now: datetime) -> Decision | None:
 def _released(known: Observation, reason: str, now: datetime) -> Decision:
     update = {"state": "released", "under": None, "due_at": None, "released_at": now, "reason": reason}
     after = known.model_copy(update=update)
-    return after, [_event(PersonReleased, after, reason=reason)]
+    return after, [_event(PersonReleased, after, reason=reason, released_at=now)]
 
 
 def _until(known: Observation, last: str) -> Observation:
-    midnight = datetime.combine(date.fromisoformat(last) + timedelta(days=1), time(), ZoneInfo(known.zone))
-    return known.model_copy(update={"last_day": last, "due_at": midnight.astimezone(UTC)})
+    return known.model_copy(update={"last_day": last, "due_at": _midnight(last, known.zone)})
+
+
+def _midnight(last: str, zone: str) -> datetime:
+    """When that day is over."""
+    return datetime.combine(date.fromisoformat(last) + timedelta(days=1), time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 def _event(kind: type[ObservationEvent], known: Observation, **more: Any) -> ObservationEvent:
@@ -180,3 +200,52 @@ def _event(kind: type[ObservationEvent], known: Observation, **more: Any) -> Obs
         worker=known.owner,
         **more,
     )
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of an observation after one more event."""
+    match event:
+        case ObservationStarted():
+            return _retold_start(event)
+        case ObservationListed():
+            return _retold_entry(known, event)
+        case ObservationShortened():
+            return _retold_until({**known, "reason": event.reason}, event.last_day)
+        case PersonReleased():
+            over = {"state": "released", "under": None, "due_at": None, "reason": event.reason}
+            return {**but(known, "released_at"), **over, **said(released_at=event.released_at)}
+        case _:
+            return known
+
+
+def _retold_start(event: ObservationStarted) -> Told:
+    names = ("observation_id", "person_id", "community", "grid", "building", "household", "case", "starts", "last_day")
+    told = {name: getattr(event, name) for name in names}
+    told |= {"under": event.person_id, "owner": event.worker, "rounds": list(event.rounds), "reason": LAST_DAY}
+    told |= {"state": "observed", "released_at": None}
+    if event.fingerprint is None:
+        return told
+    of_entry = ("observation_id", "listing", "category", "starts", "last_day", "fingerprint")
+    entry = OnList.model_validate({name: getattr(event, name) for name in of_entry})
+    return _retold_until({**told, "entries": [entry], "zone": event.zone}, event.last_day)
+
+
+def _retold_entry(known: Told, event: ObservationListed) -> Told:
+    if "entries" not in known or event.fingerprint is None or event.starts is None:
+        return _retold_until(but(known, "entries", "starts"), event.last_day)
+    entry = OnList.model_validate(
+        {
+            "observation_id": event.told,
+            "listing": event.listing,
+            "category": event.category,
+            "starts": event.starts,
+            "last_day": event.until,
+            "fingerprint": event.fingerprint,
+        }
+    )
+    starts = min(known["starts"], event.starts)
+    return _retold_until({**known, "entries": _added(known["entries"], entry), "starts": starts}, event.last_day)
+
+
+def _retold_until(known: Told, last: str) -> Told:
+    return {**known, "last_day": last, **({"due_at": _midnight(last, known["zone"])} if "zone" in known else {})}

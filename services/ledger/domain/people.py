@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 from stdnum.cn import ric
 from stdnum.exceptions import InvalidComponent
 
-from services.ledger.domain.register import Absorbed, Overtaken, Person
+from services.ledger.domain.register import Absorbed, Overtaken, Person, said_of
 from shared.contracts.catalogue import Entry, Label
 from shared.contracts.envelope import Event, Slug
-from shared.contracts.ledger import PersonDetails, PersonRegistered, PersonUpdated, RegisterPerson
+from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson
 from shared.contracts.people import PersonErased, PersonMerged, PersonUnmerged
 from shared.contracts.refusal import refusal
 
@@ -251,7 +251,7 @@ def change(known: Person | None, before: Person, after: Person) -> tuple[Person,
         raise Overtaken
     if _shown(after) == _shown(before):
         return None
-    return after, [PersonUpdated.model_construct(**dict(after.facts))]
+    return after, [said_of(after)]
 
 
 def _shown(person: Person) -> Person:
@@ -308,7 +308,7 @@ def absorb(known: Person | None, before: Person, after: Person, other: Person) -
     state = after.model_copy(update={"absorbed": {**current.absorbed, other_id: kept}})
     facts = after.facts
     merged = PersonMerged(community=facts.community, grid=facts.grid, person_id=facts.person_id, other=other_id)
-    return state, [merged, PersonUpdated.model_construct(**dict(facts))]
+    return state, [merged, said_of(state)]
 
 
 def vanish(known: Person | None, into: str) -> tuple[Person, Sequence[Event]] | None:
@@ -324,7 +324,7 @@ def vanish(known: Person | None, into: str) -> tuple[Person, Sequence[Event]] | 
         raise refusal("other", "merged", "this person is known under another id already", status=409)
     facts = current.facts.model_copy(update={"here": False})
     state = current.model_copy(update={"facts": facts, "merged_into": into})
-    return state, [PersonUpdated.model_construct(**dict(facts))]
+    return state, [said_of(state)]
 
 
 def release(known: Person | None, other_id: str) -> tuple[Person, Sequence[Event]] | None:
@@ -345,7 +345,7 @@ def release(known: Person | None, other_id: str) -> tuple[Person, Sequence[Event
     state = current.model_copy(update=update)
     facts = state.facts
     parted = PersonUnmerged(community=facts.community, grid=facts.grid, person_id=facts.person_id, other=other_id)
-    return state, [parted, PersonUpdated.model_construct(**dict(facts))]
+    return state, [parted, said_of(state)]
 
 
 def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]] | None:
@@ -355,7 +355,7 @@ def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]
         return None
     facts = current.facts.model_copy(update={"here": current.left_at is None})
     state = current.model_copy(update={"facts": facts, "merged_into": None})
-    return state, [PersonUpdated.model_construct(**dict(facts))]
+    return state, [said_of(state)]
 
 
 def erase(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
@@ -364,12 +364,16 @@ def erase(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
     if known.erased:
         return None
     facts = known.facts
-    blank = PersonRegistered(
-        community=facts.community, grid=facts.grid, person_id=facts.person_id, building="", household="", sealed="",
+    event = PersonErased(community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups)
+    return Person(facts=blank(event), fingerprint="", left_at=known.left_at, died=known.died, erased=True), [event]
+
+
+def blank(erased: PersonErased) -> PersonRegistered:
+    """What is left of the facts."""
+    return PersonRegistered(
+        community=erased.community, grid=erased.grid, person_id=erased.person_id, building="", household="", sealed="",
         here=False,
     )  # fmt: skip
-    event = PersonErased(community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups)
-    return Person(facts=blank, fingerprint="", left_at=known.left_at, died=known.died, erased=True), [event]
 
 
 def age(details: PersonDetails, today: date) -> int | None:

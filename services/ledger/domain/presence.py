@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from services.ledger.domain.rebuilding import Told, but, said
 from shared.contracts.envelope import Event
 from shared.contracts.presence import PresenceEnded, PresenceRegistered
 from shared.contracts.refusal import refusal
@@ -36,7 +37,16 @@ def register(known: Presence | None, told: Presence) -> tuple[Presence, Sequence
     """
     if known is None:
         event = PresenceRegistered(
-            community=told.community, grid=told.grid, presence_id=told.presence_id, building=told.building
+            community=told.community,
+            grid=told.grid,
+            presence_id=told.presence_id,
+            building=told.building,
+            since=told.since,
+            sealed=told.sealed,
+            fingerprint=told.fingerprint,
+            stairwell=told.stairwell,
+            household=told.household,
+            lookups=tuple(told.lookups),
         )
         return told, [event]
     if known.fingerprint == told.fingerprint:
@@ -58,6 +68,7 @@ def end(known: Presence | None, now: datetime) -> tuple[Presence, Sequence[Event
         grid=presence.grid,
         presence_id=presence.presence_id,
         building=presence.building,
+        ended_at=now,
     )
     return presence.model_copy(update={"here": False, "ended_at": now}), [event]
 
@@ -69,3 +80,19 @@ def existing(known: Presence | None) -> Presence:
     if known is None:
         raise refusal("presence_id", "unknown_presence", "nobody of this id is here", status=404)
     return known
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of a presence after one more event."""
+    match event:
+        case PresenceRegistered():
+            place = event.model_dump(include={"presence_id", "community", "grid", "building"})
+            more = said(since=event.since, sealed=event.sealed, fingerprint=event.fingerprint)
+            if event.lookups is not None:
+                marks = event.model_dump(include={"stairwell", "household"})
+                more = {**more, **marks, "lookups": list(event.lookups)}
+            return {**place, **more, "here": True, "ended_at": None}
+        case PresenceEnded():
+            return {**but(known, "ended_at"), "here": False, **said(ended_at=event.ended_at)}
+        case _:
+            return known

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from services.ledger.domain.rebuilding import Told
 from services.ledger.domain.recurring import Recurring, following, wrong_times
 from shared.contracts.envelope import Event
 from shared.contracts.programmes import Everybody, ProgrammeBegun, ProgrammeEnded
@@ -76,3 +77,21 @@ def go_on(known: Programme | None, at: datetime, reached: str | None) -> tuple[P
     if reached is None:
         return known.model_copy(update={"next_at": following(known, at), "reached": ""}), []
     return (known.model_copy(update={"reached": reached}), []) if known.reached < reached else None
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of a programme after one more event."""
+    match event:
+        case ProgrammeBegun():
+            names = {"programme_id", "community", "kind", "begins", "rule", "zone", "days"}
+            return {**event.model_dump(include=names), "everybody": event.everybody, "ended": False}
+        case ProgrammeEnded():
+            return {**known, "ended": True}
+        case _:
+            return known
+
+
+def going_on(programme: Programme, now: datetime) -> Programme:
+    """Its next time is the first that has not come yet; none once it is ended."""
+    next_at = None if programme.ended else programme.next_at or following(programme, now - timedelta(minutes=1))
+    return programme.model_copy(update={"next_at": next_at})

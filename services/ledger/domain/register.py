@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel
 
+from services.ledger.domain.rebuilding import Told
 from shared.contracts.envelope import Event
 from shared.contracts.ledger import (
     AccessGranted,
@@ -13,6 +15,7 @@ from shared.contracts.ledger import (
     BuildingOpened,
     BuildingRegistered,
     GrantAccess,
+    PersonKept,
     PersonRegistered,
     PersonUpdated,
 )
@@ -128,7 +131,24 @@ def register_person(
         return None
     if (known and known.facts.sealed) != (before and before.facts.sealed):
         raise Overtaken
-    return told, [told.facts if known is None else PersonUpdated.model_construct(**dict(told.facts))]
+    return told, [said_of(told, PersonRegistered if known is None else PersonUpdated)]
+
+
+def said_of(person: Person, kind: type[PersonRegistered] = PersonUpdated) -> PersonRegistered:
+    """All that is known of a person, as an event: the facts, and what the register keeps beside them."""
+    kept = PersonKept.model_construct(
+        sources=person.sources,
+        fingerprint=person.fingerprint,
+        stairwell=person.stairwell,
+        identities=person.identities,
+        listed=person.listed,
+        left_at=person.left_at,
+        died=person.died,
+        forget_at=person.forget_at,
+        merged_into=person.merged_into,
+    )
+    facts: dict[str, Any] = {**dict(person.facts), "kept": kept}
+    return kind.model_construct(**facts)
 
 
 def first_line(year: int, birth_year: int | None, *, lives_alone: bool) -> bool:
@@ -163,3 +183,26 @@ def revoke(known: Access | None) -> tuple[Access, Sequence[Event]] | None:
     if known.revoked:
         return None
     return known.model_copy(update={"revoked": True}), [AccessRevoked(token_hash=known.token_hash)]
+
+
+def retold_building(known: Told, event: Event) -> Told:
+    """What is told of a building after one more event."""
+    match event:
+        case BuildingRegistered():
+            place = {"community": event.community, "building": event.building, "grid": event.grid}
+            return {"closed": False, **known, **place}
+        case BuildingClosed() | BuildingOpened():
+            return {**known, "closed": isinstance(event, BuildingClosed)}
+        case _:
+            return known
+
+
+def retold_access(known: Told, event: Event) -> Told:
+    """What is told of a token after one more event."""
+    match event:
+        case AccessGranted():
+            return {"token_hash": event.token_hash, "name": event.name, "revoked": False}
+        case AccessRevoked():
+            return {**known, "revoked": True}
+        case _:
+            return known

@@ -1,0 +1,115 @@
+"""Two who are one, on a real broker and database: what was told of either is found, and each has his own again."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests import world
+from tests.running import Clock, Service, Town, eventually, problems
+
+OBSERVED = {"listing": "assigned_by_city", "category": "returned", "starts": "2026-11-24", "owner": world.ZHAO}
+LISTS = (("/follow-ups", "person_id"), ("/cases", "person_id"), ("/observation", "person_id"), ("/money", "person"))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The ledger, and two on the books who may be one."""
+
+    ledger: Service
+    clock: Clock
+    one: str
+    other: str
+
+    async def do(self, path: str, **body: Any) -> dict[str, Any]:
+        """Something that must be taken."""
+        answer = await self.ledger.post(path, body)
+        assert answer.is_success, f"{path}: {answer.text}"
+        return dict(answer.json())
+
+    async def merge(self, verb: str = "merge") -> None:
+        """They are one, or two after all."""
+        await self.do(f"/people/{self.one}/{verb}", command_id=f"{verb}-{self.one}", other=self.other)
+
+    async def counts(self, person: str) -> list[int]:
+        """How much of each kind is found by an id."""
+        return [len(await self.ledger.items(path, **{name: person})) for path, name in LISTS]
+
+    async def owes(self, **params: str) -> dict[str, int]:
+        """What residents owe."""
+        found = await self.ledger.get("/money/balances", **params)
+        assert found["total"] == 0
+        return {one["id"]: one["owes"] for one in found["items"] if one["kind"] == "resident"}
+
+
+async def enter(ledger: Service, number: int) -> str:
+    person = {**world.MRS_LI, "source_id": f"p-{number}", "name": f"李{number}", "phone": None, "birth_year": None}
+    answer = await ledger.post("/people", person)
+    return str(answer.json()["id"])
+
+
+@pytest.fixture
+async def pair(town: Town) -> AsyncIterator[Pair]:
+    """Of each of them there is a plan with a follow-up that is due, a case, and money that is owed."""
+    clock = Clock()
+    async with town.up("ledger", clock=clock) as at:
+        await world.settle(at.ledger)
+        two = Pair(at.ledger, clock, await enter(at.ledger, 1), await enter(at.ledger, 2))
+        for person in (two.one, two.other):
+            plan = {"plan_id": f"plan-{person}", "kind": "care_call", "begins": "2026-11-24T17:30"}
+            await two.do(f"/people/{person}/plans", **plan)
+            case = {"kind": "repair_dispute", "title": "漏水", "owner": world.SUN, "community": world.TIEBEI}
+            await two.do("/cases", case_id=f"case-{person}", person_id=person, **case)
+            money = {"community": world.TIEBEI, "worker": world.ZHAO, "what": "receipt", "amount": 100}
+            await two.do("/money", posting_id=f"p-{person}", matter_id=f"m-{person}", person_id=person, **money)
+        await two.do(f"/people/{two.other}/observation", observation_id="o1", **OBSERVED)
+        clock.forward(minutes=31)
+        await eventually(lambda: both_due(two))
+        yield two
+
+
+async def both_due(two: Pair) -> bool:
+    return [await two.counts(one) for one in (two.one, two.other)] == [[1, 1, 0, 1], [1, 1, 1, 1]]
+
+
+async def test_all_that_was_told_of_either_is_found_until_they_are_two_again(pair: Pair) -> None:
+    """By either id; parted, each has what was his."""
+    before = [await pair.counts(one) for one in (pair.one, pair.other)]
+    await pair.merge()
+    together = [sum(both) for both in zip(*before, strict=True)]
+    assert [await pair.counts(one) for one in (pair.one, pair.other)] == [together, together]
+    exported = await pair.ledger.get(f"/people/{pair.one}/export")
+    assert [len(exported[name]) for name in ("plans", "cases", "observations", "money")] == [4, 2, 1, 2]
+    assert await pair.owes() == await pair.owes(person=pair.other) == {pair.one: 200}
+    await pair.merge("unmerge")
+    assert [await pair.counts(one) for one in (pair.one, pair.other)] == before
+    assert await pair.owes() == {pair.one: 100, pair.other: 100}
+
+
+async def test_what_is_told_of_one_goes_on_with_what_is_known_of_the_other(pair: Pair) -> None:
+    """Nobody is observed twice, and a matter is not somebody else's."""
+    await pair.merge()
+    again = await pair.do(f"/people/{pair.one}/observation", observation_id="o2", **OBSERVED)
+    assert again["observation_id"] == "o1"
+    money = {"community": world.TIEBEI, "worker": world.ZHAO, "what": "settlement", "amount": 100}
+    paid = {"posting_id": "paid", "matter_id": f"m-{pair.other}", "person_id": pair.one}
+    assert (await pair.do("/money", **paid, **money))["owed"] == 0
+    await pair.merge("unmerge")
+    assert (await pair.ledger.items("/observation", person_id=pair.one)) == []
+    assert await pair.owes() == {pair.one: 100}
+
+
+async def test_of_three_who_are_one_all_is_found_and_all_is_erased(pair: Pair) -> None:
+    """One was found to be another who was found to be a third."""
+    await pair.merge()
+    third = await enter(pair.ledger, 3)
+    await pair.do(f"/people/{third}/merge", command_id="third", other=pair.one)
+    found = [await pair.counts(one) for one in (third, pair.one, pair.other)]
+    assert found[0] == found[1] == found[2] == [2, 2, 1, 2]
+    assert await pair.owes() == {third: 200}
+    await pair.do(f"/people/{third}/erase", command_id="erase", reason="asked for it")
+    for person in (third, pair.one, pair.other):
+        assert await pair.ledger.stored("person_keys", {"_id": person}) == []
+        answer = await pair.ledger.call("GET", f"/people/{person}")
+        assert problems(answer) == [("person_id", "erased")]
