@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from services.ledger.domain import cases, evidence, follow_ups, gates, money, observation, people, presence, register
+from services.ledger.domain import (
+    cases,
+    evidence,
+    follow_ups,
+    gates,
+    money,
+    observation,
+    people,
+    presence,
+    programmes,
+    register,
+)
 from services.ledger.domain.cases import Case, Said, Step
 from services.ledger.domain.evidence import Owing
 from services.ledger.domain.follow_ups import FollowUp, Plan, Rules
@@ -19,6 +30,7 @@ from services.ledger.domain.needs import Need, raise_need
 from services.ledger.domain.observation import Observation, OnList
 from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.domain.presence import Presence
+from services.ledger.domain.programmes import Programme
 from services.ledger.domain.rebuilding import Told, differing, plain, restored, told_by
 from services.ledger.domain.register import Overtaken, Person
 from services.ledger.domain.registers import KINDS, REGISTERS, about
@@ -264,6 +276,18 @@ def test_of_those_whom_a_round_seeks_all_but_the_end_is_told(dos: list[Do]) -> N
     comes_out("follow_ups", *lived(dos), untold=frozenset({"state"}))
 
 
+@given(some(lambda known, _: programmes.end(known)))
+def test_programmes(dos: list[Do]) -> None:
+    """Begun and ended; the next time is found again."""
+    told = {"programme_id": "w", "community": world.TIEBEI, "everybody": {"building": "2"}, "kind": "care_call"}
+    times = {"begins": "2026-11-24T18:00", "rule": "FREQ=DAILY", "zone": "Asia/Shanghai", "days": "workdays"}
+    begun = Programme.model_validate({**told, **times})
+    state, entered = lived([lambda known, now: programmes.begin(known, begun, now), *dos])
+    said = comes_out("programmes", state, entered)
+    made = restored(REGISTERS["programmes"], None, said, NINE)
+    assert made == state
+
+
 # Cases, agreements, checks
 
 
@@ -297,11 +321,14 @@ def words(what: Any, now: datetime) -> Said:
         lambda known, now: cases.close(known, words("outcome", now), now, drop=True),
         lambda known, now: cases.close(known, None, now, drop=False),
         lambda known, now: cases.reopen(known, words("reason", now)),
-    )
+        lambda known, now: cases.reopen(known, words("reason", now), now + timedelta(minutes=5)),
+    ),
+    st.booleans(),
 )
-def test_cases(dos: list[Do]) -> None:
-    """Opened, handed on, worked on, late, answered, closed and opened again."""
-    comes_out("cases", *lived([lambda known, _: cases.open_case(known, case()), *dos]))
+def test_cases(dos: list[Do], owed: bool) -> None:
+    """Opened, handed on, worked on, late, answered, closed, opened again; with an answer that is owed, or without."""
+    steps = [step(cases.ANSWER, 4).model_copy(update={"who": world.ZHAO})] if owed else []
+    comes_out("cases", *lived([lambda known, _: cases.open_case(known, case(steps=steps)), *dos]))
 
 
 def test_a_step_of_before_leaves_the_steps_untold_and_all_else_told() -> None:
