@@ -15,7 +15,6 @@ from services.ledger.domain.day_reports import Language, Reports, Table, Words, 
 from services.ledger.domain.export import defused
 from services.ledger.domain.numbers import Dimension, Row, figures, grouped
 from services.ledger.house import Ledger
-from services.ledger.report_forms import as_pdf, as_spreadsheet
 from shared.access import LEADERS, Principal
 from shared.contracts.refusal import refusal
 from shared.web import Somebody
@@ -80,9 +79,8 @@ def add_number_routes(app: FastAPI, house: Ledger, reports: Reports) -> None:
         say, now = words(lang), house.runtime.clock()
         made = f"{place}  {day}  ·  {say.of(reports.made)} {now.astimezone(numbers.ZONE_OF_DAYS):%Y-%m-%d %H:%M}"
         parts = await _report(house, say, place, day)
-        write, media = (as_pdf, "application/pdf") if form == "pdf" else (as_spreadsheet, SPREADSHEET)
-        content = await asyncio.to_thread(write, say.of(reports.title), made, parts)
-        return _file(content, media, f"{place}-{day}.{form}")
+        content = await asyncio.to_thread(_written, form, say.of(reports.title), made, parts)
+        return _file(content, "application/pdf" if form == "pdf" else SPREADSHEET, f"{place}-{day}.{form}")
 
 
 async def _report(house: Ledger, say: Words, community: str, day: date) -> list[Table]:
@@ -91,6 +89,13 @@ async def _report(house: Ledger, say: Words, community: str, day: date) -> list[
         house.store.numbers.how_often(community, *numbers.bounds(day)), house.store.register.households(community)
     )
     return tables(say, day, rows, happened, households)
+
+
+def _written(form: str, title: str, below: str, parts: list[Table]) -> bytes:
+    # What writes them takes 11 MiB of memory and a moment to load, and on most days nobody asks.
+    from services.ledger.report_forms import as_pdf, as_spreadsheet
+
+    return (as_pdf if form == "pdf" else as_spreadsheet)(title, below, parts)
 
 
 async def _counted(house: Ledger, community: str, days: Sequence[date]) -> Days:
