@@ -4,9 +4,11 @@ Tiebei has three buildings in two grids. Mrs Li is old and lives alone in buildi
 The Wangs are a family in building 2. Zhao answers for grid g1, Qian for g2, Sun helps anywhere, Zhou coordinates.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from services.ledger.store import Store
 from shared.contracts.ledger import BuildingRegistered, PersonRegistered
 from tests.running import Amqp, Service, eventually
 
@@ -49,7 +51,7 @@ MR_WANG = {
 PING = {"relation": "daughter", "name": "李萍", "phone": "+86 100 0000 0002"}
 """On whose word Mrs Li's requests sometimes come."""
 
-WORKERS = (
+WORKERS: tuple[dict[str, Any], ...] = (
     {"worker_id": ZHAO, "community": TIEBEI, "role": "grid_worker", "grids": ["g1"], "name": "赵"},
     {"worker_id": QIAN, "community": TIEBEI, "role": "grid_worker", "grids": ["g2"], "name": "钱"},
     {"worker_id": SUN, "community": TIEBEI, "role": "volunteer", "name": "孙"},
@@ -103,6 +105,12 @@ def created(request_id: str, /, **changes: Any) -> dict[str, Any]:
     }
 
 
+async def tell_ledger_of_workers(ledger: Service) -> None:
+    """What it hears of dispatch, where that does not run."""
+    store = Store(ledger.runtime).cases
+    await asyncio.gather(*(store.note_worker(one["worker_id"], None, (), 1) for one in WORKERS))
+
+
 async def settle(*services: Service) -> None:
     """Register buildings, workers and people with those of the services that run, and wait until all have heard."""
     at = {service.name: service for service in services}
@@ -111,6 +119,8 @@ async def settle(*services: Service) -> None:
             await accepted(at["ledger"], "/buildings", {"community": TIEBEI, "building": building, "grid": grid})
         for person in (MRS_LI, MR_WANG):
             await accepted(at["ledger"], "/people", person)
+        if "dispatch" not in at:
+            await tell_ledger_of_workers(at["ledger"])
     if "dispatch" in at:
         for worker in WORKERS:
             await accepted(at["dispatch"], "/workers", worker)

@@ -43,6 +43,7 @@ async def office(town: Town) -> AsyncIterator[Office]:
         for building, grid in world.GRID_OF.items():
             body = {"community": world.TIEBEI, "building": building, "grid": grid}
             await world.accepted(at.ledger, "/buildings", body)
+        await world.tell_ledger_of_workers(at.ledger)
         yield Office(at, clock)
 
 
