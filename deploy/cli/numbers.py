@@ -63,7 +63,8 @@ def report(
     form = out.suffix.lower()
     if form not in _REPORTS:
         raise Trouble("numbers.unknown_form", path=out, known=", ".join(_REPORTS))
-    which = f"{day or datetime.now().astimezone():%Y-%m-%d}"
+    # Where the community is, another day may have begun.
+    which = "today" if day is None else f"{day:%Y-%m-%d}"
     content = io.BytesIO()
     with session.client(timeout=_PATIENCE) as client:
         client.download(f"{REPORTS}/{which}{form}", content, params={"lang": session.say.language, **_place(community)})
@@ -74,9 +75,10 @@ def report(
 def _tell(session: Session, table: bytes, out: Path | None, groups: int) -> None:
     head, *rows = csv.reader(io.StringIO(table.decode("utf-8-sig")))
     if out is None:
-        shown = Table(*head[:groups], show_lines=False)
+        shown = Table(*head[:groups])
         for name in head[groups:]:
-            shown.add_column(name, justify="right")
+            # Chinese has no blanks at which a heading could be broken.
+            shown.add_column(name, justify="right", overflow="fold")
         for row in rows:
             shown.add_row(*row, style="bold" if row is rows[-1] else None)
         session.out.print(shown)

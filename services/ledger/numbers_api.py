@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Path, Query, Response
+from pydantic import BeforeValidator
 
 from services.ledger import numbers
 from services.ledger.api import within
@@ -28,6 +29,11 @@ _MARK = "\ufeff"
 Community = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Since = Annotated[date | None, Query(description="The first day; today without it.")]
 Until = Annotated[date | None, Query(description="The last day; the first without it.")]
+ThatDay = Annotated[
+    date | None,
+    BeforeValidator(lambda told: None if told == "today" else told),
+    Path(description="A day, or `today`: where the community is."),
+]
 By = Annotated[list[Dimension] | None, Query(max_length=5, description="What makes a group; by grid without it.")]
 Days = list[tuple[date, list[Row]]]
 
@@ -72,11 +78,16 @@ def add_number_routes(app: FastAPI, house: Ledger, reports: Reports) -> None:
 
     @app.get(f"{PREFIX}/day-reports/{{day}}.{{form}}", tags=["numbers"], response_class=Response)
     async def day_report(
-        who: Somebody, day: date, form: Literal["pdf", "xlsx"], community: Community = None, lang: Language = "zh"
+        who: Somebody,
+        day: ThatDay,
+        form: Literal["pdf", "xlsx"],
+        community: Community = None,
+        lang: Language = "zh",
     ) -> Response:
         """What a street office reads of a day: figures by grid, kind and worker, and what else happened."""
         place = await _place(house, who, community)
         say, now = words(lang), house.runtime.clock()
+        day = day or numbers.day_of(now)
         made = f"{place}  {day}  ·  {say.of(reports.made)} {now.astimezone(numbers.ZONE_OF_DAYS):%Y-%m-%d %H:%M}"
         parts = await _report(house, say, place, day)
         content = await asyncio.to_thread(_written, form, say.of(reports.title), made, parts)

@@ -146,7 +146,8 @@ async def test_the_day_is_a_file_for_a_spreadsheet_and_sheets_to_print(book: Boo
     for said in ("社区工作日报", f"tiebei {DAY}", "按网格", "买菜", "少跑趟数", "服务户数占在册户数 1 / 1", "当日要事"):
         assert said in text.replace("  ", " "), said
 
-    sheets = load_workbook(io.BytesIO(await book.file(f"/day-reports/{DAY}.xlsx")))
+    sheets = load_workbook(io.BytesIO(await book.file("/day-reports/today.xlsx")))
+    assert sheets["总览"]["A2"].value.startswith(f"tiebei  {DAY}")
     assert sheets.sheetnames == ["总览", "当日要事", "按网格", "按类别", "按人员", "按紧急程度"]
     by_worker = [[cell.value for cell in row[:4]] for row in sheets["按人员"].iter_rows()]
     assert by_worker == [
