@@ -48,7 +48,7 @@ async def as_csv(importing: Importing, query: Document) -> AsyncIterator[bytes]:
     yield (_MARK + _line([rules.headings(importing.catalogue, names)])).encode()
     async for rows in _rows(importing, query, names):
         count += len(rows)
-        yield _line(rows).encode()
+        yield _line(_defused(rows)).encode()
     yield _line([rules.totals(names, importing.catalogue, count)]).encode()
 
 
@@ -63,7 +63,7 @@ async def as_spreadsheet(importing: Importing, query: Document) -> AsyncIterator
     sheet.append(_styled(sheet, rules.headings(importing.catalogue, names)))
     async for rows in _rows(importing, query, names):
         count += len(rows)
-        await asyncio.to_thread(lambda rows=rows: [sheet.append(row) for row in rows])  # type: ignore[misc]
+        await asyncio.to_thread(lambda rows=rows: [sheet.append(row) for row in _defused(rows)])  # type: ignore[misc]
     sheet.append(_styled(sheet, rules.totals(names, importing.catalogue, count)))
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         await asyncio.to_thread(book.save, file)
@@ -93,6 +93,10 @@ async def _rows(importing: Importing, query: Document, names: list[str]) -> Asyn
             rules.row(portrait_of(person, sealer), names, importing.catalogue, house.categories)
             for person, sealer in some
         ]
+
+
+def _defused(rows: list[list[str]]) -> list[list[str]]:
+    return [[rules.defused(text) for text in row] for row in rows]
 
 
 def _line(rows: list[list[str]]) -> str:

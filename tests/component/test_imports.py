@@ -207,6 +207,7 @@ async def test_a_list_goes_out_as_it_came_in_and_one_opening_is_noted(desk: Desk
     paper = (await desk.ledger.call("GET", "/people.html", params=params, who="coordinator")).text
     assert paper.count("<tr>") == 620 + 2
     assert "<tr><td></td><td>" in paper
+    assert "<td>=1+1</td>" in paper
     assert "<th>合计</th><th>620</th>" in paper
     openings = await eventually(lambda: _openings(desk.events, 3))
     assert {(one["record"], one["purpose"], one["reader"]) for one in openings} == {
