@@ -1,7 +1,7 @@
 """The numbers as a picture: what was needed and done, how long it took, and the walks, group by group."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from io import BytesIO
 
 from matplotlib.figure import Figure
 
@@ -13,11 +13,11 @@ _MOST = 40
 """Groups that fit; the others are not drawn."""
 
 
-def draw(out: Path, language: str, head: Sequence[str], rows: Sequence[Sequence[str]], groups: int) -> None:
-    """A PNG or SVG, as the file's name ends.
+def draw(form: str, language: str, head: Sequence[str], rows: Sequence[Sequence[str]], groups: int) -> bytes:
+    """The picture as a file.
 
     Args:
-        out: where to.
+        form: `png` or `svg`.
         language: of the texts.
         head: what stands above the columns.
         rows: a group each.
@@ -37,4 +37,6 @@ def draw(out: Path, language: str, head: Sequence[str], rows: Sequence[Sequence[
             axes.grid(axis="x", alpha=0.3)
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=1, frameon=False)
         panels[0].invert_yaxis()
-        figure.savefig(out)
+        file = BytesIO()
+        figure.savefig(file, format=form)
+        return file.getvalue()

@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 
 from deploy.cli.session import Session
-from deploy.cli.speech import Speech
 from deploy.cli.trouble import Trouble
 
 NUMBERS = "/api/ledger/numbers"
@@ -83,15 +82,11 @@ def _tell(session: Session, table: bytes, out: Path | None, groups: int) -> None
             shown.add_row(*row, style="bold" if row is rows[-1] else None)
         session.out.print(shown)
         return
-    if out.suffix.lower() == ".csv":
-        _write(out, table)
-    else:
+    if (form := out.suffix.lower()) in _PICTURES:
         from deploy.cli.number_pictures import draw
 
-        try:
-            draw(out, session.say.language, head, rows[:-1], groups)
-        except OSError as error:
-            raise Trouble("simulate.unwritable", path=out, reason=error.strerror or error) from None
+        table = draw(form.removeprefix("."), session.say.language, head, rows[:-1], groups)
+    _write(out, table)
     _told(session, out)
 
 
@@ -103,7 +98,7 @@ def _language(session: Session, form: str) -> str:
 
     if chinese_font() is None:
         session.warn("simulate.no_font")
-        return Speech("en").language
+        return "en"
     return "zh"
 
 

@@ -18,7 +18,8 @@ from services.ledger.imports import Importing
 from services.ledger.portraits import portrait_of
 from shared.documents import Document
 
-_MARK = "\ufeff"
+SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MARK = "\ufeff"
 """Tells spreadsheets that it is UTF-8."""
 _PIECE = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
@@ -45,7 +46,7 @@ _TOP = """<!doctype html>
 async def as_csv(importing: Importing, query: Document) -> AsyncIterator[bytes]:
     """The lines of a CSV in UTF-8, some at a time."""
     names, count = rules.fields(importing.catalogue), 0
-    yield (_MARK + _line([rules.headings(importing.catalogue, names)])).encode()
+    yield (MARK + _line([rules.headings(importing.catalogue, names)])).encode()
     async for rows in _rows(importing, query, names):
         count += len(rows)
         yield _line(_defused(rows)).encode()

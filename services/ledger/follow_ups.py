@@ -104,14 +104,23 @@ async def fall_due(house: Ledger) -> int:
             at=at,
             hears=known.hears,
         )
+        await begin(house, told)
         cause = Meta(f"due:{name}", "", "ledger", now, known.person_id)
-        await house.store.follow_ups.update(
-            name, lambda known: rules.fall_due(known, told, house.rules, now), cause, new=True
-        )
         await house.store.plans.update(known.plan_id, lambda known: rules.go_on(known, at), cause)
 
     await asyncio.gather(*(one(known) for known in due))
     return len(due)
+
+
+async def begin(house: Ledger, told: FollowUp) -> None:
+    """It is time to look after somebody. Safe to repeat."""
+    now = house.runtime.clock()
+    await house.store.follow_ups.update(
+        told.follow_up_id,
+        lambda known: rules.fall_due(known, told, house.rules, now),
+        Meta(f"due:{told.follow_up_id}", "", "ledger", now, told.person_id),
+        new=True,
+    )
 
 
 async def lapse(house: Ledger) -> int:

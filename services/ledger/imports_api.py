@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 
 from services.ledger.api import PREFIX, within
 from services.ledger.domain.imports import Import
-from services.ledger.export import as_csv, as_page, as_spreadsheet
+from services.ledger.export import SPREADSHEET, as_csv, as_page, as_spreadsheet
 from services.ledger.imports import Importing, Order
 from services.ledger.people_store import among
 from services.ledger.spreadsheets import FILE_LIMIT
@@ -29,9 +29,6 @@ TAKES = {
         },
     }
 }
-
-
-SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class Asked(BaseModel):

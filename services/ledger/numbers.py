@@ -49,8 +49,12 @@ async def of_days(house: Ledger, community: str, days: Sequence[date]) -> AsyncI
 
 async def note(house: Ledger, fact: Fact) -> None:
     """What was entered of a day that may be kept by now makes it be counted again."""
+    now = house.runtime.clock()
+    # Of nearly everything this alone says that its day is not kept yet.
+    if now - fact.at < SETTLED:
+        return
     begins, ends = bounds(day_of(fact.at))
-    if house.runtime.clock() >= ends + SETTLED and EVENTS[fact.wire] in COUNTED:
+    if now >= ends + SETTLED and EVENTS[fact.wire] in COUNTED:
         await house.store.numbers.forget(fact.community, begins.date().isoformat())
 
 

@@ -11,20 +11,17 @@ from fastapi import FastAPI, Path, Query, Response
 from pydantic import BeforeValidator
 
 from services.ledger import numbers
-from services.ledger.api import within
+from services.ledger.api import PREFIX, within
 from services.ledger.domain.day_reports import Language, Reports, Table, Words, tables
 from services.ledger.domain.export import defused
 from services.ledger.domain.numbers import Dimension, Row, figures, grouped
+from services.ledger.export import MARK, SPREADSHEET
 from services.ledger.house import Ledger
 from shared.access import LEADERS, Principal
 from shared.contracts.refusal import refusal
 from shared.web import Somebody
 
-PREFIX = "/api/ledger"
 LONGEST = timedelta(days=366)
-SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_MARK = "\ufeff"
-"""Tells spreadsheets that it is UTF-8."""
 
 Community = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Since = Annotated[date | None, Query(description="The first day; today without it.")]
@@ -74,7 +71,7 @@ def add_number_routes(app: FastAPI, house: Ledger, reports: Reports) -> None:
         for group in grouped(found, groups):
             table.writerow([defused(one) if isinstance(one, str) else one for one in say.row(groups, group)])
         table.writerow(say.total(groups, [row for _, rows in found for row in rows]))
-        return _file(_MARK + out.getvalue(), "text/csv; charset=utf-8", f"numbers-{days[0]}-{days[-1]}.csv")
+        return _file(MARK + out.getvalue(), "text/csv; charset=utf-8", f"numbers-{days[0]}-{days[-1]}.csv")
 
     @app.get(f"{PREFIX}/day-reports/{{day}}.{{form}}", tags=["numbers"], response_class=Response)
     async def day_report(

@@ -1,16 +1,17 @@
 """Messages in, and times that come: everybody of a category, a list, a building or a grid is looked after."""
 
 import asyncio
+from datetime import datetime
 
-from services.ledger.domain import follow_ups as each
+from services.ledger import follow_ups
 from services.ledger.domain import programmes as rules
 from services.ledger.domain.follow_ups import FollowUp, hears
 from services.ledger.domain.programmes import Programme
-from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, cause_of
 from services.ledger.people_store import among
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
+from shared.contracts.ledger import PersonRegistered
 from shared.contracts.programmes import BeginProgramme, EndProgramme, ProgrammeAnswer
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
@@ -74,7 +75,7 @@ async def _some(house: Ledger, known: Programme) -> None:
         in_list=told.listed,
     )
     people = await house.store.register.after(query, known.reached, TOGETHER)
-    await asyncio.gather(*(_begin(house, known, person) for person in people))
+    await asyncio.gather(*(follow_ups.begin(house, _follow_up(known, at, person.facts)) for person in people))
     reached = people[-1].facts.person_id if len(people) == TOGETHER else None
     await house.store.programmes.all.update(
         known.programme_id,
@@ -83,12 +84,9 @@ async def _some(house: Ledger, known: Programme) -> None:
     )
 
 
-async def _begin(house: Ledger, known: Programme, person: Person) -> None:
-    now, facts = house.runtime.clock(), person.facts
-    at = known.next_at or now
-    name = derived_id("follow-up", known.programme_id, at.isoformat(), facts.person_id)
-    told = FollowUp(
-        follow_up_id=name,
+def _follow_up(known: Programme, at: datetime, facts: PersonRegistered) -> FollowUp:
+    return FollowUp(
+        follow_up_id=derived_id("follow-up", known.programme_id, at.isoformat(), facts.person_id),
         plan_id=known.programme_id,
         community=facts.community,
         grid=facts.grid,
@@ -97,12 +95,6 @@ async def _begin(house: Ledger, known: Programme, person: Person) -> None:
         kind=known.kind,
         at=at,
         hears=hears(facts.needs),
-    )
-    await house.store.follow_ups.update(
-        name,
-        lambda known: each.fall_due(known, told, house.rules, now),
-        Meta(f"due:{name}", "", "ledger", now, facts.person_id),
-        new=True,
     )
 
 

@@ -63,9 +63,6 @@ class Plan(Recurring):
     building: str
     person_id: str
     kind: str
-    next_at: datetime | None = None
-    """None: no more."""
-    ended: bool = False
     hears: bool = True
     """Can be called."""
 

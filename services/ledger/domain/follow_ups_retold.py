@@ -1,11 +1,10 @@
 """Plans and follow-ups, made again of what their events say."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from services.ledger.domain.follow_ups import FollowUp, Plan
+from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.domain.rebuilding import Told, said
-from services.ledger.domain.recurring import following
 from shared.contracts.envelope import Event
 from shared.contracts.follow_ups import (
     FollowUpDue,
@@ -30,14 +29,6 @@ def retold_plan(known: Told, event: Event) -> Told:
 
 def _said(event: FollowUpsPlanned) -> Told:
     return said(zone=event.zone, building=event.building, hears=event.hears, days=event.days)
-
-
-def plan_going_on(plan: Plan, now: datetime) -> Plan:
-    """Its next time is the first that has not come yet; none once it is ended."""
-    if plan.ended:
-        return plan.model_copy(update={"next_at": None})
-    next_at = plan.next_at or following(plan, now - timedelta(minutes=1))
-    return plan.model_copy(update={"next_at": next_at})
 
 
 def retold_follow_up(known: Told, event: Event) -> Told:

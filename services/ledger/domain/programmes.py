@@ -17,11 +17,8 @@ class Programme(Recurring):
     community: str
     everybody: Everybody
     kind: str
-    next_at: datetime | None = None
-    """None: no more."""
     reached: str = ""
     """Of that time, everybody up to this id has a follow-up."""
-    ended: bool = False
 
 
 def begin(known: Programme | None, told: Programme, now: datetime) -> tuple[Programme, Sequence[Event]] | None:
@@ -89,9 +86,3 @@ def retold(known: Told, event: Event) -> Told:
             return {**known, "ended": True}
         case _:
             return known
-
-
-def going_on(programme: Programme, now: datetime) -> Programme:
-    """Its next time is the first that has not come yet; none once it is ended."""
-    next_at = None if programme.ended else programme.next_at or following(programme, now - timedelta(minutes=1))
-    return programme.model_copy(update={"next_at": next_at})

@@ -1,9 +1,9 @@
 """What comes again by a rule of RFC 5545, in local wall time, on all days or on working days."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dateutil.rrule import rrulestr
@@ -17,6 +17,9 @@ _LOOKED_AT = 400
 """Times after which a rule that never falls on a working day is given up."""
 
 
+R = TypeVar("R", bound="Recurring")
+
+
 class Recurring(BaseModel):
     """What has such a rule."""
 
@@ -27,6 +30,15 @@ class Recurring(BaseModel):
     zone: str
     """Of the IANA time zone database."""
     days: Literal["all", "workdays"] = "all"
+    next_at: datetime | None = None
+    """None: no more."""
+    ended: bool = False
+
+
+def going_on(one: R, now: datetime) -> R:
+    """Made again: its next time is the first that has not come yet; none once it is ended."""
+    next_at = None if one.ended else one.next_at or following(one, now - timedelta(minutes=1))
+    return one.model_copy(update={"next_at": next_at})
 
 
 def following(one: Recurring, after: datetime) -> datetime | None:

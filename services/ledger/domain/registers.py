@@ -27,6 +27,7 @@ from services.ledger.domain.observation import Observation
 from services.ledger.domain.presence import Presence
 from services.ledger.domain.programmes import Programme
 from services.ledger.domain.rebuilding import Register
+from services.ledger.domain.recurring import going_on
 from services.ledger.domain.register import Access, Building, Person
 from shared.contracts import cases, follow_ups, ledger, people
 from shared.contracts.envelope import Event
@@ -61,7 +62,7 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
             lambda one: one.plan_id,
             follow_ups_retold.retold_plan,
             working=frozenset({"next_at"}),
-            going_on=follow_ups_retold.plan_going_on,
+            going_on=going_on,
         ),
         "programmes": Register(
             Programme,
@@ -69,7 +70,7 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
             lambda one: one.programme_id,
             programmes.retold,
             working=frozenset({"next_at", "reached"}),
-            going_on=programmes.going_on,
+            going_on=going_on,
         ),
         "follow_ups": Register(
             FollowUp,
