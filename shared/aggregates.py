@@ -54,6 +54,7 @@ class Aggregates(Generic[S]):
         clock: the time now, in UTC.
         new_id: makes an event id.
         subject: the id that a state's events are about, such as the request's.
+        brief: fields that are as they are by default are left out of the documents: where these are most.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Aggregates(Generic[S]):
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         subject: Callable[[S], str],
+        *,
+        brief: bool = False,
     ) -> None:
         self.collection = collection
         self._model = model
@@ -71,6 +74,7 @@ class Aggregates(Generic[S]):
         self._clock = clock
         self._new_id = new_id
         self.subject = subject
+        self._brief = brief
 
     async def get(self, document_id: str) -> S | None:
         """The state, or None."""
@@ -85,6 +89,9 @@ class Aggregates(Generic[S]):
     def state(self, document: Document) -> S:
         """The state in a stored document."""
         return self._model.model_validate(document["state"], strict=False)
+
+    def _dumped(self, state: S) -> Document:
+        return state.model_dump(exclude_defaults=self._brief)
 
     async def update(
         self, document_id: str, decide: Decide[S], cause: Meta, *, new: bool = False, at_leisure: bool = False
@@ -113,7 +120,7 @@ class Aggregates(Generic[S]):
             now = self._clock()
             raised.extend(self._records(after, events, len(history), cause, now))
             write = Write(
-                set={"state": after.model_dump(), **({"changed": now} if raised or document is None else {})},
+                set={"state": self._dumped(after), **({"changed": now} if raised or document is None else {})},
                 push={
                     "history": [record.document() for record in raised],
                     "unsent": [{"n": record.sequence, "at": now} for record in raised],
@@ -163,7 +170,7 @@ class Aggregates(Generic[S]):
             waiting = [] if document is None else document["unsent"]
             unsent = [*waiting, *({"n": one.sequence, "at": now} for one in raised)]
             whole = [*history, *(record.document() for record in raised)]
-            return Write(set={"state": after.model_dump(), "changed": now, "history": whole, "unsent": unsent}), True
+            return Write(set={"state": self._dumped(after), "changed": now, "history": whole, "unsent": unsent}), True
 
         written = await self.collection.update(document_id, apply)
         if written:
@@ -184,7 +191,7 @@ class Aggregates(Generic[S]):
         def rewrite(document: Document | None) -> tuple[Write | None, None]:
             if document is None or document["state"].get("shape") not in older:
                 return None, None
-            return Write(set={"state": self.state(document).model_dump()}), None
+            return Write(set={"state": self._dumped(self.state(document))}), None
 
         await asyncio.gather(*(self.collection.update(one["_id"], rewrite) for one in found))
         return len(found)

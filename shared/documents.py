@@ -29,6 +29,9 @@ PATCH_LINGER = 0.3
 REMEMBERED = 500
 """Documents just written that a collection keeps in memory."""
 _TRIES = 50
+_NOTHING = object()
+_PLAIN = re.compile(r"[^.$]+").fullmatch
+"""A name that can be part of a path."""
 # Not primary, stepping down, shutting down, interrupted, no such primary yet, and a password that was changed a moment
 # ago, until the service is started with the new one: all pass.
 _NOT_NOW = {18, 91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
@@ -454,7 +457,7 @@ class _Decision:
         write = self._write
         if self._document is None:
             return InsertOne({"_id": self.document_id, "v": 1, **write.set, **write.push})
-        change: Document = {"$set": {**write.set, "v": self._document["v"] + 1}}
+        change: Document = {"$set": {**_differing(self._document, write.set), "v": self._document["v"] + 1}}
         if write.push:
             change["$push"] = {name: {"$each": values} for name, values in write.push.items()}
         # With upsert, a version that is no longer there comes back as a duplicate `_id` with its position.
@@ -488,6 +491,37 @@ def _applied(document: Document | None, write: Write, document_id: str) -> Docum
     base = document or {"_id": document_id, "v": 0}
     pushed = {name: [*base.get(name, ()), *values] for name, values in write.push.items()}
     return {**base, **write.set, **pushed, "v": base["v"] + 1}
+
+
+def _differing(before: Document, after: Document) -> Document:
+    """What to set, by path, so that the fields named in `after` are as they are there.
+
+    No more than differs: every index over what is named is made again by the database.
+    """
+    changes: Document = {}
+    for name, value in after.items():
+        _compare(before.get(name, _NOTHING), value, name, changes)
+    return changes
+
+
+def _compare(known: Any, value: Any, path: str, changes: Document) -> None:
+    if known == value:
+        return
+    if isinstance(known, dict) and isinstance(value, dict):
+        inner, outer = cast("Document", known), cast("Document", value)
+        others = [name for name, one in outer.items() if inner.get(name, _NOTHING) != one]
+        if inner.keys() <= outer.keys() and all(map(_PLAIN, others)):
+            for name in others:
+                _compare(inner.get(name, _NOTHING), outer[name], f"{path}.{name}", changes)
+            return
+    elif isinstance(known, (list, tuple)) and isinstance(value, (list, tuple)):
+        olds, news = cast("Sequence[Any]", known), cast("Sequence[Any]", value)
+        if len(olds) == len(news):
+            for number, (old, new) in enumerate(zip(olds, news, strict=True)):
+                if old != new:
+                    _compare(old, new, f"{path}.{number}", changes)
+            return
+    changes[path] = value
 
 
 def _joined(first: Write, second: Write) -> Write:

@@ -20,7 +20,7 @@ from shared.audit import Openings
 from shared.bus import BrokerUnavailable, Bus, ForeignTopology, Receipt
 from shared.condition import Condition
 from shared.consumer import Consumer, Handler, Router, Tools
-from shared.contracts.envelope import Meta
+from shared.contracts.envelope import Meta, to_milliseconds
 from shared.contracts.ledger import AccessGranted, AccessRevoked
 from shared.contracts.queues import QueueRebuilt
 from shared.dead_letters import BY_TIME, DeadLetters, Reason
@@ -46,8 +46,7 @@ House = TypeVar("House")
 
 def utc_now() -> datetime:
     """The time now, in UTC, to the millisecond that documents keep."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return to_milliseconds(datetime.now(UTC))
 
 
 class Runtime:
@@ -129,13 +128,19 @@ class Runtime:
         return self.database.collection(name, indexes)
 
     def aggregates(
-        self, name: str, model: type[S], subject: Callable[[S], str], indexes: Sequence[Index] = ()
+        self,
+        name: str,
+        model: type[S],
+        subject: Callable[[S], str],
+        indexes: Sequence[Index] = (),
+        *,
+        brief: bool = False,
     ) -> Aggregates[S]:
         """Aggregates whose events are swept and can be replayed; those in an older shape are rewritten at leisure."""
         reshaped = shape_of(model) > 1
         collection = self.database.collection(name, [*indexes, UNSENT, CHANGED, *([SHAPE] if reshaped else [])])
         self.outbox.watch(collection)
-        made = Aggregates(collection, model, self.outbox, self.clock, self.new_id, subject)
+        made = Aggregates(collection, model, self.outbox, self.clock, self.new_id, subject, brief=brief)
         if reshaped:
             self.every(f"shape of {name}", made.rewrite_older, pause=_LOOK_FOR_OLDER)
         return made

@@ -1,6 +1,7 @@
 """A service as a process: its HTTP application over a runtime, run until it is told to stop."""
 
 import contextlib
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
@@ -46,6 +47,16 @@ def build_app(runtime: Runtime, *parts: Part) -> FastAPI:
     return app
 
 
+def spare_the_collector() -> None:
+    """Have garbage in cycles looked for far less often, and never among what a service keeps for its whole life.
+
+    What we read and validate of one moment is many objects and no cycle; looking through all of them again and again
+    took half the processor time of long lists.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 50)
+
+
 def run(build: Callable[[Settings], FastAPI], name: str) -> None:
     """Run one service until it is told to stop."""
     try:
@@ -55,6 +66,7 @@ def run(build: Callable[[Settings], FastAPI], name: str) -> None:
     except (SettingsError, CatalogueError) as error:
         sys.stderr.write(f"doorstep {name} cannot start: {error}\n")
         raise SystemExit(1) from None
+    spare_the_collector()
     uvicorn.run(
         app,
         host=settings.http_host,

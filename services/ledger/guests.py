@@ -1,6 +1,5 @@
 """Those who are in a building and live elsewhere, on the roster of a round for everybody inside."""
 
-import asyncio
 from collections.abc import Sequence
 
 from services.ledger.domain import presence as rules
@@ -53,8 +52,8 @@ async def meant(house: Ledger, told: OpenRound, records: Sequence[RoundRecord]) 
         return [[] for _ in records]
     marks = [_marks(house, told, one) for one in records]
     found = await house.store.presences.found_by({mark for each in marks for mark in each})
-    places = await asyncio.gather(*(house.store.rounds.sheet_of(told.round_id, one.presence_id) for one in found))
-    known = [one for one, sheet in zip(found, places, strict=True) if sheet is not None]
+    places = await house.store.rounds.sheets_of(told.round_id, [one.presence_id for one in found])
+    known = [one for one in found if one.presence_id in places]
     return [
         _best(house, one, [(each, [mark for mark in wanted if mark in each.lookups]) for each in known], wanted)
         for one, wanted in zip(records, marks, strict=True)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection as Names
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from services.ledger.domain.follow_ups import hears
@@ -12,7 +13,7 @@ from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Sheet
 from services.ledger.domain.strangers import Stranger
 from services.ledger.people_store import LIVING
-from shared.batching import BUSY_LINGER, Batcher, Job
+from shared.batching import Batcher, Job
 from shared.contracts.rounds import Counts, OpenRound
 from shared.documents import Collection, Document, Index, Write
 from shared.runtime import Runtime
@@ -34,6 +35,7 @@ OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1), ("state.order
 TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 
+_entrance = lru_cache(maxsize=256)(Entrance)
 _MISSING_AT_ONCE = 10
 """Sheets read at once for a page of those missing: each has one at least, most have more."""
 
@@ -49,7 +51,11 @@ class Rounds:
     def __init__(self, runtime: Runtime, people: Collection) -> None:
         self.all = runtime.aggregates("rounds", Round, lambda one: one.told.round_id, [WORK, LATEST, LATEST_OF_ALL])
         self.sheets = runtime.aggregates(
-            "sheets", Sheet, lambda one: one.round_id, [PLACE, MISSING, MISSING_OF_GRID, OPEN, OF_BUILDING]
+            "sheets",
+            Sheet,
+            lambda one: one.round_id,
+            [PLACE, MISSING, MISSING_OF_GRID, OPEN, OF_BUILDING],
+            brief=True,
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
         self._cards = runtime.collection("cards", [Index((("report", 1),))])
@@ -57,7 +63,7 @@ class Rounds:
         self._tallies = runtime.collection("tallies", [TALLIES])
         self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
         self._people = people
-        self._places: Batcher[tuple[str, str], str | None] = Batcher(self._find_places, busy_linger=BUSY_LINGER)
+        self._recounts: Batcher[tuple[str, Names[str]], None] = Batcher(self._recount_many)
 
     async def due(self, now: datetime, limit: int) -> list[str]:
         """Rounds with which something is to be done, longest first."""
@@ -116,7 +122,7 @@ class Rounds:
             name = one["_id"] if told.of == "person" else facts["household"]
             if wanted is not None and name not in wanted:
                 continue
-            entrance = Entrance(grid=facts["grid"], building=building, stairwell=state.get("stairwell"))
+            entrance = _entrance(grid=facts["grid"], building=building, stairwell=state.get("stairwell"))
             member = Member(member_id=name, person_id=one["_id"], hears=hears(facts["needs"]))
             # Of a household that has somebody who hears, it is he who is called.
             if name not in members or (member.hears and not members[name][1].hears):
@@ -128,7 +134,8 @@ class Rounds:
         found = await self.sheets.collection.find(
             {"state.round_id": round_id, "state.building": building}, fields={"state.members": 1}
         )
-        return {member["member_id"] for one in found for member in one["state"]["members"] if member["state"] == "done"}
+        members = (member for one in found for member in one["state"]["members"])
+        return {member["member_id"] for member in members if member.get("state") == "done"}
 
     async def hand_out(self, round_id: str, card: str, member_id: str, report_id: str) -> str:
         """Who has this card: this member, unless another was given it before. One conditional write."""
@@ -152,8 +159,22 @@ class Rounds:
         )
 
     async def sheet_of(self, round_id: str, member_id: str) -> str | None:
-        """On which sheet somebody stands; None: on none. Asked together with others of the moment."""
-        return await self._places.submit((round_id, member_id))
+        """On which sheet somebody stands; None: on none."""
+        return (await self.sheets_of(round_id, [member_id])).get(member_id)
+
+    async def sheets_of(self, round_id: str, members: Names[str]) -> dict[str, str]:
+        """On which sheet each of these stands, of those who stand on one."""
+        found = await self.sheets.collection.find(
+            {"state.round_id": round_id, "state.members.member_id": {"$in": list(members)}},
+            fields={"state.members.member_id": 1},
+        )
+        wanted = set(members)
+        return {
+            name: one["_id"]
+            for one in found
+            for member in one["state"]["members"]
+            if (name := member["member_id"]) in wanted
+        }
 
     async def of_members(self, community: str | None, members: Sequence[str]) -> list[Document]:
         """How it went with these in every round on whose roster they stand, the last to close before the others."""
@@ -170,28 +191,14 @@ class Rounds:
         here = {
             one["state"]["round_id"]: member
             for one in sheets
-            for member in one["state"]["members"]
-            if member["member_id"] in members
+            for member in _members(one["state"])
+            if member.member_id in members
         }
         stood = [one for one in rounds if one["_id"] in here]
-        return [{"round_id": one["_id"], **one["state"]["told"], **here[one["_id"]]} for one in stood]
-
-    async def _find_places(self, jobs: list[Job[tuple[str, str], str | None]]) -> None:
-        rounds: dict[str, set[str]] = {}
-        for job in jobs:
-            round_id, member_id = job.item
-            rounds.setdefault(round_id, set()).add(member_id)
-        places: dict[tuple[str, str], str] = {}
-        for round_id, members in rounds.items():
-            found = await self.sheets.collection.find(
-                {"state.round_id": round_id, "state.members.member_id": {"$in": list(members)}},
-                fields={"state.members.member_id": 1},
-            )
-            places.update(
-                ((round_id, member["member_id"]), one["_id"]) for one in found for member in one["state"]["members"]
-            )
-        for job in jobs:
-            job.resolve(places.get(job.item))
+        return [
+            {"round_id": one["_id"], **one["state"]["told"], **here[one["_id"]].model_dump(mode="json")}
+            for one in stood
+        ]
 
     async def open_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
         """Sheets of a round that are not closed, by id."""
@@ -233,11 +240,11 @@ class Rounds:
                     "order": sheet["order"],
                     "grid": sheet["grid"],
                     "building": sheet["building"],
-                    **member,
+                    **member.model_dump(),
                 }
                 for sheet in (one["state"] for one in found)
-                for number, member in enumerate(sheet["members"])
-                if member["state"] == "missing" and (sheet["order"], number) > (order, place)
+                for number, member in enumerate(_members(sheet))
+                if member.state == "missing" and (sheet["order"], number) > (order, place)
             ]
             if len(found) < _MISSING_AT_ONCE:
                 break
@@ -249,6 +256,19 @@ class Rounds:
 
         Every write raises a sheet's version, so of two sums the one over more versions is the later, and stays.
         """
+        await self._recounts.submit((round_id, buildings))
+
+    async def _recount_many(self, jobs: list[Job[tuple[str, Names[str]], None]]) -> None:
+        wanted: dict[str, set[str]] = {}
+        for job in jobs:
+            round_id, buildings = job.item
+            wanted.setdefault(round_id, set()).update(buildings)
+        for round_id, names in wanted.items():
+            await self._recount(round_id, names)
+        for job in jobs:
+            job.resolve(None)
+
+    async def _recount(self, round_id: str, buildings: Names[str]) -> None:
         found = await self.sheets.collection.aggregate(
             [
                 {"$match": {"state.round_id": round_id, "state.building": {"$in": list(buildings)}}},
@@ -310,6 +330,10 @@ class Rounds:
         return await self.strangers.collection.find(
             {"state.round_id": round_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit, fields={"history": 0}
         )
+
+
+def _members(sheet: Document) -> list[Member]:
+    return [Member.model_validate(one, strict=False) for one in sheet["members"]]
 
 
 def _sums(prefix: str) -> Document:

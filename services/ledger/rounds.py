@@ -16,7 +16,7 @@ from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, She
 from services.ledger.domain.strangers import Stranger
 from services.ledger.house import Ledger, cause_of
 from shared.consumer import Router
-from shared.contracts.envelope import Meta, Problem
+from shared.contracts.envelope import Meta, Problem, to_milliseconds
 from shared.contracts.refusal import Refusal, refusal
 from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, RecordRound, RoundAnswer, RoundRecord
 from shared.identity import derived_id
@@ -46,8 +46,8 @@ async def open_round(house: Ledger, command: OpenRound, meta: Meta) -> RoundAnsw
     """Work through a roster."""
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
-    opens = None if command.opens is None else _as_stored(command.opens)
-    told = command.model_copy(update={"opens": opens, "closes": _as_stored(command.closes)})
+    opens = None if command.opens is None else to_milliseconds(command.opens)
+    told = command.model_copy(update={"opens": opens, "closes": to_milliseconds(command.closes)})
     now = house.runtime.clock()
     outcome = await house.store.rounds.all.update(
         told.round_id, lambda known: rounds.open_round(known, told, now), meta, new=True
@@ -240,7 +240,7 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
     """
     told, latest = known.told, house.runtime.clock() + AHEAD
     present = await guests.meant(house, told, records)
-    meant = await asyncio.gather(*(_meant(house, told, one, here) for one, here in zip(records, present, strict=True)))
+    meant = await _all_meant(house, told, records, present)
     problems = [
         Problem(field=f"records.{number}.{field}", code=code, message=message)
         for number, (one, ids) in enumerate(zip(records, meant, strict=True))
@@ -249,10 +249,10 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
     if problems:
         raise Refusal(*problems[:50])
     ids = [one[0] if one else None for one in meant]
-    places = await asyncio.gather(*(_place(house, told.round_id, one) for one in ids))
+    places = await house.store.rounds.sheets_of(told.round_id, {one for one in ids if one is not None})
     return [
-        RecordLine(one, member_id, sheet_id, _met(house, known, one))
-        for one, member_id, sheet_id in zip(records, ids, places, strict=True)
+        RecordLine(one, member_id, None if member_id is None else places.get(member_id), _met(house, known, one))
+        for one, member_id in zip(records, ids, strict=True)
     ]
 
 
@@ -269,13 +269,22 @@ def _wrong(told: OpenRound, one: RoundRecord, ids: list[str], latest: datetime) 
     return found
 
 
+async def _all_meant(
+    house: Ledger, told: OpenRound, records: Sequence[RoundRecord], present: Sequence[list[str]]
+) -> list[list[str]]:
+    """The same of each. Whoever is told by id need not be looked for."""
+    looked_for = [
+        _meant(house, told, one, here) for one, here in zip(records, present, strict=True) if one.member_id is None
+    ]
+    found = iter(await asyncio.gather(*looked_for))
+    return [next(found) if one.member_id is None else [one.member_id] for one in records]
+
+
 async def _meant(house: Ledger, told: OpenRound, one: RoundRecord, present: list[str]) -> list[str]:
     """Ids of those on the books whom a record may mean, and of those present.
 
     Who is there under this name is meant, though he may live elsewhere in the community and be on its books.
     """
-    if one.member_id is not None:
-        return [one.member_id]
     if present and one.name is not None:
         return present
     lookup, address, household = house.runtime.lookup, one.address, None
@@ -294,15 +303,11 @@ async def _meant(house: Ledger, told: OpenRound, one: RoundRecord, present: list
     return sorted({*present, *(each.person_id if told.of == "person" else each.household for each in found)})
 
 
-async def _place(house: Ledger, round_id: str, member_id: str | None) -> str | None:
-    return None if member_id is None else await house.store.rounds.sheet_of(round_id, member_id)
-
-
 def _met(house: Ledger, known: Round, one: RoundRecord) -> Met:
     left = tuple(name for name in known.told.checklist if name not in one.checked)
     return Met(
         outcome=one.outcome,
-        at=_as_stored(one.at),
+        at=to_milliseconds(one.at),
         point=one.point,
         worker=one.worker,
         unchecked=left if one.outcome == "done" else (),
@@ -356,11 +361,6 @@ def _stranger(round_id: str, member_id: str) -> str:
 
 def _seal(house: Ledger, facts: RoundFacts, text: str) -> str:
     return house.runtime.sealer.seal(text, f"round:{facts.round_id}")
-
-
-def _as_stored(at: datetime) -> datetime:
-    """The database keeps milliseconds, and a repetition must be known again."""
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def _answer(round_id: str, known: Round | None, *, changed: bool, strangers: int = 0) -> RoundAnswer:

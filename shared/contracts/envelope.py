@@ -92,6 +92,11 @@ class Meta:
     traceparent: str = ""
 
 
+def to_milliseconds(moment: datetime) -> datetime:
+    """A moment as documents keep it, so that what is told again is known again."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 class Problem(Contract):
     """One reason why something was refused."""
 

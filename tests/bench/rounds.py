@@ -15,11 +15,14 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
+import uvloop
+
 from services.ledger import rounds
 from services.ledger.app import furnished
 from services.ledger.house import Ledger
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import OpenRound, RecordRound, RoundRecord
+from shared.service import spare_the_collector
 from shared.telemetry import configure_logs
 from tests import world
 from tests.bench import engines
@@ -127,9 +130,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--people", type=int, nargs="+", default=[10_000, 100_000])
     configure_logs("ledger", "warning")
+    spare_the_collector()
     for count in parser.parse_args().people:
         with engines.town() as town:
-            asyncio.run(measure(town, count))
+            uvloop.run(measure(town, count))
 
 
 if __name__ == "__main__":

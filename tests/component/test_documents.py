@@ -1,6 +1,7 @@
 """The documents layer on a real database: as if each were alone, although many write at once."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
@@ -62,6 +63,19 @@ def claim(who: str) -> Any:
         return Write(set={"holder": who}), who
 
     return decide
+
+
+def grown(chance: random.Random, depth: int = 3) -> Any:
+    """Something that a document may hold, often the same as before; also under names that cannot be in a path."""
+    kind = chance.randrange(4 if depth else 2)
+    if kind == 0:
+        return chance.choice([None, True, 0, 1, 1.5, "", "a", datetime(2026, 11, 24, tzinfo=UTC)])
+    if kind == 1:
+        return chance.randrange(3)
+    if kind == 2:
+        return [grown(chance, depth - 1) for _ in range(chance.randrange(3))]
+    names = chance.sample(["a", "b", "0", "a.b", "$set", ""], chance.randrange(4))
+    return {name: grown(chance, depth - 1) for name in names}
 
 
 class Counted:
@@ -164,6 +178,48 @@ async def test_lists_grow_in_order_and_lose_nothing(things: Collection, things_e
     assert document is not None
     assert sorted(document["list"]) == list(range(100))
     assert [document["list"][place] for place in places] == list(range(100))
+
+
+async def test_whatever_differs_is_written_as_it_shall_be(things: Collection, things_elsewhere: Collection) -> None:
+    """From anything to anything, in one write or two at once, on what was read and on what is remembered."""
+    chance = random.Random(11)
+    steps = {str(number): [grown(chance) for _ in range(4)] for number in range(300)}
+    for step in range(4):
+        await asyncio.gather(
+            *(
+                things.update(name, lambda _, value=value: (Write(set={"state": value}), None))  # type: ignore[misc]
+                for name, values in steps.items()
+                for value in values[: step + 1]
+            )
+        )
+        stored = {one["_id"]: one["state"] for one in await things_elsewhere.find({})}
+        assert stored == {name: values[step] for name, values in steps.items()}
+        if step % 2:
+            # From here on nothing is remembered, so what is changed is what was read.
+            await things.delete({"_id": "nothing"})
+
+
+async def test_only_what_differs_is_written(things: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the indexes over all else are left alone."""
+    members = [{"name": number, "met": []} for number in range(3)]
+    await things.put("sheet", {"state": {"members": members, "counts": {"missing": 3, "done": 0}}})
+    written: list[Any] = []
+    write = things._write
+
+    async def seen(operations: Any) -> Any:
+        written.extend(operations)
+        return await write(operations)
+
+    monkeypatch.setattr(things, "_write", seen)
+    after = {
+        "members": (*members[:1], {"name": 1, "met": ["done"]}, members[2]),
+        "counts": {"missing": 2, "done": 1},
+    }
+    await things.update("sheet", lambda _: (Write(set={"state": after}), None))
+    (operation,) = written
+    assert operation._doc == {
+        "$set": {"state.members.1.met": ["done"], "state.counts.missing": 2, "state.counts.done": 1, "v": 2}
+    }
 
 
 async def test_a_rule_that_says_no_harms_only_its_caller(things: Collection) -> None:

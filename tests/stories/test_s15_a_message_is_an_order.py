@@ -51,7 +51,7 @@ def test_the_community_has_its_size() -> None:
 @pytest.mark.timeout(1_500)
 async def test_a_day_of_400_orders_ends_with_every_one_accounted_for(tmp_path: Path) -> None:
     """Ordered by phone or message, accepted, declined, forgotten, finished; entered once, told once, lost never."""
-    closing = await play(ORDERS, 60.0, 7, tmp_path / "nothing-runs-here", Console(quiet=True))
+    closing = await play(ORDERS, 20.0, 7, tmp_path / "nothing-runs-here", Console(quiet=True))
     assert list(closing.findings) == []
     assert (closing.accounted, closing.orders) == (ORDERS, ORDERS)
     assert closing.events["RequestCreated"] == ORDERS

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from shared.contracts.envelope import Event
+from shared.contracts.envelope import Event, to_milliseconds
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -70,8 +70,7 @@ def restored(register: Register[S], stored: S | None, told: Told, now: datetime)
 def plain(value: Any, without: frozenset[str] = frozenset()) -> Any:
     """A value as it can be compared: times in UTC to the millisecond that documents keep, models as what they hold."""
     if isinstance(value, datetime):
-        moment = value.astimezone(UTC)
-        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        return to_milliseconds(value.astimezone(UTC))
     held: Any = dict(value) if isinstance(value, BaseModel) else value
     if isinstance(held, Mapping):
         named = cast("Mapping[str, Any]", held)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.contracts.envelope import Event
 from shared.contracts.rounds import Counts, Ending, Of, PersonMissing
@@ -50,7 +50,7 @@ class Member(BaseModel):
     hears: bool = True
     """Can be called; who cannot is visited at once."""
     state: Literal["missing"] | Ending = "missing"
-    met: tuple[Met, ...] = ()
+    met: list[Met] = Field(default_factory=list[Met])
 
 
 class Sheet(BaseModel):
@@ -63,9 +63,9 @@ class Sheet(BaseModel):
     building: str
     order: str
     """Sheets stand in the order of buildings and entrances."""
-    members: tuple[Member, ...]
+    members: list[Member]
     counts: Counts
-    closed: bool = False
+    closed: bool
 
 
 class RoundFacts(BaseModel):
@@ -100,7 +100,7 @@ def cut(
     number = 0
     for entrance, members in entrances.items():
         for start in range(0, len(members), length):
-            part = tuple(members[start : start + length])
+            part = members[start : start + length]
             place = f"late/{part[0].member_id}" if late else f"{number:04d}"
             number += 1
             yield Sheet(
@@ -112,6 +112,7 @@ def cut(
                 order=f"{natural(entrance.building)}/{place}",
                 members=part,
                 counts=count(part),
+                closed=False,
             )
 
 
@@ -124,9 +125,9 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
         member = members[name]
         if len(member.met) >= MOST or any(_same(met, before) for before in member.met):
             continue
-        every = (*member.met, met)
+        every = [*member.met, met]
         members[name] = member.model_copy(update={"met": every, "state": state_of(every)})
-    after = tuple(members.values())
+    after = list(members.values())
     return None if after == known.members else (known.model_copy(update={"members": after, "counts": count(after)}), [])
 
 
@@ -164,7 +165,8 @@ def state_of(met: Sequence[Met]) -> Literal["missing"] | Ending:
 
 def count(members: Sequence[Member]) -> Counts:
     """How many are in which state."""
-    states = Counter(one.state for one in members)
+    states = Counter([one.state for one in members])
+    seen = [one for one in members if one.met]
     return Counts(
         members=len(members),
         missing=states["missing"],
@@ -173,8 +175,8 @@ def count(members: Sequence[Member]) -> Counts:
         moved=states["moved"],
         refused=states["refused"],
         excused=states["excused"],
-        again=sum(len({(one.at, one.point) for one in member.met if one.outcome in MET}) > 1 for member in members),
-        incomplete=sum(bool(undone(member)) for member in members),
+        again=sum(len({(one.at, one.point) for one in member.met if one.outcome in MET}) > 1 for member in seen),
+        incomplete=sum(bool(undone(member)) for member in seen),
     )
 
 
