@@ -11,7 +11,7 @@ from services.ledger.walks import send
 from shared.contracts.envelope import Meta
 
 DUE_AT_ONCE = 20
-BUILDINGS_AT_ONCE = 20
+BUILDINGS_AT_ONCE = 60
 """Buildings put on sheets before it is written down how far that is."""
 SHEETS_AT_ONCE = 100
 

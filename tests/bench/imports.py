@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 import structlog
+import uvloop
 from stdnum.cn import ric
 
 from deploy.engines import MongoNode, RabbitNode
@@ -27,6 +28,7 @@ from services.ledger.domain.imports import Imports, words
 from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.reading import Reading
 from shared.catalogue import load
+from shared.service import spare_the_collector
 from tests import world
 from tests.running import Engines, Running, Town, eventually
 
@@ -174,6 +176,7 @@ def main() -> None:
     options.add_argument("count", type=int, nargs="?", default=20_000)
     options.add_argument("--entered-only", action="store_true", help="do not wait until all have been told of")
     given = options.parse_args()
+    spare_the_collector()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         secrets = Secrets(folder / "secrets")
@@ -182,7 +185,7 @@ def main() -> None:
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda engine: engine.start(120.0), (rabbit, mongo)))
         try:
-            asyncio.run(
+            uvloop.run(
                 measure(Town(Engines(rabbit, mongo, secrets, folder)), given.count, news=not given.entered_only)
             )
         finally:
