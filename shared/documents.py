@@ -360,7 +360,10 @@ class Collection:
                 if recent is not None or (first.new and first.tries == 0):
                     guesses[key] = recent
             loaded = await self._fetch(key for key in groups if key not in guesses)
-            decisions = [_Decision(key, guesses.get(key, loaded.get(key)), group) for key, group in groups.items()]
+            decisions = [
+                _Decision(key, guesses.get(key, loaded.get(key)), group, read=key in loaded)
+                for key, group in groups.items()
+            ]
             writes = [decision for decision in decisions if decision.changed]
             refused = await self._write([decision.operation() for decision in writes])
             fields = {id(writes[position]): names for position, names in refused.items()}
@@ -426,10 +429,13 @@ class DuplicateAt:
 class _Decision:
     """All updates of one document in one moment: decided one after the other, written at once."""
 
-    def __init__(self, document_id: str, document: Document | None, group: list[Job[_Update, Any]]) -> None:
+    def __init__(
+        self, document_id: str, document: Document | None, group: list[Job[_Update, Any]], *, read: bool
+    ) -> None:
         self.document_id = document_id
         self.changed = False
         self._document = document
+        self._read = read
         self._group = group
         self._write = Write()
         self._outcomes: list[Any] = []
@@ -457,7 +463,9 @@ class _Decision:
         write = self._write
         if self._document is None:
             return InsertOne({"_id": self.document_id, "v": 1, **write.set, **write.push})
-        change: Document = {"$set": {**_differing(self._document, write.set), "v": self._document["v"] + 1}}
+        # Of what is only remembered, all is written: where it is gone by now, the upsert would make half of one.
+        fields = _differing(self._document, write.set) if self._read else write.set
+        change: Document = {"$set": {**fields, "v": self._document["v"] + 1}}
         if write.push:
             change["$push"] = {name: {"$each": values} for name, values in write.push.items()}
         # With upsert, a version that is no longer there comes back as a duplicate `_id` with its position.
