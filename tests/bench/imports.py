@@ -185,9 +185,7 @@ def main() -> None:
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda engine: engine.start(120.0), (rabbit, mongo)))
         try:
-            uvloop.run(
-                measure(Town(Engines(rabbit, mongo, secrets, folder)), given.count, news=not given.entered_only)
-            )
+            uvloop.run(measure(Town(Engines(rabbit, mongo, secrets, folder)), given.count, news=not given.entered_only))
         finally:
             with ThreadPoolExecutor(2) as threads:
                 list(threads.map(lambda engine: engine.stop(), (rabbit, mongo)))
