@@ -54,7 +54,7 @@ def spare_the_collector() -> None:
     took half the processor time of long lists.
     """
     gc.freeze()
-    gc.set_threshold(10_000, 50, 50)
+    gc.set_threshold(10_000, 10, 100)
 
 
 def run(build: Callable[[Settings], FastAPI], name: str) -> None:

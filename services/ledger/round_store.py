@@ -93,17 +93,9 @@ class Rounds:
         """The next buildings of the roster, or of the community, in their order."""
         if named := told.roster.buildings:
             return sorted(one for one in set(named) if one > building)[:limit]
-        found: list[str] = []
-        while len(found) < limit:
-            query = {"state.facts.community": told.community, "state.facts.building": {"$gt": building}}
-            following = await self._people.find(
-                query, sort=[("state.facts.building", 1)], limit=1, fields={"state.facts.building": 1}
-            )
-            if not following:
-                break
-            building = following[0]["state"]["facts"]["building"]
-            found.append(building)
-        return found
+        following = {"state.facts.community": told.community, "state.facts.building": {"$gt": building}}
+        found = await self._people.aggregate([{"$match": following}, {"$group": {"_id": "$state.facts.building"}}])
+        return sorted(one["_id"] for one in found)[:limit]
 
     async def living(self, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
         """Those of one building for whom the roster is, in the order of doors: persons, or one of each household."""

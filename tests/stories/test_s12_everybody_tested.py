@@ -216,7 +216,7 @@ async def test_from_the_closing_until_everybody_inside_was_tested_or_has_a_reaso
     assert (await counts(evening, round_id))["missing"] == everybody == 402
     sheets_of = await evening.at.ledger.stored("sheets", {"state.round_id": round_id})
     on_roster = [one for sheet in sheets_of for one in sheet["state"]["members"]]
-    assert {one["member_id"] for one in on_roster if one["presence"]} == set(STRANGERS)
+    assert {one["member_id"] for one in on_roster if one.get("presence")} == set(STRANGERS)
     await walked(evening, len(sheets_of))
     others = await evening.tasks(state="under_way")
     assert Counter(one["worker"] for one in others.values()).keys() == {f"team-{n}" for n in range(5)}
