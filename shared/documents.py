@@ -522,7 +522,8 @@ def _compare(known: Any, value: Any, path: str, changes: Document) -> None:
             for name in others:
                 _compare(inner.get(name, _NOTHING), outer[name], f"{path}.{name}", changes)
             return
-    elif isinstance(known, (list, tuple)) and isinstance(value, (list, tuple)):
+    # Patches take elements out of the arrays of a document itself without a version, so places there may have moved.
+    elif "." in path and isinstance(known, (list, tuple)) and isinstance(value, (list, tuple)):
         olds, news = cast("Sequence[Any]", known), cast("Sequence[Any]", value)
         if len(olds) == len(news):
             for number, (old, new) in enumerate(zip(olds, news, strict=True)):
