@@ -51,7 +51,7 @@ def spare_the_collector() -> None:
     """Have garbage in cycles looked for far less often, and never among what a service keeps for its whole life.
 
     What we read and validate of one moment is many objects and no cycle; looking through all of them again and again
-    took half the processor time of long lists.
+    took almost half of the processor time of long lists.
     """
     gc.freeze()
     gc.set_threshold(10_000, 10, 100)

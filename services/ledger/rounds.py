@@ -272,7 +272,7 @@ def _wrong(told: OpenRound, one: RoundRecord, ids: list[str], latest: datetime) 
 async def _all_meant(
     house: Ledger, told: OpenRound, records: Sequence[RoundRecord], present: Sequence[list[str]]
 ) -> list[list[str]]:
-    """The same of each. Whoever is told by id need not be looked for."""
+    """For each record, ids of those whom it may mean. Whoever is told by id need not be looked for."""
     looked_for = [
         _meant(house, told, one, here) for one, here in zip(records, present, strict=True) if one.member_id is None
     ]
