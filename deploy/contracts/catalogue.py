@@ -91,6 +91,7 @@ SEALED: tuple[type[Contract], ...] = (
     workers.WorkerDetails,
     cases.CaseDetails,
     presence.PresenceDetails,
+    follow_ups.FollowUpSaid,
 )
 """What is inside a `sealed` field: kept for years and opened by other versions of the code, so compared like events."""
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from services.ledger import follow_ups
 from services.ledger.domain import cases as rules
 from services.ledger.domain.cases import Case, Said, Step
 from services.ledger.domain.people import registered
@@ -218,6 +219,11 @@ async def open_fever(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None
     owner = await house.store.cases.coordinator(event.community or "", event.grid) or event.worker
     if owner is None:
         return
+    known = await house.store.follow_ups.get(event.follow_up_id)
+    if known is None:
+        return
+    sealer = await follow_ups.sealer_of(house, known)
+    said = [follow_ups.opened_record(one, known, sealer) for one in known.records]
     kind = house.cases.gate.fever
     command = OpenCase(
         case_id=derived_id("case", event.follow_up_id),
@@ -225,8 +231,9 @@ async def open_fever(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None
         grid=event.grid,
         building=event.building,
         kind=kind,
-        title=house.cases.kinds[kind].label.zh,
-        person_id=event.person_id,
+        title=" ".join([house.cases.kinds[kind].label.zh, *(f"{one.temperature} °C" for one in said[-1:])]),
+        text=" ".join(one.note for one in said if one.note)[:2000],
+        person_id=None if known.presence else event.person_id,
         owner=owner,
         source="follow-up",
         source_id=event.follow_up_id,

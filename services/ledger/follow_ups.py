@@ -1,9 +1,12 @@
 """Messages in, and times that come: who is looked after, and how it went."""
 
 import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from services.ledger.domain import follow_ups as rules
-from services.ledger.domain.follow_ups import FollowUp, Plan, hears
+from services.ledger.domain.follow_ups import FollowUp, Plan, Record, hears
+from services.ledger.domain.moments import happened
 from services.ledger.domain.people import registered
 from services.ledger.domain.presence import existing
 from services.ledger.guests import as_requested
@@ -11,10 +14,19 @@ from services.ledger.house import Ledger, cause_of
 from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
-from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, NeedTold, PlanFollowUps, RecordFollowUp
-from shared.contracts.intake import SubmitRequest
+from shared.contracts.follow_ups import (
+    EndPlan,
+    FollowUpAnswer,
+    FollowUpSaid,
+    NeedTold,
+    PlanFollowUps,
+    RecordFollowUp,
+)
+from shared.contracts.intake import Address, Resident, SubmitRequest
+from shared.contracts.ledger import FamilyContact
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
+from shared.sealing import Sealer
 
 router: Router[Ledger] = Router("ledger")
 
@@ -62,7 +74,9 @@ async def record(house: Ledger, command: RecordFollowUp, meta: Meta) -> FollowUp
     """How it went; what was asked for travels sealed, and becomes a request."""
     known = await house.store.follow_ups.get(command.follow_up_id)
     sealed = await _need(house, known, command.need) if known is not None and command.need is not None else None
+    said = await _said(house, known, command) if known is not None else None
     now = house.runtime.clock()
+    happened(command.at, now, house.cases.gate.ahead)
     outcome = await house.store.follow_ups.update(
         command.follow_up_id,
         lambda known: rules.record(
@@ -74,6 +88,7 @@ async def record(house: Ledger, command: RecordFollowUp, meta: Meta) -> FollowUp
             at=command.at,
             temperature=command.temperature,
             sealed=sealed,
+            said=said,
         ),
         cause_of(command.command_id, meta),
     )
@@ -93,19 +108,25 @@ async def fall_due(house: Ledger) -> int:
         if known.next_at is None:
             return
         at, name = known.next_at, derived_id("follow-up", known.plan_id, known.next_at.isoformat())
+        cause = Meta(f"due:{name}", "", "ledger", now, known.person_id)
+        person = await house.store.register.current(known.person_id)
+        if person is None or not person.living:
+            await house.store.plans.update(known.plan_id, rules.end, cause)
+            return
+        # Where they live by now, and whether they can be called by now.
+        facts = person.facts
         told = FollowUp(
             follow_up_id=name,
             plan_id=known.plan_id,
-            community=known.community,
-            grid=known.grid,
-            building=known.building,
+            community=facts.community,
+            grid=facts.grid,
+            building=facts.building,
             person_id=known.person_id,
             kind=known.kind,
             at=at,
-            hears=known.hears,
+            hears=hears(facts.needs),
         )
         await begin(house, told)
-        cause = Meta(f"due:{name}", "", "ledger", now, known.person_id)
         await house.store.plans.update(known.plan_id, lambda known: rules.go_on(known, at), cause)
 
     await asyncio.gather(*(one(known) for known in due))
@@ -134,13 +155,72 @@ async def lapse(house: Ledger) -> int:
     return len(due)
 
 
+async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collection[str] | None = None) -> None:
+    """Nobody looks after them any more, by these plans or by any. Safe to repeat.
+
+    Args:
+        house: the service.
+        person: all ids of somebody.
+        meta: why.
+        plans: ids of plans; None: all.
+    """
+    store, now = house.store, house.runtime.clock()
+    going_on, due = await asyncio.gather(store.plans_of(person), store.due_of(person))
+    await asyncio.gather(
+        *(store.plans.update(one.plan_id, rules.end, meta) for one in going_on if plans is None or one.plan_id in plans)
+    )
+    await asyncio.gather(
+        *(
+            store.follow_ups.update(one.follow_up_id, lambda known: rules.let_be(known, house.rules, now), meta)
+            for one in due
+            if plans is None or one.plan_id in plans
+        )
+    )
+
+
+async def whom(house: Ledger, known: FollowUp) -> dict[str, Any]:
+    """Whom to call or to see, and whom of the family, in order; whoever shows it notes it."""
+    address, resident, contacts = await _meant(house, known)
+    return {**resident.model_dump(), "address": address.model_dump(), "call": [one.model_dump() for one in contacts]}
+
+
+async def sealer_of(house: Ledger, known: FollowUp) -> Sealer:
+    """What opens what was said: the person's own key; the service's, for who lives elsewhere."""
+    own = None if known.presence else await house.store.register.sealer(known.person_id)
+    return own or house.runtime.sealer
+
+
+def opened_record(one: Record, known: FollowUp, sealer: Sealer) -> FollowUpSaid:
+    """What was measured and heard at one try."""
+    if one.sealed is None:
+        return FollowUpSaid()
+    return FollowUpSaid.model_validate_json(sealer.open(one.sealed, context_of(known.follow_up_id)), extra="ignore")
+
+
+def context_of(follow_up_id: str) -> str:
+    """What the seal of what was said belongs to."""
+    return f"follow-up-said:{follow_up_id}"
+
+
+async def _meant(house: Ledger, known: FollowUp) -> tuple[Address, Resident, Sequence[FamilyContact]]:
+    """Where somebody is, who it is, and whom of the family to ask."""
+    if known.presence:
+        return *as_requested(house, existing(await house.store.presences.all.get(known.person_id))), ()
+    portrait = await opened(house, registered(await house.store.register.current(known.person_id)))
+    return portrait.details.address, resident_of(portrait), portrait.details.contacts
+
+
+async def _said(house: Ledger, known: FollowUp, command: RecordFollowUp) -> str | None:
+    """What was measured and heard, sealed."""
+    if command.temperature is None and not command.note:
+        return None
+    told = FollowUpSaid(temperature=command.temperature, note=command.note)
+    return (await sealer_of(house, known)).seal(told.model_dump_json(), context_of(known.follow_up_id))
+
+
 async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
     """What somebody asked for, as the request that it becomes, sealed."""
-    if known.presence:
-        address, resident = as_requested(house, existing(await house.store.presences.all.get(known.person_id)))
-    else:
-        portrait = await opened(house, registered(await house.store.register.current(known.person_id)))
-        address, resident = portrait.details.address, resident_of(portrait)
+    address, resident, _ = await _meant(house, known)
     request = SubmitRequest(
         source=SOURCE,
         source_id=known.follow_up_id,

@@ -72,6 +72,21 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         )
         return page(found, limit, _place_of, lambda one: _show(house, house.store.follow_ups.state(one)))
 
+    @app.get(f"{PREFIX}/follow-ups/{{follow_up_id}}", tags=["follow-ups"])
+    async def one(who: Somebody, follow_up_id: str) -> dict[str, Any]:
+        """One follow-up, whom to call or to see, whom of the family, and what was measured and heard; noted."""
+        who.require(*LEADERS, "grid_worker")
+        known = await _known(house, who, follow_up_id)
+        await house.runtime.openings.note(
+            who, f"follow-up:{follow_up_id}", "follow-up", community=known.community, grid=known.grid
+        )
+        sealer = await follow_ups.sealer_of(house, known)
+        said = [
+            {**one.model_dump(exclude={"sealed"}), **follow_ups.opened_record(one, known, sealer).model_dump()}
+            for one in known.records
+        ]
+        return {**_show(house, known), "whom": await follow_ups.whom(house, known), "records": said}
+
     @app.post(
         f"{PREFIX}/follow-ups/{{follow_up_id}}/record",
         response_model=FollowUpAnswer,
@@ -83,10 +98,15 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*INSIDERS)
         given = {"follow_up_id": follow_up_id, **_himself(who)}
         command = await body(request, RecordFollowUp, **given)
-        known = await house.store.follow_ups.get(follow_up_id)
-        if known is None or not who.covers(known.community, known.grid):
-            raise refusal("follow_up_id", "unknown_follow_up", "there is no follow-up of this id", status=404)
+        await _known(house, who, follow_up_id)
         return await follow_ups.record(house, command, http_meta(request, RecordFollowUp.wire, house.runtime.clock()))
+
+
+async def _known(house: Ledger, who: Principal, follow_up_id: str) -> FollowUp:
+    known = await house.store.follow_ups.get(follow_up_id)
+    if known is None or not who.covers(known.community, known.grid):
+        raise refusal("follow_up_id", "unknown_follow_up", "there is no follow-up of this id", status=404)
+    return known
 
 
 def _himself(who: Principal) -> dict[str, str | None]:
@@ -99,5 +119,5 @@ def _place_of(document: Document) -> tuple[datetime, str]:
 
 
 def _show(house: Ledger, known: FollowUp) -> dict[str, Any]:
-    shown = known.model_dump(exclude={"step", "waits"})
+    shown = known.model_dump(exclude={"step", "waits", "records"})
     return {**shown, "how": known.rung(house.rules, known.step).how, "waits": known.waits}

@@ -4,6 +4,7 @@ from services.ledger import cases
 from services.ledger.domain import cases as case_rules
 from services.ledger.domain import gates as rules
 from services.ledger.domain.gates import Agreement, Check
+from services.ledger.domain.moments import happened
 from services.ledger.house import Ledger, cause_of
 from shared.consumer import Router
 from shared.contracts.cases import OpenCase
@@ -61,7 +62,9 @@ async def check(house: Ledger, command: RecordGateCheck, meta: Meta) -> GateChec
     """Somebody came through a gate. A fever's case is opened by the event of the check, so that none is lost."""
     if command.worker is None:
         raise refusal("worker", "required", "say who looked")
-    rules.happened(command.at, house.runtime.clock(), house.cases.gate.ahead)
+    now = house.runtime.clock()
+    happened(command.at, now, house.cases.gate.ahead)
+    rules.recent(command.at, now)
     told = await _check(house, command)
     outcome = await house.store.cases.checks.update(
         command.check_id, lambda known: rules.check(known, told), meta, new=True

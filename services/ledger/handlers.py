@@ -31,11 +31,13 @@ from shared.contracts.ledger import (
     CloseBuilding,
     GrantAccess,
     OpenBuilding,
+    PersonUpdated,
     RegisterBuilding,
     RegistrationAnswer,
     RevokeAccess,
 )
 from shared.contracts.observation import ObservationStarted, PersonReleased
+from shared.contracts.people import PersonErased
 from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 
@@ -52,6 +54,8 @@ HEARD: dict[type[Event], Handler[Ledger]] = {
     FollowUpDue: needs.send_somebody,
     FollowUpRecorded: cases.open_fever,
     ObservationStarted: observation.look_after,
+    PersonErased: observation.leave,
+    PersonUpdated: observation.leave,
     PersonReleased: observation.let_go,
 }
 """What is done with an event besides entering it."""

@@ -1,9 +1,9 @@
 """Messages in, and days that end: who stays at home, is looked after every day, and is released."""
 
 import asyncio
+from collections.abc import Sequence
 
 from services.ledger import cases, follow_ups
-from services.ledger.domain import follow_ups as follow_up_rules
 from services.ledger.domain import observation as rules
 from services.ledger.domain.observation import Observation, OnList
 from services.ledger.domain.people import registered
@@ -12,13 +12,16 @@ from shared.consumer import Router
 from shared.contracts.cases import OpenCase
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import PlanFollowUps
+from shared.contracts.ledger import PersonUpdated
 from shared.contracts.observation import (
     ObservationAnswer,
+    ObservationEvent,
     ObservationStarted,
     PersonReleased,
     ReleaseObservation,
     StartObservation,
 )
+from shared.contracts.people import PersonErased
 from shared.contracts.refusal import refusal
 from shared.documents import Occupied
 from shared.identity import derived_id
@@ -92,14 +95,28 @@ async def look_after(house: Ledger, event: ObservationStarted, meta: Meta) -> No
     ]
     await asyncio.gather(*(follow_ups.plan(house, plan, meta) for plan in plans))
     if await _released(house, event.observation_id):
-        await _end_plans(house, event.observation_id, event.rounds, meta)
+        await _end_plans(house, event, event.rounds, meta)
 
 
 async def let_go(house: Ledger, event: PersonReleased, meta: Meta) -> None:
-    """Nobody looks after them at those hours any more."""
+    """Nobody looks after them at those hours any more, nor for what is due of them."""
     known = await house.store.observations.all.get(event.observation_id)
     if known is not None:
-        await _end_plans(house, event.observation_id, known.rounds, meta)
+        await _end_plans(house, event, known.rounds, meta)
+
+
+async def leave(house: Ledger, event: PersonUpdated | PersonErased, meta: Meta) -> None:
+    """Who has gone, died or was erased is observed no more, and nobody looks after them by any plan."""
+    if isinstance(event, PersonUpdated) and event.here:
+        return
+    person = await house.store.register.current(event.person_id)
+    if person is not None and person.living:
+        return
+    now, ids = house.runtime.clock(), await house.store.register.ids_of(event.person_id)
+    known = await house.store.observations.of_person(ids)
+    if known is not None:
+        await house.store.observations.all.update(known.observation_id, lambda one: rules.leave(one, now), meta)
+    await follow_ups.let_be(house, ids, meta)
 
 
 async def lapse(house: Ledger) -> int:
@@ -173,17 +190,10 @@ async def _released(house: Ledger, observation_id: str) -> bool:
     return known is not None and known.state == "released"
 
 
-async def _end_plans(house: Ledger, observation_id: str, rounds: list[str] | tuple[str, ...], meta: Meta) -> None:
+async def _end_plans(house: Ledger, event: ObservationEvent, rounds: Sequence[str], meta: Meta) -> None:
     """End those that there are: what was not planned yet never will be."""
-    names = [_plan_id(observation_id, time) for time in rounds]
-    found = await asyncio.gather(*(house.store.plans.get(name) for name in names))
-    await asyncio.gather(
-        *(
-            house.store.plans.update(name, follow_up_rules.end, meta)
-            for name, known in zip(names, found, strict=True)
-            if known is not None
-        )
-    )
+    plans = {_plan_id(event.observation_id, time) for time in rounds}
+    await follow_ups.let_be(house, [event.person_id], meta, plans)
 
 
 def case_id(observation_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from services.ledger import needs
 from services.ledger.domain import presence as rules
+from services.ledger.domain.moments import happened
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.people import registered
 from services.ledger.domain.presence import Presence
@@ -27,6 +28,7 @@ async def register(house: Ledger, command: RegisterPresence, meta: Meta) -> Regi
         raise refusal("building", "unknown_building", "no building of this number is entered", status=404)
     if await house.store.people.get(command.presence_id) is not None:
         raise refusal("presence_id", "known_presence", "somebody else has this id; take a new one", status=409)
+    happened(command.at, house.runtime.clock(), house.cases.gate.ahead)
     details = PresenceDetails(
         name=command.name, unit=command.unit, room=command.room, phone=command.phone, home=command.home
     )

@@ -139,6 +139,17 @@ class Store:
         found = await self.plans.collection.find(query, sort=[("state.next_at", 1)], limit=limit, fields={"history": 0})
         return [self.plans.state(one) for one in found]
 
+    async def plans_of(self, person: Sequence[str]) -> list[Plan]:
+        """By which somebody is looked after."""
+        query = {"state.person_id": {"$in": list(person)}, "state.ended": False}
+        return [self.plans.state(one) for one in await self.plans.collection.find(query, fields={"history": 0})]
+
+    async def due_of(self, person: Sequence[str]) -> list[FollowUp]:
+        """Follow-ups of somebody that are due."""
+        query = {"state.person_id": {"$in": list(person)}, "state.state": "due"}
+        found = await self.follow_ups.collection.find(query, fields={"history": 0})
+        return [self.follow_ups.state(one) for one in found]
+
     async def due_follow_ups(self, now: datetime, limit: int) -> list[str]:
         """Follow-ups whose try came or ran out, longest first."""
         found = await self.follow_ups.collection.find(

@@ -75,6 +75,13 @@ class RecordFollowUp(Command):
     note: Note = ""
 
 
+class FollowUpSaid(Contract):
+    """What was measured and heard; it travels and rests sealed."""
+
+    temperature: float | None = None
+    note: str = ""
+
+
 class FollowUpAnswer(Contract):
     """What the sender of such a command gets back."""
 
@@ -147,6 +154,11 @@ class FollowUpDue(FollowUpEvent):
     presence: bool = False
     """`person_id` is that of a presence: somebody who lives elsewhere."""
 
+    @property
+    def role(self) -> str:
+        """Who is asked."""
+        return "coordinator" if self.how == "coordinator" else "grid_worker"
+
 
 class FollowUpRecorded(FollowUpEvent):
     """How it went."""
@@ -162,6 +174,8 @@ class FollowUpRecorded(FollowUpEvent):
     """A temperature that somebody must look at."""
     sealed: str | None = None
     """`SubmitRequest` of what was asked for, sealed; None: nothing was."""
+    said: str | None = None
+    """`FollowUpSaid`, sealed under the person's own key; None: there was nothing to say."""
 
 
 class FollowUpMissed(FollowUpEvent):

@@ -93,6 +93,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "POST", "/rounds/nothing/records:import", STAFF),
     ("ledger", "POST", "/rounds/nothing/members", LEADERS),
     ("ledger", "POST", "/rounds/nothing/close", LEADERS),
+    ("ledger", "GET", "/follow-ups/nothing", (*LEADERS, "grid_worker")),
     ("ledger", "POST", "/follow-ups/nothing/record", STAFF),
     ("ledger", "POST", "/cases", ("operator", "coordinator", "grid_worker")),
     ("ledger", "GET", "/cases", STAFF),

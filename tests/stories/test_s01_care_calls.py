@@ -92,6 +92,10 @@ async def test_nobody_answers_so_it_is_tried_again_then_visited_then_her_daughte
         (one,) = await eventually(lambda: due(calls))
         await recorded(calls, one, "not_reached")
         await eventually(lambda how=how: last_try(calls, how))  # type: ignore[misc]
+        (one,) = await due(calls)
+        whom = (await calls.at.ledger.get(f"/follow-ups/{one['follow_up_id']}", who="grid_worker"))["whom"]
+        assert (whom["name"], whom["phone"]) == (world.MRS_LI["name"], world.MRS_LI["phone"])
+        assert whom["call"] == world.MRS_LI["contacts"], "the daughter is next"
     (one,) = await eventually(lambda: due(calls))
     assert (await recorded(calls, one, "not_reached"))["state"] == "missed"
     (missed,) = await eventually(lambda: calls.heard("FollowUpMissed"))
@@ -129,6 +133,39 @@ async def test_a_day_that_nobody_looked_is_not_lost(calls: Stage) -> None:
     await eventually(lambda: tried(calls, how))
     calls.clock.forward(hours=4)
     await eventually(lambda: calls.entered("FollowUpMissed", 1))
+
+
+async def test_whoever_has_died_is_called_no_more_and_nor_is_the_family(calls: Stage) -> None:
+    """What is due has its end at once; the plan, too, though she was not due."""
+    calls.clock.forward(minutes=30)
+    (first,) = await eventually(lambda: due(calls))
+    await recorded(calls, first, "not_reached")
+    answer = await calls.at.ledger.post(f"/people/{MRS_LI}/death", {"command_id": "d"}, who="coordinator")
+    assert answer.status_code == 202, answer.text
+    await eventually(lambda: calls.entered("FollowUpsEnded", 1))
+    await eventually(lambda: ended(calls, "excused"))
+    person = await calls.at.ledger.post("/people", {**world.MR_WANG, "address": world.MRS_LI["address"]})
+    plan = {"plan_id": "wang", "kind": "care_call", "begins": "2026-11-27T10:30"}
+    assert (await calls.at.ledger.post(f"/people/{person.json()['id']}/plans", plan)).status_code == 202
+    calls.clock.forward(days=3)
+    await eventually(lambda: calls.entered("FollowUpDue", 2))
+    assert [one["plan_id"] for one in await calls.entries("FollowUpDue")] == ["li", "wang"]
+
+
+async def ended(calls: Stage, state: str) -> bool:
+    return [one["state"]["state"] for one in await calls.at.ledger.stored("follow_ups")] == [state]
+
+
+async def test_a_plan_follows_her_to_another_door(calls: Stage) -> None:
+    """She moves to her daughter's building; whoever answers for it calls her there."""
+    body = {"community": world.TIEBEI, "building": "9", "grid": "g9"}
+    await world.accepted(calls.at.ledger, "/buildings", body)
+    move = {"command_id": "m", "address": {"building": "9", "unit": "1", "room": "101"}}
+    answer = await calls.at.ledger.post(f"/people/{MRS_LI}/move", move, who="coordinator")
+    assert answer.status_code == 202, answer.text
+    calls.clock.forward(minutes=30)
+    (told,) = await eventually(lambda: calls.entries("FollowUpDue"))
+    assert (told["building"], told["grid"]) == ("9", "g9")
 
 
 async def test_a_plan_that_was_ended_calls_nobody(calls: Stage) -> None:

@@ -50,6 +50,12 @@ async def recorded(building: Stage, one: dict[str, Any], outcome: str, **more: A
     return dict(answer.json())
 
 
+async def records(building: Stage, one: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was measured and heard, as the grid worker is shown it."""
+    shown = await building.at.ledger.get(f"/follow-ups/{one['follow_up_id']}", who="grid_worker")
+    return [{name: record[name] for name in ("outcome", "how", "temperature", "note")} for record in shown["records"]]
+
+
 async def test_everybody_is_measured_twice_a_day_at_half_past(building: Stage) -> None:
     """Half past three, half past nine, half past three: each person once a round, until the last day is over."""
     times = Counter[str]()
@@ -59,7 +65,12 @@ async def test_everybody_is_measured_twice_a_day_at_half_past(building: Stage) -
         assert {one["how"] for one in found} == {"visit"}
         times.update(one["at"] for one in found)
         for number, one in enumerate(found):
-            await recorded(building, one, "reached", temperature=36.4 + number / 100, note="精神好")
+            await recorded(building, one, "reached", temperature=36.4 + number / 100, note=f"精神好 {number}")
+        measured = [await records(building, one) for one in found]
+        assert measured == [
+            [{"outcome": "reached", "how": "visit", "temperature": 36.4 + number / 100, "note": f"精神好 {number}"}]
+            for number in range(OBSERVED)
+        ]
         building.clock.forward(hours=hours)
     assert times == {
         "2026-11-24T07:30:00Z": OBSERVED,
@@ -67,6 +78,8 @@ async def test_everybody_is_measured_twice_a_day_at_half_past(building: Stage) -
         "2026-11-25T07:30:00Z": OBSERVED,
     }
     await eventually(lambda: building.entered("FollowUpRecorded", 3 * OBSERVED))
+    for where in (await building.at.ledger.stored("follow_ups"), await building.at.ledger.stored("entries")):
+        assert "精神好" not in str(where), "what was measured and heard rests sealed"
     assert not any(one["alarm"] for one in await building.entries("FollowUpRecorded"))
 
 
@@ -88,6 +101,8 @@ async def test_nobody_opens_for_half_an_hour_so_the_corridor_is_looked_at_and_th
         await building.all_do(verb, [(task, world.ZHAO)])
     building.clock.forward(minutes=31)
     (waiting,) = await eventually(lambda: last(building, "coordinator"))
+    asked = await eventually(lambda: [one for one in building.heard("FollowUpDue") if one["role"] == "coordinator"])
+    assert [one["text"]["zh"] for one in asked] == ["该随访了（请协调员处理）：测体温，2号楼"]
     assert await recorded(building, waiting, "not_reached") == {
         "status": "accepted",
         "id": shut["follow_up_id"],
@@ -128,7 +143,9 @@ async def test_a_fever_at_the_door_is_an_urgent_case_with_an_owner(building: Sta
     building.clock.forward(hours=5, minutes=30)
     first, *_ = await eventually(lambda: due(building, OBSERVED))
     for _ in range(2):
-        await recorded(building, first, "reached", temperature=38.1)
+        await recorded(building, first, "reached", temperature=38.1, note="咳嗽")
     (case,) = await eventually(lambda: building.at.ledger.items("/cases", kind="fever", open=True))
     assert (case["urgent"], case["owner"], case["person_id"]) == (True, world.ZHOU, first["person_id"])
     await eventually(lambda: [one for one in building.heard("CaseOpened") if one["kind"] == "fever"])
+    shown = await building.at.ledger.get(f"/cases/{case['case_id']}", who="coordinator")
+    assert (shown["details"]["title"], shown["details"]["text"]) == ("发热 38.1 °C", "咳嗽")

@@ -74,17 +74,27 @@ async def test_his_examination_is_booked_anew_and_he_is_free_the_day_the_result_
     await act(home, "done", step_id="test")
     home.clock.forward(days=1)
     await act(home, "done", step_id="examination")
+    assert await eventually(lambda: still_due(home)), "somebody is to look after him at the door today"
     assert (await released(home, "wang")).json()["state"] == "released"
     assert (await released(home, "wang")).json()["status"] == "duplicate"
     await act(home, "close", outcome="结果阴性，已复查")
     (heard,) = await eventually(lambda: home.heard("PersonReleased"))
     assert (heard["worker"], heard["grid"], heard["building"]) == (world.ZHAO, "g1", "2")
     await eventually(lambda: plans(home, 0))
+    await eventually(lambda: nobody_due(home))
     before = len(await home.at.ledger.stored("follow_ups"))
     home.clock.forward(days=2)
     await eventually(lambda: home.entered("CaseClosed", 1))
     assert len(await home.at.ledger.stored("follow_ups")) == before
     assert (await home.at.ledger.get("/observation/counts", who="coordinator"))["people"] == 0
+
+
+async def still_due(home: Stage) -> int:
+    return len(await home.at.ledger.stored("follow_ups", {"state.state": "due"}))
+
+
+async def nobody_due(home: Stage) -> bool:
+    return not await still_due(home)
 
 
 async def plans(home: Stage, count: int) -> bool:

@@ -67,6 +67,17 @@ class Plan(Recurring):
     """Can be called."""
 
 
+class Record(BaseModel):
+    """How one try went."""
+
+    outcome: Outcome
+    how: How
+    worker: str | None
+    at: datetime | None
+    sealed: str | None = None
+    """`FollowUpSaid`, under the person's own key."""
+
+
 class FollowUp(BaseModel):
     """One time that somebody is looked after."""
 
@@ -95,6 +106,8 @@ class FollowUp(BaseModel):
     """`person_id` is that of a presence: somebody who lives elsewhere."""
     hears: bool = True
     """Can be called."""
+    records: list[Record] = Field(default_factory=list[Record])
+    """How the tries went of which somebody said so."""
 
     def ladder(self, rules: Rules) -> tuple[Try, ...]:
         """What is tried, one after the other: nobody calls who cannot be heard."""
@@ -196,6 +209,7 @@ def record(
     at: datetime | None = None,
     temperature: float | None = None,
     sealed: str | None = None,
+    said: str | None = None,
 ) -> tuple[FollowUp, Sequence[Event]]:
     """How it went. Who was not reached is tried again, with more weight; news that comes after all was tried counts.
 
@@ -207,22 +221,30 @@ def record(
     if known.state not in ("due", "missed") or (known.state == "missed" and outcome == "not_reached"):
         raise refusal("follow_up_id", "wrong_state", f"it is {known.state} already", status=409)
     alarm = temperature is not None and temperature > rules.fever
-    said = _event(
+    how = known.rung(rules, known.step).how
+    told = _event(
         FollowUpRecorded,
         known,
         outcome=outcome,
-        how=known.rung(rules, known.step).how,
+        how=how,
         worker=worker,
         at=at,
         alarm=alarm,
         sealed=sealed,
+        said=said,
     )
-    tried = known.model_copy(update={"tries": known.tries + 1})
+    this = Record(outcome=outcome, how=how, worker=worker, at=at, sealed=said)
+    tried = known.model_copy(update={"tries": known.tries + 1, "records": [*known.records, this]})
     talked = outcome == "reached" and known.round_id is not None
     if outcome != "not_reached" and not talked:
-        return tried.model_copy(update={"state": outcome, "due_at": None, "waits": False}), [said]
+        return tried.model_copy(update={"state": outcome, "due_at": None, "waits": False}), [told]
     after, events = _next(tried, rules, now)
-    return after, [said, *events]
+    return after, [told, *events]
+
+
+def let_be(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]] | None:
+    """Nobody is to look after them any more; None if nobody does."""
+    return None if known is None or known.state != "due" else record(known, "excused", rules, now)
 
 
 def found(known: FollowUp | None, sought: FollowUp, state: Ending) -> tuple[FollowUp, Sequence[Event]] | None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from services.ledger.domain.follow_ups import FollowUp
+from services.ledger.domain.follow_ups import FollowUp, Record
 from services.ledger.domain.rebuilding import Told, said
 from shared.contracts.envelope import Event
 from shared.contracts.follow_ups import (
@@ -41,7 +41,9 @@ def retold_follow_up(known: Told, event: Event) -> Told:
             return _due(known, event)
         case FollowUpRecorded():
             ends = event.outcome != "not_reached"
-            return {**known, "tries": known.get("tries", 0) + 1, **(_ended(known, event.outcome) if ends else {})}
+            record = Record(outcome=event.outcome, how=event.how, worker=event.worker, at=event.at, sealed=event.said)
+            counted = {"tries": known.get("tries", 0) + 1, "records": [*known.get("records", ()), record]}
+            return {**known, **counted, **(_ended(known, event.outcome) if ends else {})}
         case FollowUpMissed():
             return {**known, "tries": event.tries, **_ended(known, "missed")}
         case _:
@@ -50,7 +52,8 @@ def retold_follow_up(known: Told, event: Event) -> Told:
 
 def _due(known: Told, event: FollowUpDue) -> Told:
     names = {"community", "grid", "follow_up_id", "plan_id", "person_id", "kind", "building", "tries"}
-    told: dict[str, Any] = {**known, **event.model_dump(include=names), "due_at": event.until, "waits": False}
+    told: dict[str, Any] = {"records": [], **known, **event.model_dump(include=names)}
+    told |= {"due_at": event.until, "waits": False}
     if event.at is None:
         return told
     told |= {name: getattr(event, name) for name in ("at", "step", "hears", "round_id", "member_id", "presence")}

@@ -22,6 +22,8 @@ from shared.contracts.refusal import refusal
 
 LAST_DAY = "last_day"
 """The reason of a release that comes by itself."""
+GONE = "gone"
+"""The reason of the release of somebody who moved away, died or was erased."""
 MOST_ENTRIES = 20
 
 
@@ -172,6 +174,11 @@ def lapse(known: Observation | None, now: datetime) -> Decision | None:
     if known is None or known.due_at is None or known.due_at > now:
         return None
     return _released(known, known.reason, now)
+
+
+def leave(known: Observation | None, now: datetime) -> Decision | None:
+    """They are not here any more; None if they are not observed."""
+    return None if known is None or known.state != "observed" else _released(known, GONE, now)
 
 
 def _released(known: Observation, reason: str, now: datetime) -> Decision:

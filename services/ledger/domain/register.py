@@ -63,6 +63,11 @@ class Person(BaseModel):
         """`sources`; whoever was entered before there were several has one."""
         return self.sources or {self.facts.person_id: self.fingerprint}
 
+    @property
+    def living(self) -> bool:
+        """Is here, and not erased."""
+        return self.facts.here and not self.erased
+
 
 class Absorbed(BaseModel):
     """What was known of a person before another was found to be the same one."""

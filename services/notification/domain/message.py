@@ -22,7 +22,11 @@ _WORDS = {
     "urgency": "",
     "title": "",
     "missing": "",
+    "how": "",
 }
+
+
+_UNSAID = Label(zh="", en="")
 
 
 class Rule(BaseModel):
@@ -33,6 +37,8 @@ class Rule(BaseModel):
     to: Literal["grid_worker", "volunteer", "coordinator", "asked"]
     """`asked`: whoever the event says is asked."""
     text: Label
+    how: dict[str, Label] = {}
+    """Words for what the event says of how something is done."""
     unread: bool = False
     """Stands on the list of what nobody has read yet, until somebody does."""
 
@@ -120,6 +126,7 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
     urgency = getattr(event, "urgency", None)
     label = kinds.label_of(kind or "")
     counts = getattr(event, "counts", None)
+    how = rule.how.get(getattr(event, "how", ""), _UNSAID)
     words = {
         "building": building or "?",
         "worker": worker or "?",
@@ -147,8 +154,8 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
         priority=getattr(event, "priority", 0),
         first_line=getattr(event, "first_line", False),
         text={
-            "zh": rule.text.zh.format(kind=label.zh, **words),
-            "en": rule.text.en.format(kind=label.en, **words),
+            "zh": rule.text.zh.format(kind=label.zh, how=how.zh, **words),
+            "en": rule.text.en.format(kind=label.en, how=how.en, **words),
         },
     )
 
