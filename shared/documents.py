@@ -324,7 +324,6 @@ class Collection:
         """Delete what matches; how many."""
         with _translated():
             deleted = (await self.raw.delete_many(query)).deleted_count
-        # A write that rests on a document that is gone would make half of one.
         self._recent.clear()
         return deleted
 
@@ -360,10 +359,7 @@ class Collection:
                 if recent is not None or (first.new and first.tries == 0):
                     guesses[key] = recent
             loaded = await self._fetch(key for key in groups if key not in guesses)
-            decisions = [
-                _Decision(key, guesses.get(key, loaded.get(key)), group, read=key in loaded)
-                for key, group in groups.items()
-            ]
+            decisions = [_Decision(key, guesses.get(key, loaded.get(key)), group) for key, group in groups.items()]
             writes = [decision for decision in decisions if decision.changed]
             refused = await self._write([decision.operation() for decision in writes])
             fields = {id(writes[position]): names for position, names in refused.items()}
@@ -395,15 +391,20 @@ class Collection:
         """Write in one go; the positions of those that were refused, with the fields that another document has."""
         if not operations:
             return {}
+        refused: dict[int, tuple[str, ...]] = {}
         with _translated():
             try:
-                await self.raw.bulk_write(operations, ordered=False)
+                halves = (await self.raw.bulk_write(operations, ordered=False)).upserted_ids or {}
             except BulkWriteError as error:
                 errors = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in errors):
                     raise
-                return {one["index"]: tuple(one["keyPattern"]) for one in errors}
-            return {}
+                refused = {one["index"]: tuple(one["keyPattern"]) for one in errors}
+                halves = {one["index"]: one["_id"] for one in error.details["upserted"]}
+            if halves:
+                # Somebody deleted it since it was read, so this write made half of one: it is decided again on nothing.
+                await self.raw.delete_many({"_id": {"$in": list(halves.values())}})
+        return refused | dict.fromkeys(halves, ("_id",))
 
     async def _patch_many(self, jobs: list[Job[tuple[str, Patch], None]]) -> None:
         patches: dict[str, Patch] = {}
@@ -429,13 +430,10 @@ class DuplicateAt:
 class _Decision:
     """All updates of one document in one moment: decided one after the other, written at once."""
 
-    def __init__(
-        self, document_id: str, document: Document | None, group: list[Job[_Update, Any]], *, read: bool
-    ) -> None:
+    def __init__(self, document_id: str, document: Document | None, group: list[Job[_Update, Any]]) -> None:
         self.document_id = document_id
         self.changed = False
         self._document = document
-        self._read = read
         self._group = group
         self._write = Write()
         self._outcomes: list[Any] = []
@@ -463,9 +461,7 @@ class _Decision:
         write = self._write
         if self._document is None:
             return InsertOne({"_id": self.document_id, "v": 1, **write.set, **write.push})
-        # Of what is only remembered, all is written: where it is gone by now, the upsert would make half of one.
-        fields = _differing(self._document, write.set) if self._read else write.set
-        change: Document = {"$set": {**fields, "v": self._document["v"] + 1}}
+        change: Document = {"$set": {**_differing(self._document, write.set), "v": self._document["v"] + 1}}
         if write.push:
             change["$push"] = {name: {"$each": values} for name, values in write.push.items()}
         # With upsert, a version that is no longer there comes back as a duplicate `_id` with its position.

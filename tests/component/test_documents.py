@@ -309,6 +309,36 @@ async def test_what_was_deleted_is_remembered_by_nobody(things: Collection) -> N
     assert await things.get("one") == {"_id": "one", "number": 1, "v": 1}
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_what_somebody_else_deletes_meanwhile_is_decided_again_on_nothing(
+    things: Collection, things_elsewhere: Collection, remembered: bool
+) -> None:
+    """Never half of a document: neither of what was read nor of what is remembered."""
+    await things.put("one", {"a": 1, "b": 2})
+    await things.put("other", {"number": 1})
+    if not remembered:
+        await things.delete({"_id": "nothing"})
+    seen: list[Document | None] = []
+    write = things._write
+
+    async def too_late(operations: Any) -> Any:
+        if len(seen) == 1:
+            await things_elsewhere.delete({"_id": "one"})
+        return await write(operations)
+
+    def decide(document: Document | None) -> tuple[Write, int]:
+        seen.append(document)
+        return Write(set={"a": 3}), 3
+
+    things._write = too_late  # type: ignore[method-assign]
+    assert [*await asyncio.gather(things.update("one", decide), things.update("other", add()))] == [3, 2]
+    assert seen == [{"_id": "one", "v": 1, "a": 1, "b": 2}, None]
+    assert sorted(await things_elsewhere.find({}), key=lambda one: one["_id"]) == [
+        {"_id": "one", "v": 1, "a": 3},
+        {"_id": "other", "v": 2, "number": 2},
+    ]
+
+
 async def test_patches_need_no_version_and_are_written_together(things: Collection) -> None:
     """And a patch of what is not there makes nothing."""
     await things.put("one", {"number": 0})
