@@ -20,6 +20,7 @@ TOPIC = Index((("state.topic", 1),), unique=True, where={"state.topic": {"$type"
 """A topic is one case: the write that opens a second is refused."""
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 
+HERE = Index((("state.community", 1), ("_id", 1)))
 OF_CASE = Index((("state.case_id", 1), ("_id", 1)))
 _BY_TIME = (("state.at", -1), ("_id", 1))
 CHECKS = Index(_BY_TIME)
@@ -36,7 +37,7 @@ class Cases:
             "cases", Case, lambda one: one.case_id, [LIST, STATE, OWNER, PARTY, BUILDING, OF_PERSON, TOPIC, DUE]
         )
         self.agreements: Aggregates[Agreement] = runtime.aggregates(
-            "agreements", Agreement, lambda one: one.case_id, [OF_CASE]
+            "agreements", Agreement, lambda one: one.case_id, [OF_CASE, HERE]
         )
         self.checks: Aggregates[Check] = runtime.aggregates(
             "gate_checks", Check, lambda one: one.check_id, [CHECKS, CHECKS_OF_CASE, CHECKS_OF_AGREEMENT]
@@ -83,6 +84,14 @@ class Cases:
             {"state.case_id": case_id}, sort=[("_id", 1)], fields={"history": 0}
         )
         return [self.agreements.state(one) for one in found]
+
+    async def in_force(self, community: str | None, day: str, limit: int, after: str) -> list[Document]:
+        """Agreements that apply on a day, by id."""
+        query: Document = {"state.begins": {"$lte": day}, "state.ended_at": None, "_id": {"$gt": after}}
+        query["$or"] = [{"state.ends": None}, {"state.ends": {"$gte": day}}]
+        if community is not None:
+            query["state.community"] = community
+        return await self.agreements.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
 
     async def counts(self, agreements: Sequence[str]) -> dict[str, Document]:
         """By agreement: checks that belong to it, at how many of its stops, how many with a fever."""

@@ -1,11 +1,11 @@
 """HTTP in: what outsiders agreed to, and who came through a gate."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 
-from services.ledger import gates
+from services.ledger import gates, people
 from services.ledger.cases_api import seen
 from services.ledger.domain.gates import Check
 from services.ledger.house import Ledger
@@ -26,6 +26,7 @@ PREFIX = "/api/ledger"
 GATE: tuple[Role, ...] = ("operator", "coordinator", "grid_worker", "volunteer")
 """Who stands at a gate, and who leads them."""
 Name = Annotated[str | None, Query(max_length=128)]
+Day = Annotated[date | None, Query()]
 
 
 def add_gate_routes(app: FastAPI, house: Ledger) -> None:
@@ -44,6 +45,17 @@ def add_gate_routes(app: FastAPI, house: Ledger) -> None:
         command = await body(request, RecordAgreement, case_id=case_id)
         await seen(house, who, case_id)
         return await gates.record(house, command, http_meta(request, RecordAgreement.wire, house.runtime.clock()))
+
+    @app.get(f"{PREFIX}/agreements", tags=["cases"])
+    async def in_force(who: Somebody, limit: Limit = 50, after: After = None, on: Day = None) -> dict[str, Any]:
+        """What outsiders agreed to that applies on a day, today if none is told: whom to expect where and when."""
+        who.require(*GATE)
+        day = (on or people.today(house)).isoformat()
+        place = decode_cursor(after, (str,))
+        found = await house.store.cases.in_force(who.community, day, limit + 1, place[0] if place else "")
+        if found:
+            await house.runtime.openings.note(who, f"agreements:{day}", "gate", community=who.community)
+        return page(found, limit, lambda one: (one["_id"],), lambda one: _agreement(house, one))
 
     @app.post(
         f"{PREFIX}/agreements/{{agreement_id}}/end",
@@ -93,6 +105,12 @@ def add_gate_routes(app: FastAPI, house: Ledger) -> None:
             case_id=case_id,
         )
         return page(found, limit, _place_of, lambda one: _show(house.store.cases.checks.state(one)))
+
+
+def _agreement(house: Ledger, document: Document) -> dict[str, Any]:
+    known = house.store.cases.agreements.state(document)
+    partner = house.runtime.sealer.open(known.sealed, f"agreement:{known.agreement_id}")
+    return {**known.model_dump(exclude={"sealed", "fingerprint", "owner", "ended_at"}), "partner": partner}
 
 
 def _show(known: Check) -> dict[str, Any]:

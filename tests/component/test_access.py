@@ -102,6 +102,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "POST", "/councils", ("operator", "coordinator", "grid_worker")),
     ("ledger", "GET", "/councils/tiebei/nothing", STAFF),
     ("ledger", "POST", "/cases/nothing/agreements", LEADERS),
+    ("ledger", "GET", "/agreements", STAFF),
     ("ledger", "POST", "/agreements/nothing/end", LEADERS),
     ("ledger", "POST", "/gate-checks", STAFF),
     ("ledger", "GET", "/gate-checks", STAFF),

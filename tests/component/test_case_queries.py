@@ -164,6 +164,8 @@ async def test_what_is_late_and_what_belongs_to_a_case_is_found_through_an_index
         assert await store.due(now + timedelta(days=9), 10)
         assert await store.of_topic("wecom/none") is None
         assert await store.agreements_of("c7")
+        for community in (None, "tiebei"):
+            assert await store.in_force(community, "2026-11-25", 5, "")
         assert (await store.counts(["a7", "a9"]))["a7"]["checks"]
         for name in ("property", world.SUN):
             first = await store.page(community="tiebei", grids=(), limit=5, after=None, party=name)

@@ -109,6 +109,26 @@ async def test_two_stops_a_day_are_checked_against_what_was_agreed_until_it_expi
     assert "黑A" not in str(await gate.entries("GateChecked"))
 
 
+async def test_whoever_stands_at_the_gate_finds_whom_to_expect(gate: Stage) -> None:
+    """On the days on which it applies, until it is ended; each look is noted."""
+    await opened(gate)
+
+    async def expected(**on: str) -> list[tuple[str, str, Any]]:
+        found = await gate.at.ledger.items("/agreements", who="volunteer", **on)
+        return [(one["agreement_id"], one["partner"], one["terms"]) for one in found]
+
+    bus = ("bus-1", AGREEMENT["partner"], AGREEMENT["terms"])
+    for day, whom in (("24", []), ("25", [bus]), ("27", [bus]), ("28", [])):
+        assert await expected(on=f"2026-11-{day}") == whom
+    assert await expected() == [], "it is the 24th"
+    ((name, *_),) = await expected(on="2026-11-25")
+    check = await checked(gate, china(25, 7, 5), case_id=None, agreement_id=name)
+    assert check["applies"] == "2026-11-25T07:00"
+    await gate.at.ledger.post("/agreements/bus-1/end", {"command_id": "e"}, who="coordinator")
+    assert await expected(on="2026-11-26") == []
+    await eventually(lambda: gate.entered("PersonalDataOpened", 3))
+
+
 async def test_a_fever_at_the_gate_is_an_urgent_case_at_once_and_coordinators_hear_of_it(gate: Stage) -> None:
     """37.3 is none, 37.4 is one; told twice, it is one."""
     await opened(gate)
