@@ -12,7 +12,7 @@ import pytest
 from deploy.engines.ports import free_port
 from deploy.local.secrets import Secrets, hand_to_containers
 from tests.compose import standins
-from tests.compose.engine import Docker, engine, why_not
+from tests.compose.engine import Docker, why_not
 from tests.compose.users import Users
 from tests.running import need
 
@@ -71,9 +71,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """The engine, with our images built."""
     need(why_not())
     folder = tmp_path_factory.mktemp("docker")
-    with engine("doorsteptest", {"DOORSTEP_SECRETS": str(folder / "none")}, folder) as docker:
-        standins.build(docker)
-        docker.compose("build", "--quiet", "intake", "gateway")
+    with standins.built(folder) as docker:
         yield docker
 
 

@@ -8,10 +8,12 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.engines.mongo import mongod
-from tests.compose.engine import KEPT, Docker, DockerError
+from tests.compose.engine import KEPT, Docker, DockerError, engine
 
 BASE = "doorstep-standin:bookworm"
 PACKAGES = "python3,python3-venv,python3-pip,ca-certificates,rabbitmq-server,caddy,procps,wget,libcurl4,prometheus"
@@ -34,8 +36,16 @@ DOCKERFILES = {
 }
 
 
-def build(docker: Docker) -> None:
-    """Make those that are missing or out of date."""
+@contextmanager
+def built(folder: Path) -> Iterator[Docker]:
+    """The engine, with these images and ours; what is there from before is not made again."""
+    with engine("doorsteptest", {"DOORSTEP_SECRETS": str(folder / "none")}, folder) as docker:
+        _build(docker)
+        docker.compose("build", "--quiet", "intake", "gateway")
+        yield docker
+
+
+def _build(docker: Docker) -> None:
     if not _is_there(docker, BASE, _hash(PACKAGES)):
         _import_debian(docker)
     with tempfile.TemporaryDirectory() as folder:
