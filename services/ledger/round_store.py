@@ -30,14 +30,20 @@ MISSING = Index((("state.round_id", 1), ("state.order", 1)), where={"state.count
 MISSING_OF_GRID = Index(
     (("state.round_id", 1), ("state.grid", 1), ("state.order", 1)), where={"state.counts.missing": {"$gt": 0}}
 )
+ORDER = Index((("state.round_id", 1), ("state.order", 1)))
+RARE = tuple(
+    Index((("state.round_id", 1), ("state.order", 1)), where={f"state.counts.{state}": {"$gt": 0}})
+    for state in ("elsewhere", "moved", "refused", "excused")
+)
+"""Sheets with somebody of whom this is so: few."""
 OPEN = Index((("state.round_id", 1), ("_id", 1)), where={"state.closed": False})
 OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1), ("state.order", 1)))
 TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 
 _entrance = lru_cache(maxsize=256)(Entrance)
-_MISSING_AT_ONCE = 10
-"""Sheets read at once for a page of those missing: each has one at least, most have more."""
+_SHEETS_AT_ONCE = 10
+"""Sheets read at once for a page of members: each has one of those wanted at least, most have more."""
 
 
 class Rounds:
@@ -54,7 +60,7 @@ class Rounds:
             "sheets",
             Sheet,
             lambda one: one.round_id,
-            [PLACE, MISSING, MISSING_OF_GRID, OPEN, OF_BUILDING],
+            [PLACE, MISSING, MISSING_OF_GRID, ORDER, *RARE, OPEN, OF_BUILDING],
             brief=True,
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
@@ -202,17 +208,20 @@ class Rounds:
         )
         return [one["_id"] for one in found]
 
-    async def missing(
+    async def members(
         self,
         round_id: str,
+        state: str | None,
         grids: Sequence[str],
         limit: int,
         after: tuple[str, int] | None,
         building: str | None = None,
     ) -> list[Document]:
-        """Who is missing, in the order of doors, with the place on the sheet."""
+        """Who is missing or whatever else, or all, in the order of doors, with the place on the sheet."""
         order, place = after or ("", -1)
-        query: dict[str, Any] = {"state.round_id": round_id, "state.counts.missing": {"$gt": 0}}
+        query: dict[str, Any] = {"state.round_id": round_id}
+        if state is not None:
+            query[f"state.counts.{state}"] = {"$gt": 0}
         if grids:
             query["state.grid"] = {"$in": list(grids)}
         if building is not None:
@@ -223,7 +232,7 @@ class Rounds:
             found = await self.sheets.collection.find(
                 {**query, "state.order": {"$gte": order}},
                 sort=[("state.order", 1)],
-                limit=_MISSING_AT_ONCE,
+                limit=_SHEETS_AT_ONCE,
                 fields=fields,
             )
             rows += [
@@ -236,9 +245,9 @@ class Rounds:
                 }
                 for sheet in (one["state"] for one in found)
                 for number, member in enumerate(_members(sheet))
-                if member.state == "missing" and (sheet["order"], number) > (order, place)
+                if state in (None, member.state) and (sheet["order"], number) > (order, place)
             ]
-            if len(found) < _MISSING_AT_ONCE:
+            if len(found) < _SHEETS_AT_ONCE:
                 break
             order, place = found[-1]["state"]["order"], len(found[-1]["state"]["members"])
         return rows[:limit]

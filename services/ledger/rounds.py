@@ -4,21 +4,26 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 
 from services.ledger import guests
 from services.ledger.domain import follow_ups, reports, rounds, sheets, strangers
 from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.people import registered
+from services.ledger.domain.presence import existing
 from services.ledger.domain.reports import Line, Report
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, Sheet
 from services.ledger.domain.strangers import Stranger
+from services.ledger.guests import as_requested
 from services.ledger.house import Ledger, cause_of
+from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
 from shared.contracts.envelope import Meta, Problem, to_milliseconds
+from shared.contracts.intake import Address
 from shared.contracts.refusal import Refusal, refusal
-from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, RecordRound, RoundAnswer, RoundRecord
+from shared.contracts.rounds import AddToRound, CloseRound, Of, OpenRound, RecordRound, RoundAnswer, RoundRecord
 from shared.identity import derived_id
 
 router: Router[Ledger] = Router("ledger")
@@ -83,10 +88,15 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
         return _answer(told.round_id, known, changed=False)
     (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
     await put_sheet(house, sheet, cause)
-    beside = await house.store.rounds.strangers.update(_stranger(told.round_id, member_id), strangers.add, cause)
-    if beside.state is not None:
-        met = [(member_id, one) for one in beside.state.met]
-        await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
+    store = house.store.rounds.strangers
+    beside = await asyncio.gather(
+        *(
+            store.update(_stranger(told.round_id, name), strangers.add, cause)
+            for name in await _beside_as(house, told.of, member)
+        )
+    )
+    met = [(member_id, met) for one in beside if one.state is not None for met in one.state.met]
+    await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
     await house.store.rounds.recount(told.round_id, [sheet.building])
     if known.state in ("closed", "settled"):
         await close_sheet(house, known.facts, sheet.sheet_id, cause_of(f"{command.command_id}:close", meta))
@@ -262,6 +272,8 @@ def _wrong(told: OpenRound, one: RoundRecord, ids: list[str], latest: datetime) 
         found.append(("phone", "ambiguous", f"{len(ids)} have this phone; tell name and address, or member_id"))
     if one.at > latest:
         found.append(("at", "in_the_future", "this has not happened yet; look at the clock of the device"))
+    if one.outcome in ("refused", "excused") and not one.note:
+        found.append(("note", "required", "say why, so that nobody has to ask them again"))
     if one.point is not None and told.points and one.point not in told.points:
         found.append(("point", "unknown_point", f"the points of this round: {', '.join(told.points)}"))
     if other := [name for name in one.checked if name not in told.checklist]:
@@ -334,8 +346,24 @@ def _report(house: Ledger, round_id: str, lines: Sequence[RecordLine]) -> Report
 def _name(house: Ledger, line: RecordLine) -> str:
     """Of the member; of somebody who is not on the books, one made of what is told of him."""
     one = line.record
-    door = one.address.model_dump_json() if one.address else None
-    return line.member_id or house.runtime.lookup.blind("stranger", one.name, one.phone, door)
+    return line.member_id or _strange(house, one.name, one.phone, one.address)
+
+
+def _strange(house: Ledger, name: str | None, phone: str | None, address: Address | None) -> str:
+    door = address.model_dump_json() if address else None
+    return house.runtime.lookup.blind("stranger", name, phone, door)
+
+
+async def _beside_as(house: Ledger, of: Of, member: Member) -> set[str]:
+    """Under which names somebody may have been recorded while he was not on the roster."""
+    if member.presence:
+        address, told = as_requested(house, existing(await house.store.presences.all.get(member.person_id)))
+    else:
+        known = await opened(house, registered(await house.store.register.current(member.person_id)))
+        address, told = known.details.address, resident_of(known)
+    marks = product((told.name, None), (told.phone, None), (address, None))
+    # A door alone is no person's mark.
+    return {member.member_id, *(_strange(house, *mark) for mark in marks if any(mark[: 2 if of == "person" else 3]))}
 
 
 def _sought(house: Ledger, sheet: Sheet, one: Member, facts: RoundFacts) -> FollowUp:
@@ -361,6 +389,11 @@ def _stranger(round_id: str, member_id: str) -> str:
 
 def _seal(house: Ledger, facts: RoundFacts, text: str) -> str:
     return house.runtime.sealer.seal(text, f"round:{facts.round_id}")
+
+
+def unsealed(house: Ledger, round_id: str, sealed: str) -> str:
+    """What somebody noted, or the record of a stranger; whoever shows it notes it."""
+    return house.runtime.sealer.open(sealed, f"round:{round_id}")
 
 
 def _answer(round_id: str, known: Round | None, *, changed: bool, strangers: int = 0) -> RoundAnswer:

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Query, Request
@@ -21,7 +21,15 @@ from services.ledger.spreadsheets import FILE_LIMIT
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.duties import ZONE
 from shared.contracts.refusal import refusal
-from shared.contracts.rounds import AddToRound, CloseRound, OpenRound, RecordRound, RoundAnswer
+from shared.contracts.rounds import (
+    AddToRound,
+    CloseRound,
+    Ending,
+    OpenRound,
+    RecordRound,
+    RoundAnswer,
+    RoundRecord,
+)
 from shared.documents import Document
 from shared.pages import decode_cursor, page
 from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
@@ -80,18 +88,58 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
 
         `names`: with name, phone and door, for whoever calls or visits them; the opening is noted.
         """
+        return await _members(who, round_id, "missing", limit, after, building, names)
+
+    @app.get(f"{PREFIX}/rounds/{{round_id}}/members", tags=["rounds"])
+    async def members(
+        who: Somebody,
+        round_id: str,
+        limit: Limit = 50,
+        after: After = None,
+        state: Literal["missing"] | Ending | None = None,
+        building: Building = None,
+        names: bool = False,
+    ) -> dict[str, Any]:
+        """How it went with each on the roster, or with those of one state, in the order of doors.
+
+        `names`: with name, phone and door, and with what was noted, such as why somebody refused; the opening is noted.
+        """
+        return await _members(who, round_id, state, limit, after, building, names)
+
+    async def _members(
+        who: Principal,
+        round_id: str,
+        state: str | None,
+        limit: int,
+        after: str | None,
+        building: str | None,
+        names: bool,
+    ) -> dict[str, Any]:
         known = await _theirs(who, round_id)
         if names:
             who.require(*LEADERS, "grid_worker")
         place = decode_cursor(after, (str, int))
-        found = await house.store.rounds.missing(
-            round_id, who.grids, limit + 1, (place[0], place[1]) if place else None, building
+        found = await house.store.rounds.members(
+            round_id, state, who.grids, limit + 1, (place[0], place[1]) if place else None, building
         )
-        answer = page(found, limit, lambda one: (one["order"], one["place"]), _show_missing)
-        if names and answer["items"]:
-            await house.runtime.openings.note(who, f"round:{round_id}", "missing", community=known.told.community)
+        answer = page(found, limit, lambda one: (one["order"], one["place"]), lambda one: one)
+        if names and found:
+            purpose = "missing" if state == "missing" else "members"
+            await house.runtime.openings.note(who, f"round:{round_id}", purpose, community=known.told.community)
+        answer["items"] = [
+            {**_show_member(one), "records": _records(round_id, one["met"], names)} for one in answer["items"]
+        ]
+        if names:
             await _name(answer["items"])
         return answer
+
+    def _records(round_id: str, met: list[Document], names: bool) -> list[Document]:
+        """What was recorded; what was noted with it only for whoever may read that."""
+        shown = [{name: value for name, value in one.items() if name != "sealed"} for one in met]
+        if not names:
+            return shown
+        notes = [rounds.unsealed(house, round_id, one["sealed"]) if one["sealed"] else "" for one in met]
+        return [{**one, "note": note} for one, note in zip(shown, notes, strict=True)]
 
     async def _name(items: list[dict[str, Any]]) -> None:
         people, present = await asyncio.gather(
@@ -114,13 +162,26 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         return known.model_dump(mode="json", include={"name", "phone", "address"})
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/strangers", tags=["rounds"])
-    async def strangers(who: Somebody, round_id: str, limit: Limit = 50, after: After = None) -> dict[str, Any]:
-        """Those who were recorded and are not on the roster."""
+    async def strangers(
+        who: Somebody, round_id: str, limit: Limit = 50, after: After = None, names: bool = False
+    ) -> dict[str, Any]:
+        """Those who were recorded and are not on the roster; `names`: as they were told, and the opening is noted."""
         who.require(*LEADERS)
-        await _theirs(who, round_id)
+        known = await _theirs(who, round_id)
         place = decode_cursor(after, (str,))
         found = await house.store.rounds.strangers_page(round_id, limit + 1, place[0] if place else "")
-        return page(found, limit, lambda one: (one["_id"],), lambda one: _show_stranger(one["state"]))
+        if names and found:
+            await house.runtime.openings.note(who, f"round:{round_id}", "strangers", community=known.told.community)
+        return page(found, limit, lambda one: (one["_id"],), lambda one: _stranger(round_id, one["state"], names))
+
+    def _stranger(round_id: str, state: Document, names: bool) -> dict[str, Any]:
+        known = Stranger.model_validate(state, strict=False)
+        met = _records(round_id, [one.model_dump() for one in known.met], names)
+        shown = {**known.model_dump(mode="json", exclude={"sealed", "met"}), "records": met}
+        if not names or known.sealed is None:
+            return shown
+        told = RoundRecord.model_validate_json(rounds.unsealed(house, round_id, known.sealed), extra="ignore")
+        return {**shown, "details": told.model_dump(mode="json", include={"name", "phone", "address"})}
 
     @app.post(
         f"{PREFIX}/rounds/{{round_id}}/records",
@@ -194,13 +255,9 @@ def _show(known: Round) -> dict[str, Any]:
     return {**known.told.model_dump(mode="json"), "state": known.state, "members": known.members}
 
 
-def _show_missing(found: Document) -> dict[str, Any]:
+def _show_member(found: Document) -> dict[str, Any]:
     """`presence_id` instead of `person_id`: somebody who lives elsewhere and is in the building."""
-    shown = {name: found[name] for name in ("member_id", "grid", "building")}
+    shown = {name: found[name] for name in ("member_id", "grid", "building", "state")}
     present = found.get("presence", False)
     ids = {"person_id": None if present else found["person_id"], "presence_id": found["person_id"] if present else None}
     return {**shown, **ids, "how": "call" if found["hears"] else "visit"}
-
-
-def _show_stranger(state: Document) -> dict[str, Any]:
-    return Stranger.model_validate(state, strict=False).model_dump(mode="json", exclude={"sealed"})

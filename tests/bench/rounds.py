@@ -106,7 +106,7 @@ async def measure(town: Town, count: int) -> None:
         await rounds.open_round(house, told, Meta("", OpenRound.wire, "bench", now, ROUND))
         await eventually(lambda: at.ledger.stored("rounds", {"_id": ROUND, "state.state": "open"}), 600.0)
         tell("opened", f"{time.perf_counter() - began:.1f} s for {count:,} people")
-        pages = await timed(READS, lambda: store.missing(ROUND, (), 51, None))
+        pages = await timed(READS, lambda: store.members(ROUND, "missing", (), 51, None))
         tell("first page of missing", f"median {statistics.median(pages):.1f} ms, 99th percentile {pages[-3]:.1f} ms")
         sums = await timed(20, lambda: store.counts(ROUND))
         tell("counts", f"median {statistics.median(sums):.1f} ms, longest {sums[-1]:.1f} ms")

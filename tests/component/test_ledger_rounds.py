@@ -249,14 +249,14 @@ async def test_who_is_on_the_books_elsewhere_and_is_there_is_meant_where_he_is(a
         assert (await counts(at.ledger, round_id))["done"] == 1
 
 
-HEADER = ("姓名", "联系电话", "楼号", "单元", "房号", "采样时间", "点位", "结果")
+HEADER = ("姓名", "联系电话", "楼号", "单元", "房号", "采样时间", "点位", "结果", "备注")
 
 
-def row(number: int, time: str = "8:05", outcome: str = "已采", point: str = "南门") -> tuple[str, ...]:
+def row(number: int, time: str = "8:05", outcome: str = "已采", point: str = "南门", note: str = "") -> tuple[str, ...]:
     told = person(number)
     address = told["address"]
     door = (f"{address['building']}号楼", "1单元", f"{address['room']}室")
-    return (told["name"], told["phone"], *door, time, point, outcome)
+    return (told["name"], told["phone"], *door, time, point, outcome, note)
 
 
 async def taken(ledger: Service, *rows: tuple[str, ...], who: str = "grid_worker") -> Any:
@@ -268,9 +268,13 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
     """As it is kept: a title above, words for what happened, times of day, a sum below."""
     await opened(at.ledger, points=["南门", "北门"])
     at.ledger.runtime.clock.forward(hours=3)  # type: ignore[attr-defined]
-    rows = [*(row(number) for number in range(20)), row(20, outcome="外采"), row(21, "2026-11-24 8:09", "拒绝")]
+    rows = [
+        *(row(number) for number in range(20)),
+        row(20, outcome="外采"),
+        row(21, "2026-11-24 8:09", "拒绝", note="刚出院"),
+    ]
     for _ in range(2):
-        answer = await taken(at.ledger, *rows, ("合计", "22", "", "", "", "", "", ""))
+        answer = await taken(at.ledger, *rows, ("合计", "22", "", "", "", "", "", "", ""))
         assert answer.status_code == 200, answer.text
         assert answer.json()["rows"] == 22
     found = answer.json()["counts"]

@@ -363,6 +363,8 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
             await both_pages(ledger, "/rounds", who)
             await both_pages(ledger, "/rounds/round/missing", who)
             await both_pages(ledger, "/rounds/round/missing", who, building="3")
+            await both_pages(ledger, "/rounds/round/members", who)
+            await both_pages(ledger, "/rounds/round/members", who, state="refused")
             await ledger.get("/rounds/round/numbers", who=who)
             await both_pages(ledger, "/rounds/round/strangers", who)
         await both_pages(ledger, "/rounds/round/missing", "grid_worker")

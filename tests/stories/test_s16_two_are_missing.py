@@ -100,6 +100,13 @@ async def missing(morning: Stage, who: str = "operator", **params: Any) -> list[
     return found
 
 
+async def members(morning: Stage, **params: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = await morning.at.ledger.items(
+        f"/rounds/{ROUND}/members", who="coordinator", **{"limit": 50, **params}
+    )
+    return found
+
+
 async def recorded(morning: Stage, *records: dict[str, Any], command_id: str | None = None) -> dict[str, Any]:
     """Over HTTP, as a program at a desk does it."""
     body = {"command_id": command_id or new_id(), "records": list(records)}
@@ -186,11 +193,25 @@ async def test_a_building_is_swept_door_by_door_and_who_was_not_at_home_is_visit
 
 async def test_who_was_tested_elsewhere_or_moved_away_is_not_missing_and_has_a_reason(morning: Stage) -> None:
     """Each in one state of his own."""
-    await recorded(morning, line(1, outcome="elsewhere"), line(2, outcome="moved"), line(3, outcome="refused"))
+    body = {"command_id": new_id(), "records": [line(3, outcome="refused"), line(4, outcome="excused")]}
+    silent = await morning.at.ledger.post(f"/rounds/{ROUND}/records", body, who="grid_worker")
+    assert silent.status_code == 422
+    assert [one["field"] for one in silent.json()["problems"]] == ["records.0.note", "records.1.note"]
+    refused = line(3, outcome="refused", note="昨天刚测过")
+    await recorded(morning, line(1, outcome="elsewhere"), line(2, outcome="moved"), refused)
     found = await counts(morning)
     assert [found[name] for name in ("elsewhere", "moved", "refused", "done")] == [1, 1, 1, 0]
     assert found["missing"] == FEW - 3
+    for state, number in (("elsewhere", 1), ("moved", 2), ("refused", 3)):
+        (one,) = await members(morning, state=state)
+        assert (one["member_id"], "昨天" in str(one)) == (id_of(number), False)
+    (one,) = await members(morning, state="refused", names=True)
+    assert (one["details"]["name"], [met["note"] for met in one["records"]]) == ("居民3", ["昨天刚测过"])
+    assert len(await members(morning, limit=3)) == FEW
+    noted = await eventually(lambda: morning.entries("PersonalDataOpened"))
+    assert [(one["record"], one["purpose"]) for one in noted] == [(f"round:{ROUND}", "members")]
     await recorded(morning, line(3, minutes=90))
+    assert await members(morning, state="refused") == []
     found = await counts(morning)
     assert (found["refused"], found["done"]) == (0, 1), "he came after all"
 
@@ -214,11 +235,13 @@ async def test_who_is_not_on_the_ledger_is_kept_beside_it_and_can_be_added(morni
     answer = await recorded(morning, visitor, newcomer)
     assert answer["strangers"] == 2
     await recorded(morning, visitor)
-    assert len(await morning.at.ledger.items(f"/rounds/{ROUND}/strangers", who="coordinator")) == 2
+    path = f"/rounds/{ROUND}/strangers"
+    assert "访客" not in str(await morning.at.ledger.items(path, who="coordinator"))
+    strangers = await morning.at.ledger.items(path, who="coordinator", names=True)
+    assert {one["details"]["name"] for one in strangers} == {"访客", "居民400"}
     person = {**somebody(400), "phone": "13700000400"}
     await world.accepted(morning.at.ledger, "/people", person)
     assert (await counts(morning))["members"] == FEW, "the roster is frozen"
-    await recorded(morning, newcomer)
     added = {"command_id": new_id(), "person_id": id_of(400)}
     for status in ("accepted", "duplicate"):
         answer = await morning.at.ledger.post(f"/rounds/{ROUND}/members", added, who="coordinator")
@@ -230,7 +253,7 @@ async def test_who_is_not_on_the_ledger_is_kept_beside_it_and_can_be_added(morni
 async def test_somebody_added_when_all_were_dealt_with_is_looked_for(morning: Stage) -> None:
     """A settled round has somebody missing again."""
     await record_all_but_the_couple(morning, FEW)
-    await recorded(morning, *(line(number, outcome="excused") for number in COUPLE))
+    await recorded(morning, *(line(number, outcome="excused", note="住院") for number in COUPLE))
     closing = {"command_id": new_id()}
     await morning.at.ledger.post(f"/rounds/{ROUND}/close", closing, who="coordinator")
     await eventually(lambda: state_is(morning, "settled"))
