@@ -3,14 +3,16 @@
 import asyncio
 from datetime import datetime
 
-from services.ledger import follow_ups
+from services.ledger import follow_ups, needs
 from services.ledger.domain import programmes as rules
 from services.ledger.domain.follow_ups import FollowUp, hears
 from services.ledger.domain.programmes import Programme
+from services.ledger.domain.register import Building
 from services.ledger.house import Ledger, cause_of
 from services.ledger.people_store import among
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
+from shared.contracts.intake import Address, SubmitRequest
 from shared.contracts.ledger import PersonRegistered
 from shared.contracts.programmes import BeginProgramme, EndProgramme, ProgrammeAnswer
 from shared.contracts.refusal import refusal
@@ -67,6 +69,9 @@ async def _some(house: Ledger, known: Programme) -> None:
     at, told = known.next_at, known.everybody
     if at is None:
         return
+    if known.each == "building":
+        await _buildings(house, known, at)
+        return
     query = among(
         community=known.community,
         grids=[told.grid] if told.grid else [],
@@ -76,7 +81,38 @@ async def _some(house: Ledger, known: Programme) -> None:
     )
     people = await house.store.register.after(query, known.reached, TOGETHER)
     await asyncio.gather(*(follow_ups.begin(house, _follow_up(known, at, person.facts)) for person in people))
-    reached = people[-1].facts.person_id if len(people) == TOGETHER else None
+    await _go_on(house, known, at, people[-1].facts.person_id if len(people) == TOGETHER else None)
+
+
+async def _buildings(house: Ledger, known: Programme, at: datetime) -> None:
+    """Each of some buildings has its request."""
+    if known.everybody.building is not None:
+        one = await house.store.buildings.get(f"{known.community}/{known.everybody.building}")
+        found = [] if one is None or known.everybody.grid not in (None, one.grid) else [one]
+    else:
+        after = f"{known.community}/{known.reached}"
+        page = await house.store.buildings_page(known.community, [known.everybody.grid or ""], TOGETHER, after)
+        found = [house.store.buildings.state(one) for one in page]
+    await asyncio.gather(*(_raise_need(house, known, at, one) for one in found))
+    await _go_on(house, known, at, found[-1].building if len(found) == TOGETHER else None)
+
+
+async def _raise_need(house: Ledger, known: Programme, at: datetime, building: Building) -> None:
+    need_id = derived_id("need", known.programme_id, at.isoformat(), building.building)
+    request = SubmitRequest(
+        source=needs.SOURCE,
+        source_id=need_id,
+        kind=known.kind,
+        community=known.community,
+        address=Address(building=building.building),
+        note=known.note,
+        contactless=True,
+    )
+    cause = Meta(f"due:{need_id}", "", "ledger", house.runtime.clock(), known.programme_id)
+    await needs.raise_need(house, need_id, request, cause, grid=building.grid)
+
+
+async def _go_on(house: Ledger, known: Programme, at: datetime, reached: str | None) -> None:
     await house.store.programmes.all.update(
         known.programme_id,
         lambda one: rules.go_on(one, at, reached),

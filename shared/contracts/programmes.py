@@ -1,15 +1,18 @@
 """Commands about programmes, which the ledger takes, and events about them, which the ledger publishes.
 
 A programme looks after everybody of a category, a list, a building or a grid: each time that it comes, whoever belongs
-to them then has a follow-up of his own.
+to them then has a follow-up of his own. Or it looks after buildings themselves: each time, each has a request, such as
+for its floors to be disinfected.
 """
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import StringConstraints, model_validator
 
-from shared.contracts.envelope import Command, Contract, Event, Identifier, Slug
+from shared.contracts.envelope import Command, Contract, Event, Identifier, Note, Slug
 from shared.contracts.workers import LocalMinute
+
+Each = Literal["person", "building"]
 
 
 class Everybody(Contract, extra="forbid"):
@@ -38,7 +41,11 @@ class BeginProgramme(Command):
     community: Slug
     everybody: Everybody
     kind: Slug
-    """Of `kinds.yaml`, such as `care_call` or `temperature`."""
+    """Of `kinds.yaml`, such as `care_call` or `temperature`; for buildings, such as `disinfection` or `rubbish`."""
+    each: Each = "person"
+    """`building`: a request for the building, or for each of the grid, instead of a follow-up for each person."""
+    note: Note = ""
+    """Of these requests: what is to be done."""
     begins: LocalMinute
     """The first time."""
     rule: Annotated[str, StringConstraints(max_length=200)] = "FREQ=DAILY"
@@ -84,6 +91,8 @@ class ProgrammeBegun(ProgrammeEvent):
     rule: str
     zone: str
     days: str
+    each: Each = "person"
+    note: str = ""
 
 
 class ProgrammeEnded(ProgrammeEvent):

@@ -92,3 +92,29 @@ async def test_a_programme_for_nobody_or_what_there_is_not_is_refused_by_field(d
     assert await refused(rule="FREQ=SECONDLY") == [("rule", "bad_rule")]
     assert await refused(who="coordinator", community="elsewhere") == [("community", "forbidden")]
     assert await desk.ledger.stored("programmes") == []
+
+
+async def test_each_building_of_a_grid_has_one_request_each_time(desk: Desk) -> None:
+    """Disinfected morning, noon and evening; who lives there is not asked, and another grid has none."""
+    await desk.enter(1)
+    for building, grid in (("3", "g1"), ("4", "g2")):
+        body = {"community": world.TIEBEI, "building": building, "grid": grid}
+        await world.accepted(desk.ledger, "/buildings", body)
+    told = {"programme_id": "floors", "community": world.TIEBEI, "everybody": {"grid": "g1"}, "kind": "disinfection"}
+    times = {"begins": "2026-11-24T18:00", "rule": "FREQ=DAILY;BYHOUR=8,12,18"}
+    wrong = await desk.ledger.post("/programmes", {**told, **times, "each": "building", "everybody": {"category": "x"}})
+    assert wrong.status_code == 422
+    body = {**told, **times, "each": "building", "note": "楼道、扶手、电梯按钮"}
+    assert (await desk.ledger.post("/programmes", body)).json()["status"] == "accepted"
+    for round_of_the_day, hours in enumerate((2, 14, 4), start=1):
+        desk.clock.forward(hours=hours)
+        needs = await eventually(lambda count=2 * round_of_the_day: needs_of(desk, count))  # type: ignore[misc]
+        assert Counter(one["building"] for one in needs) == {"2": round_of_the_day, "3": round_of_the_day}
+    assert {(one["kind"], one["grid"], one["person_id"]) for one in needs} == {("disinfection", "g1", None)}
+    assert await desk.ledger.stored("follow_ups") == []
+
+
+async def needs_of(desk: Desk, count: int) -> list[dict[str, Any]]:
+    """What intake is told, once it is so much."""
+    found = [one["state"]["told"] for one in await desk.ledger.stored("needs")]
+    return found if len(found) >= count else []

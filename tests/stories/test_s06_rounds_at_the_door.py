@@ -138,6 +138,34 @@ async def len_of(building: Stage, count: int) -> bool:
     return len(await building.tasks()) == count
 
 
+async def test_the_floors_are_disinfected_at_noon_and_the_rubbish_is_fetched(building: Stage) -> None:
+    """For the building itself: each time a task that somebody does, with proof where the kind asks for it."""
+    for name, kind, rule in (
+        ("floors", "disinfection", "FREQ=DAILY;BYHOUR=8,12,18"),
+        ("rubbish", "rubbish", "FREQ=DAILY;BYHOUR=19"),
+    ):
+        told = {"programme_id": name, "community": world.TIEBEI, "everybody": {"building": "2"}, "kind": kind}
+        body = {**told, "each": "building", "begins": "2026-11-25T00:00", "rule": rule, "note": "楼道"}
+        assert (await building.at.ledger.post("/programmes", body, who="coordinator")).status_code == 202
+    times = Counter[str]()
+    for count, hours in ((1, 15), (2, 4), (3, 6), (4, 1)):
+        building.clock.forward(hours=hours)
+        found = await eventually(lambda count=count: all_tasks(building, count))  # type: ignore[misc]
+        times = Counter(one["facts"]["kind"] for one in found.values())
+    assert times == {"disinfection": 3, "rubbish": 1}
+    assert {one["facts"]["building"] for one in found.values()} == {"2"}
+    (rubbish,) = (task for task, one in found.items() if one["facts"]["kind"] == "rubbish")
+    for verb in ("accept", "start", "complete"):
+        await building.all_do(verb, [(rubbish, world.ZHAO)])
+    await eventually(lambda: building.entered("DeliveryCompleted", 1))
+
+
+async def all_tasks(building: Stage, count: int) -> dict[str, Any]:
+    """Those of the building itself; follow-ups at doors have theirs, too."""
+    found = {name: one for name, one in (await building.tasks()).items() if one["facts"]["kind"] != "corridor_check"}
+    return found if len(found) >= count else {}
+
+
 async def test_a_fever_at_the_door_is_an_urgent_case_with_an_owner(building: Stage) -> None:
     """Once, and a coordinator hears of it."""
     building.clock.forward(hours=5, minutes=30)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from services.ledger.domain.rebuilding import Told
 from services.ledger.domain.recurring import Recurring, following, wrong_times
 from shared.contracts.envelope import Event
-from shared.contracts.programmes import Everybody, ProgrammeBegun, ProgrammeEnded
+from shared.contracts.programmes import Each, Everybody, ProgrammeBegun, ProgrammeEnded
 from shared.contracts.refusal import Refusal, refusal
 
 
@@ -17,6 +17,8 @@ class Programme(Recurring):
     community: str
     everybody: Everybody
     kind: str
+    each: Each = "person"
+    note: str = ""
     reached: str = ""
     """Of that time, everybody up to this id has a follow-up."""
 
@@ -32,10 +34,12 @@ def begin(known: Programme | None, told: Programme, now: datetime) -> tuple[Prog
         if known.model_dump(exclude=of_now) == told.model_dump(exclude=of_now):
             return None
         raise refusal("programme_id", "known_programme", "another programme has this id; take a new one", status=409)
+    if told.each == "building" and (told.everybody.category or told.everybody.listed):
+        raise refusal("everybody", "not_allowed", "a programme for buildings names a building or a grid alone")
     if problems := list(wrong_times(told)):
         raise Refusal(*problems)
     begun = told.model_copy(update={"next_at": following(told, now - timedelta(minutes=1))})
-    times = told.model_dump(include={"begins", "rule", "zone", "days"})
+    times = told.model_dump(include={"begins", "rule", "zone", "days", "each", "note"})
     event = ProgrammeBegun(
         community=told.community,
         grid=told.everybody.grid,
@@ -80,7 +84,7 @@ def retold(known: Told, event: Event) -> Told:
     """What is told of a programme after one more event."""
     match event:
         case ProgrammeBegun():
-            names = {"programme_id", "community", "kind", "begins", "rule", "zone", "days"}
+            names = {"programme_id", "community", "kind", "begins", "rule", "zone", "days", "each", "note"}
             return {**event.model_dump(include=names), "everybody": event.everybody, "ended": False}
         case ProgrammeEnded():
             return {**known, "ended": True}
