@@ -29,6 +29,8 @@ TOGETHER = 4
 """Chunks entered at once: while the database writes one, the next is made."""
 WRITING = 5.0
 """Seconds that a round takes at most on a busy machine; news of these people are sent after the last one."""
+ADDED = {"categories", "lists"}
+"""What a list says of these is added: that somebody is on one list, for one reason, says nothing of the others."""
 SHOWN = 100
 """Mistakes that a refusal tells."""
 
@@ -201,7 +203,7 @@ class Importing:
         cause = Meta(f"import:{known.import_id}", "", "import", self.house.runtime.clock(), known.import_id)
         left = await self._enter_new(known.community, found.new, cause)
         others = [row.command for row in (*left, *found.changed)]
-        await asyncio.gather(*(people.register(self.house, command, cause) for command in others))
+        await asyncio.gather(*(people.enter(self.house, one, cause, one.model_fields_set - ADDED) for one in others))
         return found.counts()
 
     async def _enter_new(self, community: str, rows: Sequence[Row], cause: Meta) -> list[Row]:
@@ -243,7 +245,7 @@ class Importing:
         return Row(command, news, aliases, fingerprint_of(lookup, command))
 
     def _seal(self, import_id: str, chunk: int, commands: Sequence[RegisterPerson]) -> str:
-        lines = b"\n".join(one.model_dump_json(exclude_defaults=True).encode() for one in commands)
+        lines = b"\n".join(one.model_dump_json(exclude_unset=True).encode() for one in commands)
         packed = base64.b85encode(zlib.compress(lines, 1)).decode()
         return self.house.runtime.sealer.seal(packed, rows_context(import_id, chunk))
 

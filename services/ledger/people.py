@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -29,6 +30,11 @@ FORGET_AT_ONCE = 100
 @router.command(RegisterPerson)
 async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> RegistrationAnswer:
     """Somebody lives here; or another list tells of somebody who is known."""
+    return await enter(house, command, meta, command.model_fields_set)
+
+
+async def enter(house: Ledger, command: RegisterPerson, meta: Meta, named: AbstractSet[str]) -> RegistrationAnswer:
+    """Enter a registration; of these fields it says all that there is to know."""
     news = rules.portrait(command, house.categories, today(house))
     aliases = aliases_of(house.runtime.lookup, news, derived_id("person", command.source, command.source_id))
     fingerprint = fingerprint_of(house.runtime.lookup, command)
@@ -36,7 +42,7 @@ async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> Regist
         person_id, known = await identify(house, aliases)
         if known is not None and known.told_by().get(aliases.source) == fingerprint:
             return RegistrationAnswer(status="duplicate", id=person_id)
-        told = await _with_news(house, person_id, known, news, aliases.source, fingerprint)
+        told = await _with_news(house, person_id, known, news, named, aliases.source, fingerprint)
         try:
             outcome = await house.store.people.update(
                 person_id,
@@ -50,28 +56,33 @@ async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> Regist
 
 
 async def _with_news(
-    house: Ledger, person_id: str, known: Person | None, news: Portrait, source: str, fingerprint: str
+    house: Ledger,
+    person_id: str,
+    known: Person | None,
+    news: Portrait,
+    named: AbstractSet[str],
+    source: str,
+    fingerprint: str,
 ) -> Person:
     """The person as known and told."""
     sealer = await house.store.register.sealer(person_id, make=True)
     assert sealer is not None
     building = await house.store.buildings.get(f"{news.community}/{news.details.address.building}")
+    grid = building.grid if building else None
     if known is None:
-        return drawn(house, person_id, building.grid if building else None, news, sealer, {source: fingerprint})
-    return renewed(house, known, building.grid if building else None, news, sealer, source, fingerprint)
+        return drawn(house, person_id, grid, news, sealer, {source: fingerprint})
+    alone = known.told_by().keys() == {source}
+    portrait = rules.combined(portrait_of(known, sealer), news, named if alone else frozenset())
+    if portrait.details.address.building == known.facts.building:
+        grid = known.facts.grid or grid
+    return renewed(house, known, grid, portrait, sealer, source, fingerprint)
 
 
 def renewed(
     house: Ledger, known: Person, grid: str | None, news: Portrait, sealer: Sealer, source: str, fingerprint: str
 ) -> Person:
-    """Somebody who is known, after news: whoever alone tells of a person is taken at his word, else it is added."""
-    told_by = known.told_by()
-    if told_by.keys() != {source}:
-        news = rules.combined(portrait_of(known, sealer), news)
-        if news.details.address.building == known.facts.building:
-            grid = known.facts.grid or grid
-    person_id = known.facts.person_id
-    told = drawn(house, person_id, grid, news, sealer, {**told_by, source: fingerprint})
+    """Somebody who is known, after news of a source."""
+    told = drawn(house, known.facts.person_id, grid, news, sealer, {**known.told_by(), source: fingerprint})
     kept = {"absorbed": known.absorbed, "merged_into": known.merged_into}
     person = told.model_copy(update=kept)
     if not known.died:

@@ -88,6 +88,23 @@ async def test_somebody_on_two_lists_is_one_person_known_by_both(office: Office)
     assert (await office.ledger.get("/statistics"))["people"] == 1
 
 
+async def test_a_source_that_tells_again_replaces_what_it_names_and_nothing_else(office: Office) -> None:
+    """To say that there is no phone is to name it."""
+    person_id = await office.enter(BY_CITY, keys="门卫")
+    bare = {name: BY_CITY[name] for name in ("source", "source_id", "community", "name")}
+    narrow = {**bare, "address": {"building": "1"}, "id_number": LI, "illnesses": ["高血压"]}
+    assert await office.enter(narrow) == person_id
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["details"]["keys"], shown["details"]["address"]["room"]) == ("门卫", "101")
+    assert (shown["details"]["contacts"], shown["lives_alone"]) == (world.MRS_LI["contacts"], True)
+    assert (shown["categories"], shown["lists"]) == (["home_observation"], ["assigned_by_city"])
+    answer = await office.ledger.post("/people", {**narrow, "phone": None, "contacts": [], "lives_alone": False})
+    assert answer.json() == {"status": "accepted", "id": person_id}
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["details"]["phone"], shown["details"]["contacts"], shown["lives_alone"]) == (None, [], False)
+    assert (shown["details"]["keys"], shown["details"]["illnesses"]) == ("门卫", ["高血压"])
+
+
 @pytest.mark.parametrize(
     "change",
     [

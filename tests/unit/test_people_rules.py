@@ -95,6 +95,36 @@ def test_news_replace_what_they_speak_of_and_leave_the_rest() -> None:
     assert after.needs == ("deaf", "wheelchair")
 
 
+def test_of_a_field_that_is_named_the_news_say_all_that_there_is() -> None:
+    """Nothing, too; the categories for which somebody is on a list stay with the list."""
+    before = rules.portrait(
+        told(needs=["deaf"], keys="门卫", categories=["newcomer"], lists=["found_by_community"]), CATALOGUE, TODAY
+    )
+    named = {"name", "address", "keys", "needs", "categories", "lives_alone"}
+    news = rules.portrait(told(address={"building": "1"}, lives_alone=False, categories=["cancer"]), CATALOGUE, TODAY)
+    after = rules.combined(before, news, named)
+    assert after.details == before.details.model_copy(update={"keys": None})
+    assert (after.lives_alone, after.needs, after.categories) == (False, (), ("cancer", "newcomer"))
+    assert after.listed == before.listed
+
+
+@pytest.mark.parametrize(
+    ("before", "news", "known"),
+    [
+        ({"birthday": date(1937, 5, 1)}, {"birth_year": 1937}, (date(1937, 5, 1), 1937)),
+        ({"birthday": date(1937, 5, 1)}, {"birth_year": 1936}, (None, 1936)),
+        ({"birthday": date(1937, 5, 1)}, {"birth_year": None}, (date(1937, 5, 1), 1937)),
+        ({"birth_year": 1936}, {"birthday": date(1937, 5, 1), "birth_year": None}, (date(1937, 5, 1), 1937)),
+        ({"id_number": "110101193705010024"}, {"birth_year": 1936}, (date(1937, 5, 1), 1937)),
+    ],
+)
+def test_birthday_and_year_go_together_after_news(before: dict[str, Any], news: dict[str, Any], known: Any) -> None:
+    """The identity number decides, else what is newer."""
+    first, then = (rules.portrait(told(**{"birth_year": None, **one}), CATALOGUE, TODAY) for one in (before, news))
+    details = rules.combined(first, then, frozenset(news)).details
+    assert (details.birthday, details.birth_year) == known
+
+
 def test_nothing_may_speak_against_two_being_one() -> None:
     """What only one of them tells does not."""
     assert rules.agree({"id_number": "a"}, {"id_number": "a", "born": "x"})

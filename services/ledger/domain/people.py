@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -157,11 +158,20 @@ def _possible(place_and_year: str) -> bool:
     return True
 
 
+def birthday_of(id_number: str) -> date:
+    """The day that an identity number tells.
+
+    Raises:
+        ValueError: there is no such day.
+    """
+    return date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+
+
 def _birthday(command: RegisterPerson, id_number: str | None, today: date) -> date | None:
     birthday = command.birthday
     if id_number is not None:
         try:
-            told = date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+            told = birthday_of(id_number)
         except ValueError:
             raise refusal("id_number", "bad_id_number", "there is no such day as it tells") from None
         if birthday is not None and birthday != told:
@@ -192,22 +202,42 @@ def floor_of(room: str | None) -> int | None:
     return int(found[1]) or None if found else None
 
 
-def combined(before: Portrait, news: Portrait) -> Portrait:
-    """What is known when somebody else tells of the same person: the news, and what it does not speak of."""
-    told = {name: value for name, value in iter(news.details) if value not in (None, ())}
+def combined(before: Portrait, news: Portrait, named: AbstractSet[str] = frozenset()) -> Portrait:
+    """What is known after news of somebody: the news, and what it does not speak of.
+
+    Args:
+        before: as known.
+        news: as told.
+        named: fields of which the news says all that there is: what it does not say there is known no more. All else
+            is added.
+    """
+    told = {name: value for name, value in iter(news.details) if value not in (None, ()) or name in named}
     address = news.details.address
     known = before.details.address
     if address.building == known.building and not (address.unit and address.room):
         told["address"] = known.model_copy(update={k: v for k, v in dict(address).items() if v is not None})
+    listed = news.listed if "lists" in named else {**before.listed, **news.listed}
+    categories = news.categories if "categories" in named else _both(before.categories, news.categories)
+    details = before.details.model_copy(update=told)
     return replace(
         before,
-        details=before.details.model_copy(update=told),
-        lives_alone=before.lives_alone or news.lives_alone,
-        language=news.language or before.language,
-        needs=_both(before.needs, news.needs),
-        categories=_both(before.categories, news.categories),
-        listed={**before.listed, **news.listed},
+        details=details.model_copy(update=_born(details, before.details, news.details)),
+        lives_alone=news.lives_alone or (before.lives_alone and "lives_alone" not in named),
+        language=news.language or (None if "language" in named else before.language),
+        needs=news.needs if "needs" in named else _both(before.needs, news.needs),
+        categories=_both(categories, tuple(listed.values())),
+        listed=listed,
     )
+
+
+def _born(now: PersonDetails, before: PersonDetails, news: PersonDetails) -> dict[str, object]:
+    """Birthday and year that go together: the identity number decides, else the newer one."""
+    if now.id_number is not None:
+        birthday = birthday_of(now.id_number)
+        return {"birthday": birthday, "birth_year": birthday.year}
+    if news.birth_year not in (None, before.birth_year):
+        return {"birthday": news.birthday}
+    return {} if now.birthday is None else {"birth_year": now.birthday.year}
 
 
 def _both(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
