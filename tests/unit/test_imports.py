@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -154,6 +155,23 @@ def test_categories_yes_and_several_things_in_one_cell_are_read() -> None:
     assert (good[1].categories, good[1].lists) == (("cancer", "newcomer"), ("found_by_community",))
 
 
+@pytest.mark.parametrize(
+    ("names", "phones", "contacts"),
+    [
+        ("李萍", "+86 100 0000 0002", [("李萍", "+86 100 0000 0002")]),
+        ("李萍、李刚", "10000000002 10000000003", [("李萍", "10000000002"), ("李刚", "10000000003")]),
+        ("李萍 李刚", "10000000002/0451-5551234", [("李萍", "10000000002"), ("李刚", "0451-5551234")]),
+        ("李萍", "10000000002；10000000003", [("李萍", "10000000002"), ("李萍", "10000000003")]),
+        ("一、二、三", "10000000002，10000000003", [("一、二、三", "10000000002"), ("一、二、三", "10000000003")]),
+    ],
+)  # fmt: skip
+def test_several_whom_to_call_may_stand_in_one_cell(names: str, phones: str, contacts: list[tuple[str, str]]) -> None:
+    """One name for each number; where there are not as many, all of them for each."""
+    (one,), wrong = read(as_csv(("姓名", "楼号", "紧急联系人", "家属电话"), ("甲", "1", names, phones)))
+    assert wrong == []
+    assert [(found.name, found.phone) for found in one.contacts] == contacts
+
+
 def test_every_wrong_row_is_told_by_row_column_and_code() -> None:
     """And the others are good."""
     bad = number_of("1956-05-01", 3)
@@ -274,6 +292,11 @@ def test_what_goes_out_comes_in_as_it_was() -> None:
         {
             **world.MRS_LI,
             "id_number": number_of("1937-05-01", 2),
+            "contacts": [
+                *world.MRS_LI["contacts"],
+                {"name": "Ann Li", "phone": "10000000003", "relation": "son's wife"},
+                {"name": "李刚、李强", "phone": "0451-5551234", "relation": "儿子"},
+            ],
             "illnesses": ["高血压"],
             "hobbies": ["下棋"],
             "keys": "门卫",
@@ -292,4 +315,7 @@ def test_what_goes_out_comes_in_as_it_was() -> None:
     content = as_csv(export.headings(IMPORTS, names), row, export.totals(names, IMPORTS, 1), encoding="utf-8-sig")
     (back,), wrong = read(content)
     assert wrong == []
-    assert portrait(back, PEOPLE, date(2026, 11, 24)) == known
+    *_, brothers = known.details.contacts
+    together = brothers.model_copy(update={"name": "李刚,李强"})
+    details = known.details.model_copy(update={"contacts": (*known.details.contacts[:2], together)})
+    assert portrait(back, PEOPLE, date(2026, 11, 24)) == replace(known, details=details)

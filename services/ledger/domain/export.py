@@ -1,8 +1,8 @@
 """Lists of people going out: the same columns as come in, and nothing that a spreadsheet would compute."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from services.ledger.domain.imports import Imports
+from services.ledger.domain.imports import BETWEEN, Imports
 from services.ledger.domain.people import PeopleCatalogue, Portrait
 
 _LEFT_OUT = ("address", "birth_year")
@@ -23,7 +23,6 @@ def headings(imports: Imports, names: Sequence[str]) -> list[str]:
 def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleCatalogue) -> list[str]:
     """One person's cells, as they are read; a spreadsheet gets them `defused`."""
     details, address = known.details, known.details.address
-    contact = details.contacts[0] if details.contacts else None
     said: Mapping[str, str | None] = {
         "name": details.name,
         "id_number": details.id_number,
@@ -34,22 +33,24 @@ def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleC
         "birthday": _birthday(known),
         "lives_alone": imports.affirmed[0] if known.lives_alone else imports.denied[0],
         "language": known.language,
-        "needs": "、".join(known.needs),
-        "categories": "、".join(
-            people.categories[one].label.zh for one in known.categories if one in people.categories
-        ),
-        "lists": "、".join(people.lists[one].label.zh for one in known.listed if one in people.lists),
-        "contact_name": contact.name if contact else None,
-        "contact_phone": contact.phone if contact else None,
-        "contact_relation": contact.relation if contact else None,
-        "illnesses": "、".join(details.illnesses),
-        "hobbies": "、".join(details.hobbies),
+        "needs": _several(known.needs),
+        "categories": _several(people.categories[one].label.zh for one in known.categories if one in people.categories),
+        "lists": _several(people.lists[one].label.zh for one in known.listed if one in people.lists),
+        "contact_name": _several(one.name.replace(BETWEEN, ",") for one in details.contacts),
+        "contact_phone": _several(one.phone for one in details.contacts),
+        "contact_relation": _several(one.relation.replace(BETWEEN, ",") for one in details.contacts),
+        "illnesses": _several(details.illnesses),
+        "hobbies": _several(details.hobbies),
         "keys": details.keys,
         "gas_card": details.gas_card,
         "heating_card": details.heating_card,
         "note": details.note,
     }
     return [said[name] or "" for name in names]
+
+
+def _several(texts: Iterable[str]) -> str:
+    return BETWEEN.join(texts)
 
 
 def _birthday(known: Portrait) -> str | None:

@@ -34,6 +34,10 @@ _ADDRESS = re.compile(
 _AFTER_NUMBER = {"building": "号楼栋幢座", "unit": "单元门", "room": "室号房"}
 _NO_DIGIT = re.compile(r"\D+")
 _SEVERAL = re.compile(r"[、,，;；/|\s]+")
+BETWEEN = "、"
+"""Between several things in one cell, as it is written."""
+_BETWEEN_PHONES = re.compile(r"[、,，;；/|\n]+")
+_SHORTEST_PHONE = 7
 _MANY_FIELDS = ("illnesses", "hobbies", "needs", "lists", "categories")
 
 
@@ -283,9 +287,34 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
         if name in texts:
             told[name] = [_code(one, name, known) for one in _SEVERAL.split(texts[name]) if one]
     if "contact_phone" in texts:
-        name, relation = texts.get("contact_name", known.relation), texts.get("contact_relation", known.relation)
-        told["contacts"] = [{"name": name, "phone": texts["contact_phone"], "relation": relation}]
+        phones = _phones(texts["contact_phone"])
+        names, relations = (
+            _for_each(texts.get(one, known.relation), len(phones)) for one in ("contact_name", "contact_relation")
+        )
+        told["contacts"] = [
+            {"name": name, "phone": phone, "relation": relation}
+            for name, phone, relation in zip(names, phones, relations, strict=True)
+        ]
     return told
+
+
+def _phones(text: str) -> list[str]:
+    """The numbers in one cell. A blank is between two of them only where either side is a whole number by itself."""
+    found: list[str] = []
+    for one in filter(None, map(str.strip, _BETWEEN_PHONES.split(text))):
+        parts = one.split()
+        whole = all(len(_NO_DIGIT.sub("", part)) >= _SHORTEST_PHONE for part in parts)
+        found += parts if whole else [one]
+    return found or [text]
+
+
+def _for_each(text: str, count: int) -> list[str]:
+    """What a cell says of each of so many: one part of each, or all of it of all where it has not as many."""
+    for mark in (BETWEEN, _SEVERAL):
+        parts = [one.strip() for one in re.split(mark, text) if one.strip()]
+        if len(parts) == count:
+            return parts
+    return [text] * count
 
 
 def address_of(texts: Mapping[str, str]) -> dict[str, str]:
