@@ -16,7 +16,7 @@ from services.ledger.recognition import aliases_of, fingerprint_of, identify
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
-from shared.contracts.people import ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
+from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
 from shared.contracts.refusal import refusal
 from shared.identity import derived_id
 from shared.sealing import Sealer
@@ -95,7 +95,7 @@ def renewed(
 @router.command(MovePerson)
 async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAnswer:
     """To another door, away, or back."""
-    known = await _known(house, command.person_id)
+    known = await _current(house, command.person_id)
     grid = known.facts.grid
     if command.address is not None:
         building = await house.store.buildings.get(f"{known.facts.community}/{command.address.building}")
@@ -104,13 +104,24 @@ async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAn
         grid = building.grid
 
     def after(person: Person, portrait: Portrait, sealer: Sealer) -> Person:
-        if command.address is not None:
+        there = (portrait.details.address, person.facts.grid)
+        if command.address is not None and (command.address, grid) != there:
             details = portrait.details.model_copy(update={"address": command.address})
-            portrait = replace(portrait, details=details)
-            person = _redrawn(house, person, grid, portrait, sealer)
+            person = _redrawn(house, person, grid, replace(portrait, details=details), sealer)
         if command.here:
             return rules.back(person)
         return rules.left(person, house.categories, house.runtime.clock(), died=False)
+
+    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+
+
+@router.command(CorrectPerson)
+async def correct(house: Ledger, command: CorrectPerson, meta: Meta) -> RegistrationAnswer:
+    """Something was wrong, whoever told it."""
+
+    def after(person: Person, portrait: Portrait, sealer: Sealer) -> Person:
+        right = rules.corrected(portrait, command, house.categories, today(house))
+        return person if right == portrait else _redrawn(house, person, person.facts.grid, right, sealer)
 
     return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
 
@@ -204,13 +215,19 @@ async def _known(house: Ledger, person_id: str) -> Person:
     return rules.known_person(await house.store.people.get(person_id))
 
 
+async def _current(house: Ledger, person_id: str) -> Person:
+    """Somebody, under whichever id he is known by now."""
+    return rules.known_person(await house.store.register.current(person_id))
+
+
 async def _change(
     house: Ledger, person_id: str, after: Callable[[Person, Portrait, Sealer], Person], cause: Meta
 ) -> RegistrationAnswer:
     """Make something else of what is known, and hold the aliases that come of it."""
     register_of = house.store.register
     while True:
-        known = await _known(house, person_id)
+        known = await _current(house, person_id)
+        person_id = known.facts.person_id
         sealer = await register_of.sealer(person_id, make=True)
         assert sealer is not None
         told = after(known, portrait_of(known, sealer), sealer)
@@ -222,11 +239,11 @@ async def _change(
             )
         except Overtaken:
             continue
-        if outcome.changed and (door := told.identities.get("door")) != (before := known.identities.get("door")):
-            if before is not None:
-                await register_of.let_go(person_id, [before])
-            if door is not None:
-                await register_of.claim(door, person_id, told.identities)
+        if outcome.changed:
+            before, now = ({*one.identities.values()} - {one.identities.get("born")} for one in (known, told))
+            if gone := before - now:
+                await register_of.let_go(person_id, sorted(gone))
+            await asyncio.gather(*(register_of.claim(one, person_id, told.identities) for one in now - before))
         return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
 
 

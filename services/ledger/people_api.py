@@ -19,7 +19,7 @@ from services.ledger.portraits import opened
 from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Meta, Phone, Slug
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
-from shared.contracts.people import ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
+from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
@@ -30,6 +30,7 @@ Day = Annotated[date | None, Query(description="As it was at the end of this day
 Handler = Callable[[Ledger, Any, Meta], Awaitable[RegistrationAnswer]]
 VERBS: dict[str, tuple[type[Command], Handler]] = {
     "move": (MovePerson, people.move),
+    "correct": (CorrectPerson, people.correct),
     "death": (RecordDeath, people.record_death),
     "merge": (MergePeople, people.merge),
     "unmerge": (UnmergePeople, people.unmerge),

@@ -91,17 +91,9 @@ class FamilyContact(Contract, extra="forbid"):
     relation: Name
 
 
-class RegisterPerson(Command):
-    """Enter somebody who lives in the community, or change what is known of them."""
+class Description(Command):
+    """What can be said of somebody beside name and door. A field that is not named stays as it was."""
 
-    wire: ClassVar[str] = "doorstep.person.register.v1"
-    key: ClassVar[str] = "person.register"
-
-    source: Slug
-    source_id: Identifier
-    community: Slug
-    address: Address
-    name: Name
     phone: Phone | None = None
     birth_year: Annotated[int, Field(ge=1880, le=2100)] | None = None
     lives_alone: bool = False
@@ -123,6 +115,19 @@ class RegisterPerson(Command):
     gas_card: CardNumber | None = None
     heating_card: CardNumber | None = None
     note: Note | None = None
+
+
+class RegisterPerson(Description):
+    """Enter somebody who lives in the community, or change what is known of them; what is not named stays as it was."""
+
+    wire: ClassVar[str] = "doorstep.person.register.v1"
+    key: ClassVar[str] = "person.register"
+
+    source: Slug
+    source_id: Identifier
+    community: Slug
+    address: Address
+    name: Name
 
 
 class PersonDetails(Contract):

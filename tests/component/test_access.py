@@ -65,6 +65,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/people.html?purpose=because", LEADERS),
     ("ledger", "GET", "/imports/nothing", LEADERS),
     ("ledger", "POST", "/people/nothing/move", LEADERS),
+    ("ledger", "POST", "/people/nothing/correct", LEADERS),
     ("ledger", "POST", "/people/nothing/death", LEADERS),
     ("ledger", "POST", "/people/nothing/merge", LEADERS),
     ("ledger", "POST", "/people/nothing/unmerge", LEADERS),

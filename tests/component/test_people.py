@@ -206,12 +206,36 @@ async def test_who_moves_belongs_to_the_new_grid_and_was_in_the_old_one_before(o
     assert problems(nowhere) == [("address.building", "unknown_building")]
 
 
+async def test_what_two_sources_told_wrongly_is_corrected(office: Office) -> None:
+    """Recognised by what is right from then on, not by what was wrong; and told to everybody."""
+    person_id = await office.enter(BY_CITY)
+    assert await office.enter(BY_COMMUNITY) == person_id
+    right = {"name": "李秀英", "phone": "+86 100 0000 0077", "lives_alone": False, "illnesses": [], "lists": []}
+    answers = [await office.act(person_id, "correct", "c1", **right) for _ in range(2)]
+    assert [one.json() for one in answers] == [{"status": one, "id": person_id} for one in ("accepted", "duplicate")]
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["details"]["name"], shown["details"]["phone"], shown["details"]["illnesses"]) == (
+        "李秀英",
+        "+86 100 0000 0077",
+        [],
+    )
+    assert (shown["lives_alone"], shown["first_line"], shown["lists"], shown["listed"]) == (False, False, [], {})
+    assert (shown["categories"], shown["details"]["id_number"]) == (["home_observation", "newcomer"], LI)
+    assert (await office.act(person_id, "correct", "c2", **right)).json()["status"] == "duplicate"
+    assert (await office.act(person_id, "correct", "c3", keys="门卫")).json()["status"] == "accepted"
+    elsewhere = {**BY_COMMUNITY, "source_id": "k-8", "address": {"building": "2"}}
+    assert await office.enter(elsewhere, name="李秀英", phone=right["phone"]) == person_id
+    assert await office.enter(elsewhere, source_id="k-9") != person_id
+    told = await eventually(lambda: _told(office, 4))
+    assert (told[1]["lives_alone"], told[1]["lists"]) == (False, [])
+
+
 async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office) -> None:
     """All facts are told as they are now."""
     person_id = await office.enter(world.MRS_LI)
     for verb, more in (("move", {"here": False}), ("move", {}), ("death", {"died": "2026-11-24"})):
         assert (await office.act(person_id, verb, f"{verb}-{len(more)}", **more)).status_code == 202
-    told = await eventually(lambda: _three(office))
+    told = await eventually(lambda: _told(office, 3))
     assert [one["here"] for one in told] == [False, True, False]
     late = await office.act(person_id, "move", "m9")
     assert (late.status_code, problems(late)) == (409, [("here", "died")])
@@ -219,9 +243,9 @@ async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office
     assert problems(future) == [("died", "in_the_future")]
 
 
-def _three(office: Office) -> list[dict[str, Any]] | None:
+def _told(office: Office, count: int) -> list[dict[str, Any]] | None:
     told = office.events.bodies("doorstep.person.updated.v1")
-    return told if len(told) == 3 else None
+    return told if len(told) == count else None
 
 
 async def test_two_that_are_one_are_merged_and_parted_again(office: Office) -> None:

@@ -15,6 +15,7 @@ from services.ledger.domain.register import Overtaken, Person
 from shared.catalogue import CatalogueError, load
 from shared.contracts.intake import Address
 from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson
+from shared.contracts.people import CorrectPerson
 from shared.contracts.refusal import Refusal
 from shared.settings import Settings
 from tests import world
@@ -125,6 +126,47 @@ def test_birthday_and_year_go_together_after_news(before: dict[str, Any], news: 
     assert (details.birthday, details.birth_year) == known
 
 
+def corrected(before: Portrait, **said: Any) -> Portrait:
+    command = CorrectPerson.model_validate({"command_id": "c1", "person_id": "p1", **said}, strict=False)
+    return rules.corrected(before, command, CATALOGUE, TODAY)
+
+
+def test_a_correction_sets_what_it_names_and_nothing_else() -> None:
+    """Also to nothing; whoever stays on a list stays for the same reason."""
+    before = rules.portrait(
+        told(needs=["deaf"], categories=["returned", "newcomer"], lists=["found_by_community"]), CATALOGUE, TODAY
+    )
+    assert corrected(before) == before
+    after = corrected(before, lives_alone=False, needs=[], phone=None, name="李秀英")
+    assert (after.lives_alone, after.needs, after.details.phone) == (False, (), None)
+    assert after.details == before.details.model_copy(update={"phone": None, "name": "李秀英"})
+    assert (after.categories, after.listed) == (before.categories, before.listed)
+    off = corrected(before, lists=[])
+    assert (off.listed, off.categories) == ({}, before.categories)
+    both = corrected(before, categories=["returned"], lists=[])
+    assert (both.listed, both.categories) == ({}, ("returned",))
+    for other in (["newcomer"], ["newcomer", "returned"]):
+        assert corrected(before, categories=other).listed == {
+            "found_by_community": "newcomer" if other == ["newcomer"] else before.listed["found_by_community"]
+        }
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"categories": []}, "category_required"),
+        ({"birth_year": 1936}, "birthday_differs"),
+        ({"id_number": "123"}, "bad_id_number"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_refused(said: dict[str, Any], code: str) -> None:
+    """Nobody is on a list for nothing, and the identity number tells the year."""
+    known = {"id_number": "110101193705010024", "categories": ["newcomer"], "lists": ["found_by_community"]}
+    with pytest.raises(Refusal) as refused:
+        corrected(rules.portrait(told(birth_year=None, **known), CATALOGUE, TODAY), **said)
+    assert refused.value.problems[0].code == code
+
+
 def test_nothing_may_speak_against_two_being_one() -> None:
     """What only one of them tells does not."""
     assert rules.agree({"id_number": "a"}, {"id_number": "a", "born": "x"})
@@ -149,7 +191,7 @@ def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
     newer = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))
     with pytest.raises(Overtaken):
         rules.change(newer, person(), newer)
-    assert rules.change(newer, newer, person()) is None
+    assert rules.change(newer, newer, newer) is None
 
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 from stdnum.cn import ric
@@ -15,8 +15,8 @@ from stdnum.exceptions import InvalidComponent
 from services.ledger.domain.register import Absorbed, Overtaken, Person, said_of
 from shared.contracts.catalogue import Entry, Label
 from shared.contracts.envelope import Event, Slug
-from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson
-from shared.contracts.people import PersonErased, PersonMerged, PersonUnmerged
+from shared.contracts.ledger import Description, PersonDetails, PersonRegistered, RegisterPerson
+from shared.contracts.people import CorrectPerson, PersonErased, PersonMerged, PersonUnmerged
 from shared.contracts.refusal import refusal
 
 EARLIEST = date(1880, 1, 1)
@@ -230,6 +230,25 @@ def combined(before: Portrait, news: Portrait, named: AbstractSet[str] = frozens
     )
 
 
+def corrected(before: Portrait, command: CorrectPerson, catalogue: PeopleCatalogue, today: date) -> Portrait:
+    """What is known after a correction.
+
+    Raises:
+        Refusal: it cannot be, see `checked`.
+    """
+    named = set(command.model_fields_set)
+    said = {name: getattr(command, name) for name in Description.model_fields}
+    said |= {"address": before.details.address, "name": command.name or before.details.name}
+    known: dict[str, Any] = {"id_number": before.details.id_number}
+    if named & {"categories", "lists"}:
+        known |= {"categories": before.categories, "lists": tuple(before.listed)}
+    said |= {name: value for name, value in known.items() if name not in named}
+    named |= known.keys()
+    news = portrait(RegisterPerson.model_construct(community=before.community, **said), catalogue, today)
+    kept = {name: why for name, why in before.listed.items() if name in news.listed and why in news.categories}
+    return combined(before, replace(news, listed={**news.listed, **kept}), named)
+
+
 def _born(now: PersonDetails, before: PersonDetails, news: PersonDetails) -> dict[str, object]:
     """Birthday and year that go together: the identity number decides, else the newer one."""
     if now.id_number is not None:
@@ -279,14 +298,9 @@ def change(known: Person | None, before: Person, after: Person) -> tuple[Person,
     """
     if known_person(known).facts.sealed != before.facts.sealed:
         raise Overtaken
-    if _shown(after) == _shown(before):
+    if after == before:
         return None
     return after, [said_of(after)]
-
-
-def _shown(person: Person) -> Person:
-    """Without the seal, which is another one each time."""
-    return person.model_copy(update={"facts": person.facts.model_copy(update={"sealed": ""})})
 
 
 def left(person: Person, catalogue: PeopleCatalogue, now: datetime, *, died: bool) -> Person:
