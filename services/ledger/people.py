@@ -87,9 +87,8 @@ def renewed(
     person = told.model_copy(update=kept)
     if not known.died:
         return person
-    return rules.left(
-        person.model_copy(update={"left_at": known.left_at}), house.categories, house.runtime.clock(), died=True
-    )
+    gone = person.model_copy(update={"left_at": known.left_at, "died_on": known.died_on})
+    return rules.left(gone, house.categories, house.runtime.clock(), died=True)
 
 
 @router.command(MovePerson)
@@ -133,7 +132,7 @@ async def record_death(house: Ledger, command: RecordDeath, meta: Meta) -> Regis
         raise refusal("died", "in_the_future", "this day is yet to come")
 
     def after(person: Person, _: Portrait, __: Sealer) -> Person:
-        return rules.left(person, house.categories, house.runtime.clock(), died=True)
+        return rules.left(person, house.categories, house.runtime.clock(), died=True, died_on=command.died)
 
     return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
 
@@ -186,7 +185,7 @@ async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> Registra
 @router.command(ErasePerson)
 async def erase(house: Ledger, command: ErasePerson, meta: Meta) -> RegistrationAnswer:
     """Forget somebody. The key goes first: after a crash in between, the same command does the rest."""
-    return await _erase(house, command.person_id, cause_of(command.command_id, meta))
+    return await _erase(house, command.person_id, cause_of(command.command_id, meta), command.reason)
 
 
 async def forget(house: Ledger) -> int:
@@ -198,7 +197,7 @@ async def forget(house: Ledger) -> int:
     return len(due)
 
 
-async def _erase(house: Ledger, person_id: str, cause: Meta) -> RegistrationAnswer:
+async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None = None) -> RegistrationAnswer:
     store = house.store
     known = rules.registered(await store.people.get(person_id))
     if known.merged_into is not None:
@@ -207,7 +206,9 @@ async def _erase(house: Ledger, person_id: str, cause: Meta) -> RegistrationAnsw
     for one in reversed(everybody):
         await store.register.destroy_key(one)
         await store.register.let_go(one)
-    outcomes = await asyncio.gather(*(store.people.update(one, rules.erase, cause) for one in everybody))
+    outcomes = await asyncio.gather(
+        *(store.people.update(one, lambda known: rules.erase(known, reason), cause) for one in everybody)
+    )
     return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)
 
 

@@ -186,7 +186,7 @@ async def note(house: Ledger, who: Principal, known: Person, purpose: str) -> No
 def shown(known: Person) -> dict[str, Any]:
     """What is in the clear."""
     facts = known.facts.model_dump(exclude={*_NOT_SHOWN})
-    more = {"floor": known.floor, "listed": known.listed, "died": known.died, "merged_into": known.merged_into}
+    more = {name: getattr(known, name) for name in ("floor", "listed", "died", "died_on", "merged_into")}
     return {"id": known.facts.person_id, **facts, **more, "merged": sorted(known.absorbed)}
 
 

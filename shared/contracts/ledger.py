@@ -193,6 +193,8 @@ class PersonKept(Contract):
     listed: dict[str, str]
     left_at: datetime | None = None
     died: bool = False
+    died_on: str | None = None
+    """The day, as YYYY-MM-DD; None: not told."""
     forget_at: datetime | None = None
     merged_into: str | None = None
 

@@ -77,6 +77,7 @@ class ErasePerson(Command):
     command_id: Identifier
     person_id: Identifier
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    """Stays in the clear when all else is gone: it names nobody."""
 
 
 class PersonMerged(Event):
@@ -108,6 +109,8 @@ class PersonErased(Event):
     person_id: str
     lookups: tuple[str, ...] = ()
     """The blind indexes by which this person was recognised."""
+    reason: str | None = None
+    """As it was told; None: the time for which somebody who left is remembered was over."""
 
 
 COMMANDS = (MovePerson, CorrectPerson, RecordDeath, MergePeople, UnmergePeople, ErasePerson)

@@ -237,6 +237,10 @@ async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office
         assert (await office.act(person_id, verb, f"{verb}-{len(more)}", **more)).status_code == 202
     told = await eventually(lambda: _told(office, 3))
     assert [one["here"] for one in told] == [False, True, False]
+    assert [one["kept"]["died_on"] for one in told] == [None, None, "2026-11-24"]
+    assert await office.enter(world.MRS_LI, keys="门卫") == person_id
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["here"], shown["died"], shown["died_on"]) == (False, True, "2026-11-24")
     late = await office.act(person_id, "move", "m9")
     assert (late.status_code, problems(late)) == (409, [("here", "died")])
     future = await office.act(person_id, "death", "d9", died="2026-12-01")

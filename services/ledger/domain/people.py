@@ -303,13 +303,16 @@ def change(known: Person | None, before: Person, after: Person) -> tuple[Person,
     return after, [said_of(after)]
 
 
-def left(person: Person, catalogue: PeopleCatalogue, now: datetime, *, died: bool) -> Person:
+def left(
+    person: Person, catalogue: PeopleCatalogue, now: datetime, *, died: bool, died_on: date | None = None
+) -> Person:
     """Gone, and to be forgotten some day."""
     return person.model_copy(
         update={
             "facts": person.facts.model_copy(update={"here": False}),
             "left_at": person.left_at or now,
             "died": died or person.died,
+            "died_on": person.died_on if died_on is None else died_on.isoformat(),
             "forget_at": (person.left_at or now) + catalogue.kept(person.facts.categories),
         }
     )
@@ -402,13 +405,15 @@ def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]
     return state, [said_of(state)]
 
 
-def erase(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
+def erase(known: Person | None, reason: str | None = None) -> tuple[Person, Sequence[Event]] | None:
     """Nothing is left but that there was somebody; None if that is so."""
     known = registered(known)
     if known.erased:
         return None
     facts = known.facts
-    event = PersonErased(community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups)
+    event = PersonErased(
+        community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups, reason=reason
+    )
     return Person(facts=blank(event), fingerprint="", left_at=known.left_at, died=known.died, erased=True), [event]
 
 

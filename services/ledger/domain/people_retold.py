@@ -56,6 +56,7 @@ def _erased(known: Told, event: PersonErased) -> Told:
         "listed": {},
         "merged_into": None,
         "absorbed": {},
+        "died_on": None,
         "forget_at": None,
         "erased": True,
         **{name: known[name] for name in ("left_at", "died") if name in known},

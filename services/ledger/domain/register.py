@@ -55,6 +55,8 @@ class Person(BaseModel):
     """Who is known under this id, too, and what was known here before."""
     left_at: datetime | None = None
     died: bool = False
+    died_on: str | None = None
+    """The day, where it is known."""
     forget_at: datetime | None = None
     """When all that is personal will be erased."""
     erased: bool = False
@@ -144,6 +146,7 @@ def said_of(person: Person, kind: type[PersonRegistered] = PersonUpdated) -> Per
         listed=person.listed,
         left_at=person.left_at,
         died=person.died,
+        died_on=person.died_on,
         forget_at=person.forget_at,
         merged_into=person.merged_into,
     )
