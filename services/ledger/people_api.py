@@ -99,7 +99,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         await note(house, who, known, "people")
         portrait = await opened(house, known)
         details = portrait.details.model_dump(mode="json") if who.leads() else _in_part(portrait)
-        return {**shown(known), "details": details}
+        return {**shown(known), "floor": rules.floor_of(portrait.details.address.room), "details": details}
 
     @app.get(f"{PREFIX}/people/{{person_id}}/emergency-card", tags=["people"])
     async def emergency_card(who: Somebody, person_id: str) -> dict[str, Any]:
@@ -165,12 +165,12 @@ async def known_as(house: Ledger, person_id: str | None) -> tuple[str, ...] | No
 
 
 async def person_of(house: Ledger, who: Principal, person_id: str, *, erased: bool = False) -> Person:
-    """Somebody within the token's place.
+    """Somebody within the token's place, under whichever id he is known by now.
 
     Raises:
         Refusal: 404 nobody there has this id; 410 erased, unless that is no obstacle.
     """
-    known = await house.store.people.get(person_id)
+    known = await house.store.register.current(person_id)
     if known is None or not who.covers(known.facts.community, known.facts.grid):
         raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
     return known if erased else rules.known_person(known)
