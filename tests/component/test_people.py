@@ -187,6 +187,29 @@ async def test_people_are_listed_by_building_category_and_list_and_found_by_phon
 # What happens to people
 
 
+async def test_on_a_day_that_is_over_all_is_as_it_was(office: Office) -> None:
+    """Lists, the floor, who was who, and who had died; also under an id that was merged."""
+    stays = await office.enter(BY_CITY, id_number=None)
+    goes = await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008")
+    told = {}
+    for verb, more in (("merge", {"other": goes}), ("unmerge", {"other": goes}), ("death", {"died": "2026-11-26"})):
+        told[verb] = [await _seen(office, one) for one in (stays, goes)]
+        office.clock.forward(days=1)
+        assert (await office.act(stays, verb, verb, **more)).status_code == 202
+    told["now"] = [await _seen(office, one) for one in (stays, goes)]
+    assert told["merge"][0]["listed"] == {"assigned_by_city": "home_observation"}
+    assert (told["merge"][1]["id"], told["unmerge"][1]["id"], told["death"][1]["id"]) == (goes, stays, goes)
+    assert (told["unmerge"][0]["merged"], told["death"][0]["merged"]) == ([goes], [])
+    assert (told["now"][0]["died"], told["now"][0]["floor"]) == (True, 1)
+    for day, verb in enumerate(told, start=24):
+        then = [await _seen(office, one, on=f"2026-11-{day}") for one in (stays, goes)]
+        assert then == told[verb], verb
+
+
+async def _seen(office: Office, person_id: str, **params: Any) -> Any:
+    return await office.ledger.get(f"/people/{person_id}", **params)
+
+
 async def test_who_moves_belongs_to_the_new_grid_and_was_in_the_old_one_before(office: Office) -> None:
     """Asked for a day, the ledger answers as it was."""
     person_id = await office.enter(world.MRS_LI)
