@@ -8,6 +8,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from services.ledger.domain import people as rules
+from services.ledger.domain import people_life as life
 from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Overtaken, Person, register_person
 from services.ledger.house import Ledger, cause_of
@@ -88,7 +89,7 @@ def renewed(
     if not known.died:
         return person
     gone = person.model_copy(update={"left_at": known.left_at, "died_on": known.died_on})
-    return rules.left(gone, house.categories, house.runtime.clock(), died=True)
+    return life.left(gone, house.categories, house.runtime.clock(), died=True)
 
 
 @router.command(MovePerson)
@@ -108,8 +109,8 @@ async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAn
             details = portrait.details.model_copy(update={"address": command.address})
             person = _redrawn(house, person, grid, replace(portrait, details=details), sealer)
         if command.here:
-            return rules.back(person)
-        return rules.left(person, house.categories, house.runtime.clock(), died=False)
+            return life.back(person)
+        return life.left(person, house.categories, house.runtime.clock(), died=False)
 
     return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
 
@@ -132,7 +133,7 @@ async def record_death(house: Ledger, command: RecordDeath, meta: Meta) -> Regis
         raise refusal("died", "in_the_future", "this day is yet to come")
 
     def after(person: Person, _: Portrait, __: Sealer) -> Person:
-        return rules.left(person, house.categories, house.runtime.clock(), died=True, died_on=command.died)
+        return life.left(person, house.categories, house.runtime.clock(), died=True, died_on=command.died)
 
     return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
 
@@ -158,13 +159,13 @@ async def merge(house: Ledger, command: MergePeople, meta: Meta) -> Registration
         try:
             outcome = await store.people.update(
                 command.person_id,
-                lambda now, known=known, after=after: rules.absorb(now, known, after, other),  # type: ignore[misc]
+                lambda now, known=known, after=after: life.absorb(now, known, after, other),  # type: ignore[misc]
                 cause,
             )
             break
         except Overtaken:
             continue
-    await store.people.update(command.other, lambda now: rules.vanish(now, command.person_id), cause)
+    await store.people.update(command.other, lambda now: life.vanish(now, command.person_id), cause)
     await store.register.pass_on(await store.register.held(command.other), command.other, command.person_id)
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.person_id)
 
@@ -175,8 +176,8 @@ async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> Registra
     cause = cause_of(command.command_id, meta)
     other = await _known(house, command.other)
     store = house.store
-    outcome = await store.people.update(command.person_id, lambda now: rules.release(now, command.other), cause)
-    await store.people.update(command.other, lambda now: rules.reappear(now, command.person_id), cause)
+    outcome = await store.people.update(command.person_id, lambda now: life.release(now, command.other), cause)
+    await store.people.update(command.other, lambda now: life.reappear(now, command.person_id), cause)
     theirs = (*other.told_by(), *(value for name, value in other.identities.items() if name != "born"))
     await store.register.pass_on(theirs, command.person_id, command.other)
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.person_id)
@@ -207,7 +208,7 @@ async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None 
         await store.register.destroy_key(one)
         await store.register.let_go(one)
     outcomes = await asyncio.gather(
-        *(store.people.update(one, lambda known: rules.erase(known, reason), cause) for one in everybody)
+        *(store.people.update(one, lambda known: life.erase(known, reason), cause) for one in everybody)
     )
     return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)
 
@@ -235,7 +236,7 @@ async def _change(
         try:
             outcome = await house.store.people.update(
                 person_id,
-                lambda now, known=known, told=told: rules.change(now, known, told),  # type: ignore[misc]
+                lambda now, known=known, told=told: life.change(now, known, told),  # type: ignore[misc]
                 cause,
             )
         except Overtaken:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stdnum.cn import ric
 
 from services.ledger.domain import people as rules
+from services.ledger.domain import people_life as life
 from services.ledger.domain.people import PeopleCatalogue, Portrait
 from services.ledger.domain.register import Overtaken, Person
 from shared.catalogue import CatalogueError, load
@@ -178,10 +179,10 @@ def test_nothing_may_speak_against_two_being_one() -> None:
 def test_whoever_left_is_kept_as_long_as_the_longest_category_says() -> None:
     """And not at all any longer once back."""
     facts = person().facts.model_copy(update={"categories": ("cancer", "close_contact")})
-    gone = rules.left(person(facts=facts), CATALOGUE, NOW, died=False)
+    gone = life.left(person(facts=facts), CATALOGUE, NOW, died=False)
     assert gone.forget_at == NOW + timedelta(days=365)
-    assert rules.left(gone, CATALOGUE, NOW + timedelta(days=9), died=False).forget_at == gone.forget_at
-    back = rules.back(gone)
+    assert life.left(gone, CATALOGUE, NOW + timedelta(days=9), died=False).forget_at == gone.forget_at
+    back = life.back(gone)
     assert (back.forget_at, back.left_at, back.facts.here) == (None, None, True)
     assert CATALOGUE.kept(()) == timedelta(days=CATALOGUE.keep_days)
 
@@ -190,19 +191,19 @@ def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
     """And one that changes nothing is none."""
     newer = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))
     with pytest.raises(Overtaken):
-        rules.change(newer, person(), newer)
-    assert rules.change(newer, newer, newer) is None
+        life.change(newer, person(), newer)
+    assert life.change(newer, newer, newer) is None
 
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:
     """Once."""
-    decision = rules.erase(person(stairwell="1", floor=5, identities={"door": "d"}))
+    decision = life.erase(person(stairwell="1", floor=5, identities={"door": "d"}))
     assert decision is not None
     state, events = decision
     assert [type(one).__name__ for one in events] == ["PersonErased"]
     assert state.erased
     assert (state.facts.sealed, state.facts.household, state.stairwell, state.identities) == ("", "", None, {})
-    assert rules.erase(state) is None
+    assert life.erase(state) is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.ledger.domain.people import blank
+from services.ledger.domain.people_life import blank
 from services.ledger.domain.rebuilding import Told, but
 from services.ledger.domain.register import Absorbed
 from shared.contracts.envelope import Event
