@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from services.ledger.domain import people as rules
 from services.ledger.domain import people_life as life
 from services.ledger.domain.people import Portrait
-from services.ledger.domain.register import Overtaken, Person, register_person
+from services.ledger.domain.register import Overtaken, Person, looked_through, register_person
 from services.ledger.house import Ledger, cause_of
 from services.ledger.portraits import drawn, opened, portrait_of
 from services.ledger.recognition import aliases_of, fingerprint_of, identify
@@ -24,6 +24,8 @@ from shared.sealing import Sealer
 
 router: Router[Ledger] = Router("ledger")
 
+TOGETHER = 200
+"""People who follow their building to another grid in one round."""
 FORGET_AT_ONCE = 100
 """People erased in one round."""
 
@@ -74,8 +76,8 @@ async def _with_news(
         return drawn(house, person_id, grid, news, sealer, {source: fingerprint})
     alone = known.told_by().keys() == {source}
     portrait = rules.combined(portrait_of(known, sealer), news, named if alone else frozenset())
-    if portrait.details.address.building == known.facts.building:
-        grid = known.facts.grid or grid
+    if building is None and portrait.details.address.building == known.facts.building:
+        grid = known.facts.grid
     return renewed(house, known, grid, portrait, sealer, source, fingerprint)
 
 
@@ -196,6 +198,22 @@ async def forget(house: Ledger) -> int:
     for person_id in due:
         await _erase(house, person_id, Meta(f"forget:{person_id}:{now.isoformat()}", "", "ledger", now, person_id))
     return len(due)
+
+
+async def follow_buildings(house: Ledger) -> int:
+    """Whoever lives where the grid is another one now belongs to that one; how many these were, at least one."""
+    building = await house.store.looking()
+    if building is None:
+        return 0
+    place = (building.community, building.building, building.grid)
+    others = await house.store.register.of_other_grids(*place, TOGETHER)
+    runtime, building_id = house.runtime, "/".join(place[:2])
+    cause = Meta(runtime.new_id(), "", "ledger", runtime.clock(), building_id)
+    people = house.store.people
+    await asyncio.gather(*(people.update(one, lambda known: life.regrid(known, *place[1:]), cause) for one in others))
+    if not others:
+        await house.store.buildings.update(building_id, lambda known: looked_through(known, building.grid), cause)
+    return len(others) or 1
 
 
 async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None = None) -> RegistrationAnswer:

@@ -212,6 +212,13 @@ class Register:
         )
         return [self.people.state(one) for one in found]
 
+    async def of_other_grids(self, community: str, building: str, grid: str, limit: int) -> list[str]:
+        """Some of a building who do not belong to its grid, whether they are here or not."""
+        there = {"state.facts.community": community, "state.facts.building": building}
+        others = {**there, "state.facts.grid": {"$ne": grid}, "state.erased": {"$ne": True}}
+        found = await self.people.collection.find(others, sort=[("_id", 1)], limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
+
     async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:
         """Those who are here, by id, some at a time, each with what opens what is known."""
         some: list[Person] = []

@@ -253,6 +253,32 @@ async def test_what_two_sources_told_wrongly_is_corrected(office: Office) -> Non
     assert (told[1]["lives_alone"], told[1]["lists"]) == (False, [])
 
 
+async def test_whoever_lives_in_a_building_follows_it_to_another_grid(office: Office) -> None:
+    """However many, also who is away or merged, and whoever asks for the old grid sees nobody; and back again."""
+    people = [await office.enter(world.MRS_LI, source_id=f"p{n}", name=f"李{n}", phone=None) for n in range(4)]
+    await office.act(people[1], "move", "away", here=False)
+    await office.act(people[0], "merge", "one", other=people[2])
+    for number, grid in enumerate(("g4", "g1"), start=1):
+        await world.accepted(office.ledger, "/buildings", {"community": world.TIEBEI, "building": "1", "grid": grid})
+        await eventually(lambda grid=grid: _all_of(office, grid))  # type: ignore[misc]
+        documents = await office.ledger.stored("people")
+        moved = [[json.loads(one["body"])["grid"] for one in document["history"]].count(grid) for document in documents]
+        assert all(moved), number
+        assert await eventually(lambda: _looked_through(office))
+    told = await eventually(lambda: _told(office, 3 + 2 * len(people)))
+    assert {one["grid"] for one in told[-len(people) :]} == {"g1"}
+    await office.act(people[0], "unmerge", "two", other=people[2])
+    assert {(await office.ledger.get(f"/people/{one}"))["grid"] for one in people} == {"g1"}
+
+
+async def _all_of(office: Office, grid: str) -> bool:
+    return {one["state"]["facts"]["grid"] for one in await office.ledger.stored("people")} == {grid}
+
+
+async def _looked_through(office: Office) -> bool:
+    return not await office.ledger.stored("buildings", {"state.looks": True})
+
+
 async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office) -> None:
     """All facts are told as they are now."""
     person_id = await office.enter(world.MRS_LI)

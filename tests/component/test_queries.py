@@ -260,6 +260,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         assert set(await lists.buildings("tiebei")) == set(world.GRID_OF)
         assert await lists.holders(["nothing"]) == {}
         assert await lists.people(["nobody"]) == {}
+        assert await register.of_other_grids("tiebei", "2", "g9", 10)
         for building in (None, "2"):
             query = among(community="tiebei", building=building)
             assert await register.count(query)

@@ -193,6 +193,12 @@ def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
     with pytest.raises(Overtaken):
         life.change(newer, person(), newer)
     assert life.change(newer, newer, newer) is None
+    followed = life.regrid(person(), "1", "g2")
+    assert followed is not None
+    with pytest.raises(Overtaken):
+        life.change(followed[0], person(), newer)
+    assert [life.regrid(one, "1", "g2") for one in (None, followed[0], person(erased=True))] == [None] * 3
+    assert life.regrid(person(), "2", "g2") is None
 
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from services.ledger.domain.people import PeopleCatalogue, agree, known_person, registered
-from services.ledger.domain.register import Absorbed, Overtaken, Person, said_of
+from services.ledger.domain.register import Absorbed, Overtaken, Person, overtaken, said_of
 from shared.contracts.envelope import Event
 from shared.contracts.ledger import PersonRegistered
 from shared.contracts.people import PersonErased, PersonMerged, PersonUnmerged
@@ -18,7 +18,7 @@ def change(known: Person | None, before: Person, after: Person) -> tuple[Person,
         Overtaken: it changed in between.
         Refusal: there is no such person, or no more.
     """
-    if known_person(known).facts.sealed != before.facts.sealed:
+    if overtaken(known_person(known), before):
         raise Overtaken
     if after == before:
         return None
@@ -52,6 +52,14 @@ def back(person: Person) -> Person:
     return person.model_copy(update={"facts": facts, "left_at": None, "forget_at": None})
 
 
+def regrid(known: Person | None, building: str, grid: str) -> tuple[Person, Sequence[Event]] | None:
+    """The building belongs to this grid, and so does whoever lives there; None if that is so, or nobody does by now."""
+    if known is None or known.erased or known.facts.building != building or known.facts.grid == grid:
+        return None
+    state = known.model_copy(update={"facts": known.facts.model_copy(update={"grid": grid})})
+    return state, [said_of(state)]
+
+
 def absorb(known: Person | None, before: Person, after: Person, other: Person) -> tuple[Person, Sequence[Event]] | None:
     """Another is this person, too; None if that is so already.
 
@@ -62,7 +70,7 @@ def absorb(known: Person | None, before: Person, after: Person, other: Person) -
     other_id = other.facts.person_id
     if other_id in current.absorbed:
         return None
-    if current.facts.sealed != before.facts.sealed:
+    if overtaken(current, before):
         raise Overtaken
     if not agree(before.identities, other.identities):
         raise refusal("other", "differ", "their identity numbers or years of birth are not the same", status=409)
@@ -109,7 +117,9 @@ def release(known: Person | None, other_id: str) -> tuple[Person, Sequence[Event
     absorbed = {name: one for name, one in current.absorbed.items() if name != other_id}
     update: dict[str, object] = {"absorbed": absorbed}
     if current.facts.sealed == kept.after:
-        update |= {**dict(kept), "facts": kept.before}
+        there = kept.before.building == current.facts.building
+        before = kept.before.model_copy(update={"grid": current.facts.grid}) if there else kept.before
+        update |= {**dict(kept), "facts": before}
         del update["before"], update["after"]
     state = current.model_copy(update=update)
     facts = state.facts

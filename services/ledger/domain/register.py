@@ -32,6 +32,8 @@ class Building(BaseModel):
     building: str
     grid: str
     closed: bool = False
+    looks: bool = False
+    """Its people are still looked through for those who belong to another grid."""
 
 
 class Person(BaseModel):
@@ -98,7 +100,14 @@ def register_building(
         return None
     event = BuildingRegistered(community=community, grid=grid, building=building)
     closed = known is not None and known.closed
-    return Building(community=community, building=building, grid=grid, closed=closed), [event]
+    return Building(community=community, building=building, grid=grid, closed=closed, looks=True), [event]
+
+
+def looked_through(known: Building | None, grid: str) -> tuple[Building, Sequence[Event]] | None:
+    """All its people belong to its grid; None if it belongs to another one by now."""
+    if known is None or known.grid != grid:
+        return None
+    return known.model_copy(update={"looks": False}), []
 
 
 def close_building(known: Building | None, *, closed: bool) -> tuple[Building, Sequence[Event]] | None:
@@ -131,9 +140,15 @@ def register_person(
     """
     if known is not None and known.told_by() == told.told_by():
         return None
-    if (known and known.facts.sealed) != (before and before.facts.sealed):
+    if overtaken(known, before):
         raise Overtaken
     return told, [said_of(told, PersonRegistered if known is None else PersonUpdated)]
+
+
+def overtaken(known: Person | None, before: Person | None) -> bool:
+    """Whether somebody changed since what was read: the seal is another one with any news, but not with the grid."""
+    now, then = ((one and (one.facts.sealed, one.facts.grid)) for one in (known, before))
+    return now != then
 
 
 def said_of(person: Person, kind: type[PersonRegistered] = PersonUpdated) -> PersonRegistered:
