@@ -211,6 +211,7 @@ def _card(known: Person, portrait: Portrait, today: date) -> dict[str, Any]:
         "here": known.facts.here,
         "address": details.address.model_dump(),
         "phone": details.phone,
+        "other_phones": details.other_phones,
         "lives_alone": portrait.lives_alone,
         "needs": portrait.needs,
         "illnesses": details.illnesses,

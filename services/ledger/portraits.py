@@ -71,8 +71,7 @@ def drawn(
     identities = identities or identities_of(lookup, known)
     household = household_of(lookup, known)
     lookups = [identities.get("door") or lookup.resident(household, details.name)]
-    if details.phone:
-        lookups.append(lookup.phone(known.community, details.phone))
+    lookups += (lookup.phone(known.community, one) for one in (details.phone, *details.other_phones) if one)
     facts = PersonRegistered.model_construct(
         community=known.community,
         grid=grid,

@@ -95,7 +95,11 @@ class Description(Command):
     """What can be said of somebody beside name and door. A field that is not named stays as it was."""
 
     phone: Phone | None = None
+    other_phones: Annotated[tuple[Phone, ...], Field(max_length=4)] = ()
+    """Further numbers of the same person."""
     birth_year: Annotated[int, Field(ge=1880, le=2100)] | None = None
+    birth_month: Annotated[int, Field(ge=1, le=12)] | None = None
+    """Of `birth_year`, where the day is not known."""
     lives_alone: bool = False
     language: Slug | None = None
     needs: Needs = ()
@@ -136,7 +140,10 @@ class PersonDetails(Contract):
     address: Address
     name: str
     phone: str | None = None
+    other_phones: tuple[str, ...] = ()
     birth_year: int | None = None
+    birth_month: int | None = None
+    """Where the day is not known."""
     contacts: tuple[FamilyContact, ...] = ()
     id_number: str | None = None
     birthday: date | None = None

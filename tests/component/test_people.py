@@ -164,7 +164,8 @@ async def test_the_ledgers_own_document_tells_the_order_of_doors(office: Office)
 
 async def test_people_are_listed_by_building_category_and_list_and_found_by_phone_or_number(office: Office) -> None:
     """Nothing personal is in an address or in a list."""
-    li, wang = await office.enter(BY_CITY), await office.enter(world.MR_WANG)
+    li = await office.enter(BY_CITY, other_phones=["0451-5551234"])
+    wang = await office.enter(world.MR_WANG)
     for params, expected in (
         ({"building": "2"}, [wang]),
         ({"category": "home_observation"}, [li]),
@@ -175,7 +176,7 @@ async def test_people_are_listed_by_building_category_and_list_and_found_by_phon
         found = await office.ledger.items("/people", **params)
         assert [one["id"] for one in found] == expected, params
         assert not [one for one in found if {"sealed", "lookups", "details"} & one.keys()]
-    for sought in ({"phone": "+86 100 0000 0001"}, {"id_number": LI.lower()}):
+    for sought in ({"phone": "+86 100 0000 0001"}, {"phone": "0451 5551234"}, {"id_number": LI.lower()}):
         answer = await office.ledger.post("/people:find", sought, who="grid_worker")
         assert [one["id"] for one in answer.json()["items"]] == [li]
     bad = await office.ledger.post("/people:find", {"id_number": "1"}, who="grid_worker")

@@ -23,6 +23,7 @@ from tests import world
 
 CATALOGUE = load(Settings().catalogue_dir / "people.yaml", PeopleCatalogue)
 TODAY = date(2026, 11, 24)
+MAY = date(1937, 5, 1)
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 
@@ -113,18 +114,23 @@ def test_of_a_field_that_is_named_the_news_say_all_that_there_is() -> None:
 @pytest.mark.parametrize(
     ("before", "news", "known"),
     [
-        ({"birthday": date(1937, 5, 1)}, {"birth_year": 1937}, (date(1937, 5, 1), 1937)),
-        ({"birthday": date(1937, 5, 1)}, {"birth_year": 1936}, (None, 1936)),
-        ({"birthday": date(1937, 5, 1)}, {"birth_year": None}, (date(1937, 5, 1), 1937)),
-        ({"birth_year": 1936}, {"birthday": date(1937, 5, 1), "birth_year": None}, (date(1937, 5, 1), 1937)),
-        ({"id_number": "110101193705010024"}, {"birth_year": 1936}, (date(1937, 5, 1), 1937)),
+        ({"birthday": MAY}, {"birth_year": 1937}, (MAY, None, 1937)),
+        ({"birthday": MAY}, {"birth_year": 1936}, (None, None, 1936)),
+        ({"birthday": MAY}, {"birth_year": None}, (MAY, None, 1937)),
+        ({"birthday": MAY}, {"birth_year": 1937, "birth_month": 5}, (MAY, None, 1937)),
+        ({"birthday": MAY}, {"birth_year": 1937, "birth_month": 6}, (None, 6, 1937)),
+        ({"birth_year": 1936}, {"birthday": MAY, "birth_year": None}, (MAY, None, 1937)),
+        ({"birth_year": 1936, "birth_month": 6}, {"birth_year": 1936}, (None, 6, 1936)),
+        ({"birth_year": 1936, "birth_month": 6}, {"birth_year": 1937}, (None, None, 1937)),
+        ({"birth_year": 1937, "birth_month": 6}, {"birthday": MAY}, (MAY, None, 1937)),
+        ({"id_number": "110101193705010024"}, {"birth_year": 1936, "birth_month": 6}, (MAY, None, 1937)),
     ],
 )
 def test_birthday_and_year_go_together_after_news(before: dict[str, Any], news: dict[str, Any], known: Any) -> None:
     """The identity number decides, else what is newer."""
     first, then = (rules.portrait(told(**{"birth_year": None, **one}), CATALOGUE, TODAY) for one in (before, news))
     details = rules.combined(first, then, frozenset(news)).details
-    assert (details.birthday, details.birth_year) == known
+    assert (details.birthday, details.birth_month, details.birth_year) == known
 
 
 def corrected(before: Portrait, **said: Any) -> Portrait:
@@ -213,7 +219,15 @@ def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("born", "years"), [({"birthday": date(1937, 11, 25)}, 88), ({"birthday": date(1937, 11, 24)}, 89), ({}, None)]
+    ("born", "years"),
+    [
+        ({"birthday": date(1937, 11, 25)}, 88),
+        ({"birthday": date(1937, 11, 24)}, 89),
+        ({"birth_year": 1937, "birth_month": 11}, 89),
+        ({"birth_year": 1937, "birth_month": 12}, 88),
+        ({"birth_year": 1937}, 89),
+        ({}, None),
+    ],
 )
 def test_age_is_in_whole_years(born: dict[str, Any], years: int | None) -> None:
     details = PersonDetails(address=Address(building="1"), name="李", **born)

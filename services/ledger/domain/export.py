@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.ledger.domain.imports import BETWEEN, Imports
+from services.ledger.domain.cells import BETWEEN
+from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, Portrait
 
 _LEFT_OUT = ("address", "birth_year")
@@ -26,7 +27,7 @@ def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleC
     said: Mapping[str, str | None] = {
         "name": details.name,
         "id_number": details.id_number,
-        "phone": details.phone,
+        "phone": _several(filter(None, (details.phone, *details.other_phones))),
         "building": address.building,
         "unit": address.unit,
         "room": address.room,
@@ -57,7 +58,9 @@ def _birthday(known: Portrait) -> str | None:
     details = known.details
     if details.birthday is not None:
         return details.birthday.isoformat()
-    return None if details.birth_year is None else str(details.birth_year)
+    if details.birth_year is None:
+        return None
+    return f"{details.birth_year}{details.birth_month:02}" if details.birth_month else str(details.birth_year)
 
 
 def totals(names: Sequence[str], imports: Imports, count: int) -> list[str]:

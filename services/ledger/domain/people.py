@@ -110,7 +110,9 @@ def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -
         address=command.address,
         name=command.name,
         phone=command.phone,
+        other_phones=command.other_phones,
         birth_year=known.birthday.year if known.birthday else command.birth_year,
+        birth_month=None if known.birthday else command.birth_month,
         contacts=command.contacts,
         id_number=known.id_number,
         birthday=known.birthday,
@@ -178,11 +180,15 @@ def _birthday(command: RegisterPerson, id_number: str | None, today: date) -> da
             raise refusal("birthday", "birthday_differs", "the identity number tells another birthday")
         birthday = told
     if birthday is None:
+        if command.birth_month is not None and command.birth_year is None:
+            raise refusal("birth_year", "required", "say of which year the month is")
         return None
     if not EARLIEST <= birthday <= today:
         raise refusal("birthday", "impossible_birthday", "nobody alive was born on that day")
     if command.birth_year is not None and command.birth_year != birthday.year:
         raise refusal("birth_year", "birthday_differs", "the birthday tells another year")
+    if command.birth_month not in (None, birthday.month):
+        raise refusal("birth_month", "birthday_differs", "the birthday tells another month")
     return birthday
 
 
@@ -250,13 +256,15 @@ def corrected(before: Portrait, command: CorrectPerson, catalogue: PeopleCatalog
 
 
 def _born(now: PersonDetails, before: PersonDetails, news: PersonDetails) -> dict[str, object]:
-    """Birthday and year that go together: the identity number decides, else the newer one."""
-    if now.id_number is not None:
-        birthday = birthday_of(now.id_number)
-        return {"birthday": birthday, "birth_year": birthday.year}
-    if news.birth_year not in (None, before.birth_year):
-        return {"birthday": news.birthday}
-    return {} if now.birthday is None else {"birth_year": now.birthday.year}
+    """Birthday, month and year that go together: the identity number decides, else what is newer."""
+    birthday = now.birthday if now.id_number is None else birthday_of(now.id_number)
+    if now.id_number is None and news.birth_year not in (None, before.birth_year):
+        return {"birthday": news.birthday, "birth_month": news.birth_month}
+    if birthday is None:
+        return {}
+    if now.id_number is None and news.birth_month not in (None, birthday.month):
+        return {"birthday": None}
+    return {"birthday": birthday, "birth_year": birthday.year, "birth_month": None}
 
 
 def _both(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
@@ -290,11 +298,13 @@ def known_person(person: Person | None) -> Person:
 
 
 def age(details: PersonDetails, today: date) -> int | None:
-    """Years; by the year of birth alone, the age that is reached this year."""
+    """Years; by the month or year of birth alone, the age that is reached in this one."""
     born = details.birthday
     if born is not None:
         return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-    return None if details.birth_year is None else today.year - details.birth_year
+    if details.birth_year is None:
+        return None
+    return today.year - details.birth_year - (today.month < (details.birth_month or 1))
 
 
 def masked_name(name: str) -> str:
