@@ -17,6 +17,7 @@ from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.gates_api import add_gate_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
+from services.ledger.households_api import add_household_routes
 from services.ledger.imports import Importing
 from services.ledger.imports_api import add_import_routes
 from services.ledger.imports_store import ImportStore
@@ -91,6 +92,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_evidence_routes(app, house)
     add_money_routes(app, house)
     add_people_routes(app, house)
+    add_household_routes(app, house)
     add_rebuilding_routes(app, house)
     add_import_routes(app, importing)
     add_number_routes(app, house, load(settings.catalogue_dir / "reports.yaml", Reports))

@@ -19,6 +19,7 @@ OF_CATEGORY = Index((("state.facts.categories", 1), ("_id", 1)))
 OF_LIST = Index((("state.facts.lists", 1), ("_id", 1)))
 FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
 OF_HOUSEHOLD = Index((("state.facts.household", 1),))
+BY_DOOR = Index((("state.facts.community", 1), ("state.facts.building", 1), ("state.facts.household", 1), ("_id", 1)))
 BY_LOOKUP = Index((("state.facts.lookups", 1), ("_id", 1)))
 BY_NUMBER = Index(
     (("state.identities.id_number", 1), ("_id", 1)), where={"state.identities.id_number": {"$exists": True}}
@@ -32,6 +33,7 @@ PEOPLE = (
     OF_LIST,
     FIRST_LINE,
     OF_HOUSEHOLD,
+    BY_DOOR,
     BY_LOOKUP,
     BY_NUMBER,
     ABSORBED,
@@ -205,6 +207,38 @@ class Register:
         )
         return int(found[0]["n"]) if found else 0
 
+    async def households_page(
+        self, query: Document, grids: Sequence[str], limit: int, after: Sequence[str] | None
+    ) -> list[Document]:
+        """Those who are here by their doors, building by building, from the household after this (building, id).
+
+        Grids are not asked for in the query, which names their buildings: it is read in the order of one index.
+        """
+        facts = "state.facts"
+        place: Document = {}
+        if after is not None:
+            building, household = after
+            further = {f"{facts}.building": building, f"{facts}.household": {"$gt": household}}
+            place = {"$or": [further, {f"{facts}.building": {"$gt": building}}]}
+        order = [(name, 1) for name in (f"{facts}.building", f"{facts}.household", "_id")]
+        fields = {f"{facts}.{name}": 1 for name in ("household", "building", "grid", "first_line")}
+        found: dict[str, Document] = {}
+        stored = self.people.collection.stream({"$and": [query, LIVING, place]}, sort=order, fields=fields)
+        async with aclosing(stored):
+            async for document in stored:
+                told = document["state"]["facts"]
+                name = told["household"]
+                if grids and told["grid"] not in grids:
+                    continue
+                if name not in found and len(found) == limit:
+                    break
+                there = {"id": name, "building": told["building"], "grid": told["grid"]}
+                one = found.setdefault(name, {**there, "people": [], "count": 0, "first_line": 0})
+                one["people"].append(document["_id"])
+                one["count"] += 1
+                one["first_line"] += told["first_line"]
+        return list(found.values())
+
     async def after(self, query: Document, person_id: str, limit: int) -> list[Person]:
         """Some of those who are here, by id, from the one after this."""
         found = await self.people.collection.find(
@@ -227,12 +261,13 @@ class Register:
             async for document in found:
                 some.append(self.people.state(document))
                 if len(some) == _TOGETHER:
-                    yield await self._with_sealers(some)
+                    yield await self.with_sealers(some)
                     some = []
         if some:
-            yield await self._with_sealers(some)
+            yield await self.with_sealers(some)
 
-    async def _with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
+    async def with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
+        """Each with what opens what is known, in one question."""
         ids = [one.facts.person_id for one in people]
         keys = {one["_id"]: one["key"] for one in await self.keys.find({"_id": {"$in": ids}})}
         return [
@@ -255,7 +290,7 @@ def among(
     *,
     community: str | None,
     grids: Sequence[str] = (),
-    building: str | None = None,
+    building: str | Document | None = None,
     category: str | None = None,
     in_list: str | None = None,
     first_line: bool = False,

@@ -206,6 +206,16 @@ class Store:
         for job in jobs:
             job.resolve(people.get(job.item, []))
 
+    async def buildings_page(
+        self, community: str | None, grids: Sequence[str], limit: int, after: str
+    ) -> list[Document]:
+        """Buildings by community and number."""
+        first, last = ("", {}) if community is None else (f"{community}/", {"$lt": f"{community}0"})
+        query: dict[str, Any] = {"_id": {"$gt": max(first, after), **last}}
+        if grids:
+            query["state.grid"] = {"$in": list(grids)}
+        return await self.buildings.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
+
     async def looking(self) -> Building | None:
         """A building whose people are still looked through."""
         found = await self.buildings.collection.find({"state.looks": True}, sort=[("_id", 1)], limit=1)

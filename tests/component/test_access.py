@@ -75,6 +75,8 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/numbers.csv", LEADERS),
     ("ledger", "GET", "/day-reports/2026-11-24.pdf", LEADERS),
     ("ledger", "POST", "/buildings", LEADERS),
+    ("ledger", "GET", "/buildings", STAFF),
+    ("ledger", "GET", "/households?community=tiebei", STAFF),
     ("ledger", "POST", "/buildings/tiebei/1/close", LEADERS),
     ("ledger", "POST", "/buildings/tiebei/1/open", LEADERS),
     ("ledger", "POST", "/people", LEADERS),

@@ -185,6 +185,37 @@ async def test_people_are_listed_by_building_category_and_list_and_found_by_phon
     assert problems(both) == [("phone", "one_of_two")]
 
 
+async def test_households_are_listed_building_by_building_with_their_doors(office: Office) -> None:
+    """In pages; a volunteer is not told the door, the worker of another grid nothing, and each page is noted once."""
+    li, wang = await office.enter(world.MRS_LI), await office.enter(world.MR_WANG)
+    son = await office.enter(world.MRS_LI, source_id="son", name="李强", phone=None, lives_alone=False, birth_year=1970)
+    gone = await office.enter(world.MRS_LI, source_id="gone", name="李刚", phone=None, birth_year=1971)
+    await office.act(gone, "move", "gone", here=False)
+    everybody = {"community": world.TIEBEI}
+    first, second = await office.ledger.items("/households", **everybody, limit=1)
+    assert (first["building"], first["grid"], first["count"], first["first_line"]) == ("1", "g1", 2, 1)
+    assert (sorted(first["people"]), second["people"]) == (sorted([li, son]), [wang])
+    assert first["door"] == {"building": "1", "unit": "1", "room": "101"}
+    for params, found in (
+        ({"building": "2"}, [second]),
+        ({"building": "2", "grid": second["grid"]}, [second]),
+        ({"grid": "g9"}, []),
+    ):
+        assert await office.ledger.items("/households", **everybody, **params) == found
+    hers = await office.ledger.items("/households", **everybody, who="volunteer")
+    assert not [one for one in hers if "door" in one]
+    told = await eventually(lambda: office.events.bodies("doorstep.personal-data.opened.v1"))
+    assert {one["record"] for one in told} == {f"households:{world.TIEBEI}:1"}
+    elsewhere = await office.ledger.items("/households", **everybody, grid="g1", who="grid_worker")
+    assert [one["grid"] for one in elsewhere] == ["g1"] * len(elsewhere)
+    nowhere = await office.ledger.call("GET", "/households", who="operator")
+    assert problems(nowhere) == [("community", "required")]
+    houses = await office.ledger.items("/buildings", **everybody, limit=2)
+    assert {one["building"]: one["grid"] for one in houses} == world.GRID_OF
+    grid = world.GRID_OF["1"]
+    assert {one["grid"] for one in await office.ledger.items("/buildings", grid=grid)} == {grid}
+
+
 # What happens to people
 
 
