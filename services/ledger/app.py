@@ -24,7 +24,7 @@ from services.ledger.imports_store import ImportStore
 from services.ledger.money_api import add_money_routes
 from services.ledger.numbers_api import add_number_routes
 from services.ledger.observation_api import add_observation_routes
-from services.ledger.people import follow_buildings, forget
+from services.ledger.people import follow_buildings, forget, move_up
 from services.ledger.people_api import add_people_routes
 from services.ledger.presence_api import add_presence_routes
 from services.ledger.programmes_api import add_programme_routes
@@ -74,6 +74,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("days", lambda: evidence.begin_days(house), pause=1.0)
     runtime.every("evidence", lambda: evidence.lapse(house), pause=1.0)
     runtime.every("grids", lambda: follow_buildings(house), pause=1.0)
+    runtime.every("first line", lambda: move_up(house), pause=600.0)
     runtime.every("forgetting", lambda: forget(house), pause=10.0)
     imports = load(settings.catalogue_dir / "imports.yaml", Imports)
     importing = Importing(house, ImportStore(runtime, house.store), imports)

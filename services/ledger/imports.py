@@ -14,7 +14,7 @@ from services.ledger.domain import imports as rules
 from services.ledger.domain.imports import Import, Imports
 from services.ledger.domain.people import Portrait, portrait
 from services.ledger.domain.register import Overtaken, Person, register_person
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, today
 from services.ledger.imports_store import ImportStore, rows_context
 from services.ledger.people_store import key_context
 from services.ledger.portraits import drawn
@@ -103,7 +103,7 @@ class Importing:
             words=rules.words(self.catalogue, house.categories, order.mapping),
             people=house.categories,
             buildings=buildings,
-            today=people.today(house),
+            today=today(house),
             lookup=house.runtime.lookup,
             lists=order.lists,
             categories=order.categories,
@@ -178,8 +178,8 @@ class Importing:
 
     async def sort(self, commands: Sequence[RegisterPerson]) -> Sorted:
         """Who of these is new, of whom something new is told, and of whom nothing."""
-        today = people.today(self.house)
-        rows = [self._row(command, today) for command in commands]
+        day = today(self.house)
+        rows = [self._row(command, day) for command in commands]
         holders = await self.store.holders(alias for row in rows for alias in row.aliases.all())
         ids = {row.aliases.source for row in rows} | {one["person"] for one in holders.values()}
         known = await self.store.people(ids)

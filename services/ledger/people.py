@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import date
-from zoneinfo import ZoneInfo
 
 from services.ledger.domain import people as rules
 from services.ledger.domain import people_life as life
 from services.ledger.domain.people import Portrait
-from services.ledger.domain.register import Overtaken, Person, looked_through, register_person
-from services.ledger.house import Ledger, cause_of
+from services.ledger.domain.register import FIRST_LINE_AGE, Overtaken, Person, looked_through, register_person
+from services.ledger.house import Ledger, cause_of, today
 from services.ledger.portraits import drawn, opened, portrait_of
 from services.ledger.recognition import aliases_of, fingerprint_of, identify
 from shared.consumer import Router
@@ -25,7 +23,7 @@ from shared.sealing import Sealer
 router: Router[Ledger] = Router("ledger")
 
 TOGETHER = 200
-"""People who follow their building to another grid in one round."""
+"""People who follow their building to another grid, or move up, in one round."""
 FORGET_AT_ONCE = 100
 """People erased in one round."""
 
@@ -216,6 +214,23 @@ async def follow_buildings(house: Ledger) -> int:
     return len(others) or 1
 
 
+async def move_up(house: Ledger) -> int:
+    """Whoever lives alone and reached the age this year stands in the first line; how many these were.
+
+    No birthday rests in the clear: they are found by the blind index of the year of birth.
+    """
+    blind, communities = house.runtime.lookup.blind, await house.store.communities()
+    years = range(rules.EARLIEST.year, today(house).year - FIRST_LINE_AGE + 1)
+    born = {blind("born", community, str(year)) for community in communities for year in years}
+    old = await house.store.register.not_in_first_line(born, TOGETHER)
+    now = house.runtime.clock()
+    cause = Meta(f"first-line:{now.isoformat()}", "", "ledger", now, "")
+    await asyncio.gather(
+        *(house.store.people.update(one, lambda known: life.move_up(known, born), cause) for one in old)
+    )
+    return len(old)
+
+
 async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None = None) -> RegistrationAnswer:
     store = house.store
     known = rules.registered(await store.people.get(person_id))
@@ -273,8 +288,3 @@ def _redrawn(house: Ledger, person: Person, grid: str | None, known: Portrait, s
     facts = told.facts.model_copy(update={"here": person.facts.here})
     update = {name: getattr(told, name) for name in ("stairwell", "floor", "identities", "listed")}
     return person.model_copy(update={**update, "facts": facts})
-
-
-def today(house: Ledger) -> date:
-    """The day, where the community is."""
-    return house.runtime.clock().astimezone(ZoneInfo(house.kinds.hours.zone)).date()

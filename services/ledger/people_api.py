@@ -12,7 +12,7 @@ from services.ledger.api import PREFIX, Name, within
 from services.ledger.domain import people as rules
 from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Person
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, today
 from services.ledger.people_history import as_it_was
 from services.ledger.people_store import among, unsealed
 from services.ledger.portraits import opened
@@ -107,7 +107,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS, "grid_worker")
         known = await person_of(house, who, person_id)
         await note(house, who, known, "emergency")
-        return _card(known, await opened(house, known), people.today(house))
+        return _card(known, await opened(house, known), today(house))
 
     @app.get(f"{PREFIX}/people/{{person_id}}/export", tags=["people"])
     async def export(who: Somebody, person_id: str) -> dict[str, Any]:

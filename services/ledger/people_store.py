@@ -1,7 +1,7 @@
 """Documents of people: who they are by which blind index, their keys, and the lists of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,8 @@ OF_BUILDING = Index((("state.facts.building", 1), ("_id", 1)))
 OF_CATEGORY = Index((("state.facts.categories", 1), ("_id", 1)))
 OF_LIST = Index((("state.facts.lists", 1), ("_id", 1)))
 FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
+LATER = Index((("state.identities.born", 1),), where={"state.facts.lives_alone": True, "state.facts.first_line": False})
+"""Who will stand in the first line."""
 OF_HOUSEHOLD = Index((("state.facts.household", 1),))
 BY_DOOR = Index((("state.facts.community", 1), ("state.facts.building", 1), ("state.facts.household", 1), ("_id", 1)))
 BY_LOOKUP = Index((("state.facts.lookups", 1), ("_id", 1)))
@@ -32,6 +34,7 @@ PEOPLE = (
     OF_CATEGORY,
     OF_LIST,
     FIRST_LINE,
+    LATER,
     OF_HOUSEHOLD,
     BY_DOOR,
     BY_LOOKUP,
@@ -251,6 +254,16 @@ class Register:
         there = {"state.facts.community": community, "state.facts.building": building}
         others = {**there, "state.facts.grid": {"$ne": grid}, "state.erased": {"$ne": True}}
         found = await self.people.collection.find(others, sort=[("_id", 1)], limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
+
+    async def not_in_first_line(self, born: Collection[str], limit: int) -> list[str]:
+        """Some who live alone, were born in these years (blind indexes), and are not answered first yet."""
+        query = {
+            "state.facts.lives_alone": True,
+            "state.facts.first_line": False,
+            "state.identities.born": {"$in": [*born]},
+        }
+        found = await self.people.collection.find(query, limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
 
     async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.ledger.domain import people as rules
 from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Person, first_line
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, today
 from services.ledger.people_store import context_of
 from services.ledger.recognition import household_of, identities_of
 from shared.contracts.intake import Resident
@@ -80,7 +80,7 @@ def drawn(
         household=household,
         lookups=tuple(lookups),
         lives_alone=known.lives_alone,
-        first_line=first_line(house.runtime.clock().year, details.birth_year, lives_alone=known.lives_alone),
+        first_line=first_line(today(house).year, details.birth_year, lives_alone=known.lives_alone),
         language=known.language,
         needs=known.needs,
         sealed=sealer.seal(details.model_dump_json(), context_of(person_id)),

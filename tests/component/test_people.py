@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from services.ledger.app import furnished
+from services.ledger.people import move_up
 from tests import world
 from tests.lists import number_of
 from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
@@ -309,6 +311,25 @@ async def _all_of(office: Office, grid: str) -> bool:
 
 async def _looked_through(office: Office) -> bool:
     return not await office.ledger.stored("buildings", {"state.looks": True})
+
+
+async def test_whoever_grows_old_alone_moves_up_with_the_new_year(office: Office) -> None:
+    """Where the community is, without being told of again; once, and nobody else."""
+    young = {**world.MRS_LI, "source_id": "young", "name": "李强", "phone": None, "birth_year": 1962}
+    soon = await office.enter(young)
+    for number, change in enumerate(({"birth_year": 1963}, {"birth_year": None}, {"lives_alone": False})):
+        await office.enter({**young, "source_id": f"other-{number}", "name": f"李{number}", **change})
+    house = furnished(office.ledger.runtime)
+    assert await move_up(house) == 0
+    office.clock.forward(days=37, hours=8)
+    assert office.ledger.runtime.clock().isoformat() == "2026-12-31T17:00:00+00:00"
+    assert await move_up(house) == 1
+    assert await move_up(house) == 0
+    assert [one["id"] for one in await office.ledger.items("/people", first_line=True)] == [soon]
+    (told,) = await eventually(lambda: _told(office, 1))
+    assert (told["person_id"], told["first_line"]) == (soon, True)
+    assert await office.enter({**young, "keys": "门卫"}) == soon
+    assert (await office.ledger.get(f"/people/{soon}"))["first_line"] is True
 
 
 async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office) -> None:

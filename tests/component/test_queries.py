@@ -261,6 +261,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
             await at.ledger.post("/people:find", {"community": "tiebei", **sought})
         register = Register(at.ledger.runtime, LedgerStore(at.ledger.runtime).people)
         assert await register.to_forget(at.ledger.runtime.clock(), 10) == []
+        assert await register.not_in_first_line({"nobody"}, 10) == []
         assert await register.held("nobody") == []
         assert await register.absorbed() == 0
         assert await register.counting(["nobody"]) == {}

@@ -1,6 +1,6 @@
 """What happens to somebody on the books: gone, back, found to be another, found not to be, erased."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from services.ledger.domain.people import PeopleCatalogue, agree, known_person, registered
@@ -57,6 +57,21 @@ def regrid(known: Person | None, building: str, grid: str) -> tuple[Person, Sequ
     if known is None or known.erased or known.facts.building != building or known.facts.grid == grid:
         return None
     state = known.model_copy(update={"facts": known.facts.model_copy(update={"grid": grid})})
+    return state, [said_of(state)]
+
+
+def move_up(known: Person | None, born: Collection[str]) -> tuple[Person, Sequence[Event]] | None:
+    """Old by now and living alone: answered first; None if that is so, or was never so or is no more.
+
+    Args:
+        known: who that is.
+        born: the blind indexes of the years in which those were born who are old.
+    """
+    if known is None or known.facts.first_line or not known.facts.lives_alone:
+        return None
+    if known.identities.get("born") not in born:
+        return None
+    state = known.model_copy(update={"facts": known.facts.model_copy(update={"first_line": True})})
     return state, [said_of(state)]
 
 
