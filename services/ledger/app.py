@@ -17,13 +17,14 @@ from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.gates_api import add_gate_routes
 from services.ledger.handlers import router
 from services.ledger.house import Ledger
+from services.ledger.households_api import add_household_routes
 from services.ledger.imports import Importing
 from services.ledger.imports_api import add_import_routes
 from services.ledger.imports_store import ImportStore
 from services.ledger.money_api import add_money_routes
 from services.ledger.numbers_api import add_number_routes
 from services.ledger.observation_api import add_observation_routes
-from services.ledger.people import forget
+from services.ledger.people import follow_buildings, forget, move_up
 from services.ledger.people_api import add_people_routes
 from services.ledger.presence_api import add_presence_routes
 from services.ledger.programmes_api import add_programme_routes
@@ -72,6 +73,8 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("last days", lambda: observation.lapse(house), pause=1.0)
     runtime.every("days", lambda: evidence.begin_days(house), pause=1.0)
     runtime.every("evidence", lambda: evidence.lapse(house), pause=1.0)
+    runtime.every("grids", lambda: follow_buildings(house), pause=1.0)
+    runtime.every("first line", lambda: move_up(house), pause=600.0)
     runtime.every("forgetting", lambda: forget(house), pause=10.0)
     imports = load(settings.catalogue_dir / "imports.yaml", Imports)
     importing = Importing(house, ImportStore(runtime, house.store), imports)
@@ -90,6 +93,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_evidence_routes(app, house)
     add_money_routes(app, house)
     add_people_routes(app, house)
+    add_household_routes(app, house)
     add_rebuilding_routes(app, house)
     add_import_routes(app, importing)
     add_number_routes(app, house, load(settings.catalogue_dir / "reports.yaml", Reports))

@@ -1,6 +1,8 @@
 """The ledger, as its handlers know it."""
 
 from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
 
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.people import PeopleCatalogue
@@ -21,6 +23,11 @@ class Ledger:
     cases: CaseCatalogue
     observation: ObservationCatalogue
     categories: PeopleCatalogue
+
+
+def today(house: Ledger) -> date:
+    """The day, where the community is."""
+    return house.runtime.clock().astimezone(ZoneInfo(house.kinds.hours.zone)).date()
 
 
 def cause_of(command_id: str, meta: Meta) -> Meta:

@@ -14,7 +14,7 @@ from services.ledger.domain import imports as rules
 from services.ledger.domain.imports import Import, Imports
 from services.ledger.domain.people import Portrait, portrait
 from services.ledger.domain.register import Overtaken, Person, register_person
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, today
 from services.ledger.imports_store import ImportStore, rows_context
 from services.ledger.people_store import key_context
 from services.ledger.portraits import drawn
@@ -29,6 +29,8 @@ TOGETHER = 4
 """Chunks entered at once: while the database writes one, the next is made."""
 WRITING = 5.0
 """Seconds that a round takes at most on a busy machine; news of these people are sent after the last one."""
+ADDED = {"categories", "lists"}
+"""What a list says of these is added: that somebody is on one list, for one reason, says nothing of the others."""
 SHOWN = 100
 """Mistakes that a refusal tells."""
 
@@ -101,7 +103,7 @@ class Importing:
             words=rules.words(self.catalogue, house.categories, order.mapping),
             people=house.categories,
             buildings=buildings,
-            today=people.today(house),
+            today=today(house),
             lookup=house.runtime.lookup,
             lists=order.lists,
             categories=order.categories,
@@ -176,8 +178,8 @@ class Importing:
 
     async def sort(self, commands: Sequence[RegisterPerson]) -> Sorted:
         """Who of these is new, of whom something new is told, and of whom nothing."""
-        today = people.today(self.house)
-        rows = [self._row(command, today) for command in commands]
+        day = today(self.house)
+        rows = [self._row(command, day) for command in commands]
         holders = await self.store.holders(alias for row in rows for alias in row.aliases.all())
         ids = {row.aliases.source for row in rows} | {one["person"] for one in holders.values()}
         known = await self.store.people(ids)
@@ -201,7 +203,7 @@ class Importing:
         cause = Meta(f"import:{known.import_id}", "", "import", self.house.runtime.clock(), known.import_id)
         left = await self._enter_new(known.community, found.new, cause)
         others = [row.command for row in (*left, *found.changed)]
-        await asyncio.gather(*(people.register(self.house, command, cause) for command in others))
+        await asyncio.gather(*(people.enter(self.house, one, cause, one.model_fields_set - ADDED) for one in others))
         return found.counts()
 
     async def _enter_new(self, community: str, rows: Sequence[Row], cause: Meta) -> list[Row]:
@@ -243,7 +245,7 @@ class Importing:
         return Row(command, news, aliases, fingerprint_of(lookup, command))
 
     def _seal(self, import_id: str, chunk: int, commands: Sequence[RegisterPerson]) -> str:
-        lines = b"\n".join(one.model_dump_json(exclude_defaults=True).encode() for one in commands)
+        lines = b"\n".join(one.model_dump_json(exclude_unset=True).encode() for one in commands)
         packed = base64.b85encode(zlib.compress(lines, 1)).decode()
         return self.house.runtime.sealer.seal(packed, rows_context(import_id, chunk))
 

@@ -12,14 +12,14 @@ from services.ledger.api import PREFIX, Name, within
 from services.ledger.domain import people as rules
 from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Person
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, today
 from services.ledger.people_history import as_it_was
 from services.ledger.people_store import among, unsealed
 from services.ledger.portraits import opened
 from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Meta, Phone, Slug
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
-from shared.contracts.people import ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
+from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
@@ -30,6 +30,7 @@ Day = Annotated[date | None, Query(description="As it was at the end of this day
 Handler = Callable[[Ledger, Any, Meta], Awaitable[RegistrationAnswer]]
 VERBS: dict[str, tuple[type[Command], Handler]] = {
     "move": (MovePerson, people.move),
+    "correct": (CorrectPerson, people.correct),
     "death": (RecordDeath, people.record_death),
     "merge": (MergePeople, people.merge),
     "unmerge": (UnmergePeople, people.unmerge),
@@ -98,7 +99,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         await note(house, who, known, "people")
         portrait = await opened(house, known)
         details = portrait.details.model_dump(mode="json") if who.leads() else _in_part(portrait)
-        return {**shown(known), "details": details}
+        return {**shown(known), "floor": rules.floor_of(portrait.details.address.room), "details": details}
 
     @app.get(f"{PREFIX}/people/{{person_id}}/emergency-card", tags=["people"])
     async def emergency_card(who: Somebody, person_id: str) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS, "grid_worker")
         known = await person_of(house, who, person_id)
         await note(house, who, known, "emergency")
-        return _card(known, await opened(house, known), people.today(house))
+        return _card(known, await opened(house, known), today(house))
 
     @app.get(f"{PREFIX}/people/{{person_id}}/export", tags=["people"])
     async def export(who: Somebody, person_id: str) -> dict[str, Any]:
@@ -164,12 +165,12 @@ async def known_as(house: Ledger, person_id: str | None) -> tuple[str, ...] | No
 
 
 async def person_of(house: Ledger, who: Principal, person_id: str, *, erased: bool = False) -> Person:
-    """Somebody within the token's place.
+    """Somebody within the token's place, under whichever id he is known by now.
 
     Raises:
         Refusal: 404 nobody there has this id; 410 erased, unless that is no obstacle.
     """
-    known = await house.store.people.get(person_id)
+    known = await house.store.register.current(person_id)
     if known is None or not who.covers(known.facts.community, known.facts.grid):
         raise refusal("person_id", "unknown_person", "there is no person of this id", status=404)
     return known if erased else rules.known_person(known)
@@ -185,7 +186,7 @@ async def note(house: Ledger, who: Principal, known: Person, purpose: str) -> No
 def shown(known: Person) -> dict[str, Any]:
     """What is in the clear."""
     facts = known.facts.model_dump(exclude={*_NOT_SHOWN})
-    more = {"floor": known.floor, "listed": known.listed, "died": known.died, "merged_into": known.merged_into}
+    more = {name: getattr(known, name) for name in ("floor", "listed", "died", "died_on", "merged_into")}
     return {"id": known.facts.person_id, **facts, **more, "merged": sorted(known.absorbed)}
 
 
@@ -210,6 +211,7 @@ def _card(known: Person, portrait: Portrait, today: date) -> dict[str, Any]:
         "here": known.facts.here,
         "address": details.address.model_dump(),
         "phone": details.phone,
+        "other_phones": details.other_phones,
         "lives_alone": portrait.lives_alone,
         "needs": portrait.needs,
         "illnesses": details.illnesses,

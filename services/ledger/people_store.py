@@ -1,7 +1,7 @@
 """Documents of people: who they are by which blind index, their keys, and the lists of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,10 @@ OF_BUILDING = Index((("state.facts.building", 1), ("_id", 1)))
 OF_CATEGORY = Index((("state.facts.categories", 1), ("_id", 1)))
 OF_LIST = Index((("state.facts.lists", 1), ("_id", 1)))
 FIRST_LINE = Index((("state.facts.first_line", 1), ("_id", 1)), where={"state.facts.first_line": True})
+LATER = Index((("state.identities.born", 1),), where={"state.facts.lives_alone": True, "state.facts.first_line": False})
+"""Who will stand in the first line."""
 OF_HOUSEHOLD = Index((("state.facts.household", 1),))
+BY_DOOR = Index((("state.facts.community", 1), ("state.facts.building", 1), ("state.facts.household", 1), ("_id", 1)))
 BY_LOOKUP = Index((("state.facts.lookups", 1), ("_id", 1)))
 BY_NUMBER = Index(
     (("state.identities.id_number", 1), ("_id", 1)), where={"state.identities.id_number": {"$exists": True}}
@@ -31,7 +34,9 @@ PEOPLE = (
     OF_CATEGORY,
     OF_LIST,
     FIRST_LINE,
+    LATER,
     OF_HOUSEHOLD,
+    BY_DOOR,
     BY_LOOKUP,
     BY_NUMBER,
     ABSORBED,
@@ -205,12 +210,61 @@ class Register:
         )
         return int(found[0]["n"]) if found else 0
 
+    async def households_page(
+        self, query: Document, grids: Sequence[str], limit: int, after: Sequence[str] | None
+    ) -> list[Document]:
+        """Those who are here by their doors, building by building, from the household after this (building, id).
+
+        Grids are not asked for in the query, which names their buildings: it is read in the order of one index.
+        """
+        facts = "state.facts"
+        place: Document = {}
+        if after is not None:
+            building, household = after
+            further = {f"{facts}.building": building, f"{facts}.household": {"$gt": household}}
+            place = {"$or": [further, {f"{facts}.building": {"$gt": building}}]}
+        order = [(name, 1) for name in (f"{facts}.building", f"{facts}.household", "_id")]
+        fields = {f"{facts}.{name}": 1 for name in ("household", "building", "grid", "first_line")}
+        found: dict[str, Document] = {}
+        stored = self.people.collection.stream({"$and": [query, LIVING, place]}, sort=order, fields=fields)
+        async with aclosing(stored):
+            async for document in stored:
+                told = document["state"]["facts"]
+                name = told["household"]
+                if grids and told["grid"] not in grids:
+                    continue
+                if name not in found and len(found) == limit:
+                    break
+                there = {"id": name, "building": told["building"], "grid": told["grid"]}
+                one = found.setdefault(name, {**there, "people": [], "count": 0, "first_line": 0})
+                one["people"].append(document["_id"])
+                one["count"] += 1
+                one["first_line"] += told["first_line"]
+        return list(found.values())
+
     async def after(self, query: Document, person_id: str, limit: int) -> list[Person]:
         """Some of those who are here, by id, from the one after this."""
         found = await self.people.collection.find(
             {**query, **LIVING, "_id": {"$gt": person_id}}, sort=[("_id", 1)], limit=limit, fields={"state": 1}
         )
         return [self.people.state(one) for one in found]
+
+    async def of_other_grids(self, community: str, building: str, grid: str, limit: int) -> list[str]:
+        """Some of a building who do not belong to its grid, whether they are here or not."""
+        there = {"state.facts.community": community, "state.facts.building": building}
+        others = {**there, "state.facts.grid": {"$ne": grid}, "state.erased": {"$ne": True}}
+        found = await self.people.collection.find(others, sort=[("_id", 1)], limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
+
+    async def not_in_first_line(self, born: Collection[str], limit: int) -> list[str]:
+        """Some who live alone, were born in these years (blind indexes), and are not answered first yet."""
+        query = {
+            "state.facts.lives_alone": True,
+            "state.facts.first_line": False,
+            "state.identities.born": {"$in": [*born]},
+        }
+        found = await self.people.collection.find(query, limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
 
     async def walk(self, query: Document) -> AsyncIterator[list[tuple[Person, Sealer]]]:
         """Those who are here, by id, some at a time, each with what opens what is known."""
@@ -220,12 +274,13 @@ class Register:
             async for document in found:
                 some.append(self.people.state(document))
                 if len(some) == _TOGETHER:
-                    yield await self._with_sealers(some)
+                    yield await self.with_sealers(some)
                     some = []
         if some:
-            yield await self._with_sealers(some)
+            yield await self.with_sealers(some)
 
-    async def _with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
+    async def with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
+        """Each with what opens what is known, in one question."""
         ids = [one.facts.person_id for one in people]
         keys = {one["_id"]: one["key"] for one in await self.keys.find({"_id": {"$in": ids}})}
         return [
@@ -248,7 +303,7 @@ def among(
     *,
     community: str | None,
     grids: Sequence[str] = (),
-    building: str | None = None,
+    building: str | Document | None = None,
     category: str | None = None,
     in_list: str | None = None,
     first_line: bool = False,

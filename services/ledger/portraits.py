@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from services.ledger.domain import people as rules
 from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Person, first_line
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, today
 from services.ledger.people_store import context_of
 from services.ledger.recognition import household_of, identities_of
 from shared.contracts.intake import Resident
@@ -71,8 +71,7 @@ def drawn(
     identities = identities or identities_of(lookup, known)
     household = household_of(lookup, known)
     lookups = [identities.get("door") or lookup.resident(household, details.name)]
-    if details.phone:
-        lookups.append(lookup.phone(known.community, details.phone))
+    lookups += (lookup.phone(known.community, one) for one in (details.phone, *details.other_phones) if one)
     facts = PersonRegistered.model_construct(
         community=known.community,
         grid=grid,
@@ -81,7 +80,7 @@ def drawn(
         household=household,
         lookups=tuple(lookups),
         lives_alone=known.lives_alone,
-        first_line=first_line(house.runtime.clock().year, details.birth_year, lives_alone=known.lives_alone),
+        first_line=first_line(today(house).year, details.birth_year, lives_alone=known.lives_alone),
         language=known.language,
         needs=known.needs,
         sealed=sealer.seal(details.model_dump_json(), context_of(person_id)),

@@ -83,8 +83,8 @@ async def _entered(house: Ledger, person_id: str) -> Person | None:
 
 
 def fingerprint_of(lookup: Lookup, command: RegisterPerson) -> str:
-    """Keyed hash of all that a registration says."""
-    return lookup.blind("person", command.model_dump_json())
+    """Keyed hash of all that a registration says. To say that there is no phone is not to say nothing of it."""
+    return lookup.blind("person", command.model_dump_json(exclude_unset=True))
 
 
 def aliases_of(lookup: Lookup, known: Portrait, source: str) -> Aliases:

@@ -32,6 +32,8 @@ ABOUT = Index((("about", 1), ("turn", 1), ("_id", 1)), where={"about": {"$type":
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
+LOOKS = Index((("state.looks", 1), ("_id", 1)), where={"state.looks": True})
+"""Of buildings."""
 OF_PERSON = Index((("state.person_id", 1), ("_id", 1)))
 
 
@@ -46,7 +48,9 @@ class Store:
         self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, OF_DAY, ABOUT])
         of_people = [*PEOPLE, LIVES, DOORS]
         self.people = runtime.aggregates("people", Person, lambda one: one.facts.person_id, of_people)
-        self.buildings = runtime.aggregates("buildings", Building, lambda one: f"{one.community}/{one.building}")
+        self.buildings = runtime.aggregates(
+            "buildings", Building, lambda one: f"{one.community}/{one.building}", [LOOKS]
+        )
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
         self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
@@ -212,6 +216,21 @@ class Store:
                 people.setdefault(lookup, []).append(facts)
         for job in jobs:
             job.resolve(people.get(job.item, []))
+
+    async def buildings_page(
+        self, community: str | None, grids: Sequence[str], limit: int, after: str
+    ) -> list[Document]:
+        """Buildings by community and number."""
+        first, last = ("", {}) if community is None else (f"{community}/", {"$lt": f"{community}0"})
+        query: dict[str, Any] = {"_id": {"$gt": max(first, after), **last}}
+        if grids:
+            query["state.grid"] = {"$in": list(grids)}
+        return await self.buildings.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
+
+    async def looking(self) -> Building | None:
+        """A building whose people are still looked through."""
+        found = await self.buildings.collection.find({"state.looks": True}, sort=[("_id", 1)], limit=1)
+        return self.buildings.state(found[0]) if found else None
 
     async def communities(self) -> list[str]:
         """Those that have buildings."""

@@ -91,19 +91,15 @@ class FamilyContact(Contract, extra="forbid"):
     relation: Name
 
 
-class RegisterPerson(Command):
-    """Enter somebody who lives in the community, or change what is known of them."""
+class Description(Command):
+    """What can be said of somebody beside name and door. A field that is not named stays as it was."""
 
-    wire: ClassVar[str] = "doorstep.person.register.v1"
-    key: ClassVar[str] = "person.register"
-
-    source: Slug
-    source_id: Identifier
-    community: Slug
-    address: Address
-    name: Name
     phone: Phone | None = None
+    other_phones: Annotated[tuple[Phone, ...], Field(max_length=4)] = ()
+    """Further numbers of the same person."""
     birth_year: Annotated[int, Field(ge=1880, le=2100)] | None = None
+    birth_month: Annotated[int, Field(ge=1, le=12)] | None = None
+    """Of `birth_year`, where the day is not known."""
     lives_alone: bool = False
     language: Slug | None = None
     needs: Needs = ()
@@ -125,13 +121,29 @@ class RegisterPerson(Command):
     note: Note | None = None
 
 
+class RegisterPerson(Description):
+    """Enter somebody who lives in the community, or change what is known of them; what is not named stays as it was."""
+
+    wire: ClassVar[str] = "doorstep.person.register.v1"
+    key: ClassVar[str] = "person.register"
+
+    source: Slug
+    source_id: Identifier
+    community: Slug
+    address: Address
+    name: Name
+
+
 class PersonDetails(Contract):
     """The personal part of a person's entry; sealed wherever it rests or travels between services."""
 
     address: Address
     name: str
     phone: str | None = None
+    other_phones: tuple[str, ...] = ()
     birth_year: int | None = None
+    birth_month: int | None = None
+    """Where the day is not known."""
     contacts: tuple[FamilyContact, ...] = ()
     id_number: str | None = None
     birthday: date | None = None
@@ -188,6 +200,8 @@ class PersonKept(Contract):
     listed: dict[str, str]
     left_at: datetime | None = None
     died: bool = False
+    died_on: str | None = None
+    """The day, as YYYY-MM-DD; None: not told."""
     forget_at: datetime | None = None
     merged_into: str | None = None
 

@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import StringConstraints
 
-from shared.contracts.envelope import Command, Event, Identifier
+from shared.contracts.envelope import Command, Event, Identifier, Name
 from shared.contracts.intake import Address
+from shared.contracts.ledger import Description
 
 
 class MovePerson(Command):
@@ -20,6 +21,18 @@ class MovePerson(Command):
     address: Address | None = None
     """The new door; None: the one that is known."""
     here: bool = True
+
+
+class CorrectPerson(Description):
+    """What is known of somebody was wrong: each field that is named is from now on what is said here, also nothing."""
+
+    wire: ClassVar[str] = "doorstep.person.correct.v1"
+    key: ClassVar[str] = "person.correct"
+
+    command_id: Identifier
+    person_id: Identifier
+    name: Name | None = None
+    """None: the one that is known."""
 
 
 class RecordDeath(Command):
@@ -64,6 +77,7 @@ class ErasePerson(Command):
     command_id: Identifier
     person_id: Identifier
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    """Stays in the clear when all else is gone: it names nobody."""
 
 
 class PersonMerged(Event):
@@ -95,7 +109,9 @@ class PersonErased(Event):
     person_id: str
     lookups: tuple[str, ...] = ()
     """The blind indexes by which this person was recognised."""
+    reason: str | None = None
+    """As it was told; None: the time for which somebody who left is remembered was over."""
 
 
-COMMANDS = (MovePerson, RecordDeath, MergePeople, UnmergePeople, ErasePerson)
+COMMANDS = (MovePerson, CorrectPerson, RecordDeath, MergePeople, UnmergePeople, ErasePerson)
 EVENTS = (PersonMerged, PersonUnmerged, PersonErased)

@@ -107,6 +107,23 @@ async def test_what_is_known_is_changed_or_the_same_and_nobody_is_entered_twice(
     assert shown["details"]["phone"] == world.MRS_LI["phone"]
 
 
+async def test_a_narrower_list_takes_nothing_away(desk: Desk) -> None:
+    """What it has no column for stays, and so does what an empty cell would say; a category is added."""
+    number = number_of("1937-05-01", 2)
+    header = (*HEADER, "独居", "病史", "备用钥匙", "人员类别", "紧急联系人", "家属电话")
+    row = ["李奶奶", number, "10000000001", "1", "1", "101", "是", "高血压", "门卫", "newcomer", "李萍", "10000000002"]
+    await desk.entered(as_csv(header, row), "&list=found_by_community")
+    (one,) = await desk.ledger.items("/people")
+    before = await desk.ledger.get(f"/people/{one['id']}")
+    narrow = as_csv(("姓名", "身份证号", "楼号", "病史", "备用钥匙"), ["李奶奶", number, "1", "糖尿病", ""])
+    found = await desk.entered(narrow, "&category=cancer")
+    assert told(found) == {"rows": 1, "new": 0, "changed": 1, "same": 0, "wrong": 0}
+    after = await desk.ledger.get(f"/people/{one['id']}")
+    assert after["details"] == {**before["details"], "illnesses": ["糖尿病"]}
+    assert after["categories"] == ["newcomer", "cancer"]
+    assert {**after, "details": 0, "categories": 0} == {**before, "details": 0, "categories": 0}
+
+
 async def test_a_list_with_a_wrong_row_is_refused_whole_unless_those_are_skipped(desk: Desk) -> None:
     """Each wrong one is told, and nothing is half done."""
     content = as_csv(HEADER, *many(3), somebody(1), somebody(9, id_number="123"))

@@ -87,6 +87,21 @@ async def test_all_that_was_told_of_either_is_found_until_they_are_two_again(pai
     assert await pair.owes() == {pair.one: 100, pair.other: 100}
 
 
+async def test_whoever_reads_by_either_id_reads_what_counts_now(pair: Pair) -> None:
+    """The card for an emergency above all; a move by either id moves the one who counts."""
+    await pair.merge()
+    moved = {"building": "3", "unit": "2", "room": "1203"}
+    await pair.do(f"/people/{pair.other}/move", command_id="moved", address=moved)
+    for path in ("", "/emergency-card", "/export"):
+        found = await pair.ledger.get(f"/people/{pair.other}{path}")
+        address = found["address"] if path == "/emergency-card" else found["details"]["address"]
+        assert (found["id"], found["here"], address) == (pair.one, True, moved), path
+    refused = await pair.ledger.call("GET", f"/people/{pair.other}/emergency-card", who="grid_worker")
+    assert (refused.status_code, problems(refused)) == (404, [("person_id", "unknown_person")])
+    await pair.merge("unmerge")
+    assert (await pair.ledger.get(f"/people/{pair.other}"))["id"] == pair.other
+
+
 async def test_what_is_told_of_one_goes_on_with_what_is_known_of_the_other(pair: Pair) -> None:
     """Nobody is observed twice, and a matter is not somebody else's."""
     await pair.merge()

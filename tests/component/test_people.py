@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from services.ledger.app import furnished
+from services.ledger.people import move_up
 from tests import world
 from tests.lists import number_of
 from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
@@ -88,6 +90,23 @@ async def test_somebody_on_two_lists_is_one_person_known_by_both(office: Office)
     assert (await office.ledger.get("/statistics"))["people"] == 1
 
 
+async def test_a_source_that_tells_again_replaces_what_it_names_and_nothing_else(office: Office) -> None:
+    """To say that there is no phone is to name it."""
+    person_id = await office.enter(BY_CITY, keys="门卫")
+    bare = {name: BY_CITY[name] for name in ("source", "source_id", "community", "name")}
+    narrow = {**bare, "address": {"building": "1"}, "id_number": LI, "illnesses": ["高血压"]}
+    assert await office.enter(narrow) == person_id
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["details"]["keys"], shown["details"]["address"]["room"]) == ("门卫", "101")
+    assert (shown["details"]["contacts"], shown["lives_alone"]) == (world.MRS_LI["contacts"], True)
+    assert (shown["categories"], shown["lists"]) == (["home_observation"], ["assigned_by_city"])
+    answer = await office.ledger.post("/people", {**narrow, "phone": None, "contacts": [], "lives_alone": False})
+    assert answer.json() == {"status": "accepted", "id": person_id}
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["details"]["phone"], shown["details"]["contacts"], shown["lives_alone"]) == (None, [], False)
+    assert (shown["details"]["keys"], shown["details"]["illnesses"]) == ("门卫", ["高血压"])
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -147,7 +166,8 @@ async def test_the_ledgers_own_document_tells_the_order_of_doors(office: Office)
 
 async def test_people_are_listed_by_building_category_and_list_and_found_by_phone_or_number(office: Office) -> None:
     """Nothing personal is in an address or in a list."""
-    li, wang = await office.enter(BY_CITY), await office.enter(world.MR_WANG)
+    li = await office.enter(BY_CITY, other_phones=["0451-5551234"])
+    wang = await office.enter(world.MR_WANG)
     for params, expected in (
         ({"building": "2"}, [wang]),
         ({"category": "home_observation"}, [li]),
@@ -158,7 +178,7 @@ async def test_people_are_listed_by_building_category_and_list_and_found_by_phon
         found = await office.ledger.items("/people", **params)
         assert [one["id"] for one in found] == expected, params
         assert not [one for one in found if {"sealed", "lookups", "details"} & one.keys()]
-    for sought in ({"phone": "+86 100 0000 0001"}, {"id_number": LI.lower()}):
+    for sought in ({"phone": "+86 100 0000 0001"}, {"phone": "0451 5551234"}, {"id_number": LI.lower()}):
         answer = await office.ledger.post("/people:find", sought, who="grid_worker")
         assert [one["id"] for one in answer.json()["items"]] == [li]
     bad = await office.ledger.post("/people:find", {"id_number": "1"}, who="grid_worker")
@@ -167,7 +187,61 @@ async def test_people_are_listed_by_building_category_and_list_and_found_by_phon
     assert problems(both) == [("phone", "one_of_two")]
 
 
+async def test_households_are_listed_building_by_building_with_their_doors(office: Office) -> None:
+    """In pages; a volunteer is not told the door, the worker of another grid nothing, and each page is noted once."""
+    li, wang = await office.enter(world.MRS_LI), await office.enter(world.MR_WANG)
+    son = await office.enter(world.MRS_LI, source_id="son", name="李强", phone=None, lives_alone=False, birth_year=1970)
+    gone = await office.enter(world.MRS_LI, source_id="gone", name="李刚", phone=None, birth_year=1971)
+    await office.act(gone, "move", "gone", here=False)
+    everybody = {"community": world.TIEBEI}
+    first, second = await office.ledger.items("/households", **everybody, limit=1)
+    assert (first["building"], first["grid"], first["count"], first["first_line"]) == ("1", "g1", 2, 1)
+    assert (sorted(first["people"]), second["people"]) == (sorted([li, son]), [wang])
+    assert first["door"] == {"building": "1", "unit": "1", "room": "101"}
+    for params, found in (
+        ({"building": "2"}, [second]),
+        ({"building": "2", "grid": second["grid"]}, [second]),
+        ({"grid": "g9"}, []),
+    ):
+        assert await office.ledger.items("/households", **everybody, **params) == found
+    hers = await office.ledger.items("/households", **everybody, who="volunteer")
+    assert not [one for one in hers if "door" in one]
+    told = await eventually(lambda: office.events.bodies("doorstep.personal-data.opened.v1"))
+    assert {one["record"] for one in told} == {f"households:{world.TIEBEI}:1"}
+    elsewhere = await office.ledger.items("/households", **everybody, grid="g1", who="grid_worker")
+    assert [one["grid"] for one in elsewhere] == ["g1"] * len(elsewhere)
+    nowhere = await office.ledger.call("GET", "/households", who="operator")
+    assert problems(nowhere) == [("community", "required")]
+    houses = await office.ledger.items("/buildings", **everybody, limit=2)
+    assert {one["building"]: one["grid"] for one in houses} == world.GRID_OF
+    grid = world.GRID_OF["1"]
+    assert {one["grid"] for one in await office.ledger.items("/buildings", grid=grid)} == {grid}
+
+
 # What happens to people
+
+
+async def test_on_a_day_that_is_over_all_is_as_it_was(office: Office) -> None:
+    """Lists, the floor, who was who, and who had died; also under an id that was merged."""
+    stays = await office.enter(BY_CITY, id_number=None)
+    goes = await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008")
+    told = {}
+    for verb, more in (("merge", {"other": goes}), ("unmerge", {"other": goes}), ("death", {"died": "2026-11-26"})):
+        told[verb] = [await _seen(office, one) for one in (stays, goes)]
+        office.clock.forward(days=1)
+        assert (await office.act(stays, verb, verb, **more)).status_code == 202
+    told["now"] = [await _seen(office, one) for one in (stays, goes)]
+    assert told["merge"][0]["listed"] == {"assigned_by_city": "home_observation"}
+    assert (told["merge"][1]["id"], told["unmerge"][1]["id"], told["death"][1]["id"]) == (goes, stays, goes)
+    assert (told["unmerge"][0]["merged"], told["death"][0]["merged"]) == ([goes], [])
+    assert (told["now"][0]["died"], told["now"][0]["floor"]) == (True, 1)
+    for day, verb in enumerate(told, start=24):
+        then = [await _seen(office, one, on=f"2026-11-{day}") for one in (stays, goes)]
+        assert then == told[verb], verb
+
+
+async def _seen(office: Office, person_id: str, **params: Any) -> Any:
+    return await office.ledger.get(f"/people/{person_id}", **params)
 
 
 async def test_who_moves_belongs_to_the_new_grid_and_was_in_the_old_one_before(office: Office) -> None:
@@ -189,22 +263,95 @@ async def test_who_moves_belongs_to_the_new_grid_and_was_in_the_old_one_before(o
     assert problems(nowhere) == [("address.building", "unknown_building")]
 
 
+async def test_what_two_sources_told_wrongly_is_corrected(office: Office) -> None:
+    """Recognised by what is right from then on, not by what was wrong; and told to everybody."""
+    person_id = await office.enter(BY_CITY)
+    assert await office.enter(BY_COMMUNITY) == person_id
+    right = {"name": "李秀英", "phone": "+86 100 0000 0077", "lives_alone": False, "illnesses": [], "lists": []}
+    answers = [await office.act(person_id, "correct", "c1", **right) for _ in range(2)]
+    assert [one.json() for one in answers] == [{"status": one, "id": person_id} for one in ("accepted", "duplicate")]
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["details"]["name"], shown["details"]["phone"], shown["details"]["illnesses"]) == (
+        "李秀英",
+        "+86 100 0000 0077",
+        [],
+    )
+    assert (shown["lives_alone"], shown["first_line"], shown["lists"], shown["listed"]) == (False, False, [], {})
+    assert (shown["categories"], shown["details"]["id_number"]) == (["home_observation", "newcomer"], LI)
+    assert (await office.act(person_id, "correct", "c2", **right)).json()["status"] == "duplicate"
+    assert (await office.act(person_id, "correct", "c3", keys="门卫")).json()["status"] == "accepted"
+    elsewhere = {**BY_COMMUNITY, "source_id": "k-8", "address": {"building": "2"}}
+    assert await office.enter(elsewhere, name="李秀英", phone=right["phone"]) == person_id
+    assert await office.enter(elsewhere, source_id="k-9") != person_id
+    told = await eventually(lambda: _told(office, 4))
+    assert (told[1]["lives_alone"], told[1]["lists"]) == (False, [])
+
+
+async def test_whoever_lives_in_a_building_follows_it_to_another_grid(office: Office) -> None:
+    """However many, also who is away or merged, and whoever asks for the old grid sees nobody; and back again."""
+    people = [await office.enter(world.MRS_LI, source_id=f"p{n}", name=f"李{n}", phone=None) for n in range(4)]
+    await office.act(people[1], "move", "away", here=False)
+    await office.act(people[0], "merge", "one", other=people[2])
+    for number, grid in enumerate(("g4", "g1"), start=1):
+        await world.accepted(office.ledger, "/buildings", {"community": world.TIEBEI, "building": "1", "grid": grid})
+        await eventually(lambda grid=grid: _all_of(office, grid))  # type: ignore[misc]
+        documents = await office.ledger.stored("people")
+        moved = [[json.loads(one["body"])["grid"] for one in document["history"]].count(grid) for document in documents]
+        assert all(moved), number
+        assert await eventually(lambda: _looked_through(office))
+    told = await eventually(lambda: _told(office, 3 + 2 * len(people)))
+    assert {one["grid"] for one in told[-len(people) :]} == {"g1"}
+    await office.act(people[0], "unmerge", "two", other=people[2])
+    assert {(await office.ledger.get(f"/people/{one}"))["grid"] for one in people} == {"g1"}
+
+
+async def _all_of(office: Office, grid: str) -> bool:
+    return {one["state"]["facts"]["grid"] for one in await office.ledger.stored("people")} == {grid}
+
+
+async def _looked_through(office: Office) -> bool:
+    return not await office.ledger.stored("buildings", {"state.looks": True})
+
+
+async def test_whoever_grows_old_alone_moves_up_with_the_new_year(office: Office) -> None:
+    """Where the community is, without being told of again; once, and nobody else."""
+    young = {**world.MRS_LI, "source_id": "young", "name": "李强", "phone": None, "birth_year": 1962}
+    soon = await office.enter(young)
+    for number, change in enumerate(({"birth_year": 1963}, {"birth_year": None}, {"lives_alone": False})):
+        await office.enter({**young, "source_id": f"other-{number}", "name": f"李{number}", **change})
+    house = furnished(office.ledger.runtime)
+    assert await move_up(house) == 0
+    office.clock.forward(days=37, hours=8)
+    assert office.ledger.runtime.clock().isoformat() == "2026-12-31T17:00:00+00:00"
+    assert await move_up(house) == 1
+    assert await move_up(house) == 0
+    assert [one["id"] for one in await office.ledger.items("/people", first_line=True)] == [soon]
+    (told,) = await eventually(lambda: _told(office, 1))
+    assert (told["person_id"], told["first_line"]) == (soon, True)
+    assert await office.enter({**young, "keys": "门卫"}) == soon
+    assert (await office.ledger.get(f"/people/{soon}"))["first_line"] is True
+
+
 async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office) -> None:
     """All facts are told as they are now."""
     person_id = await office.enter(world.MRS_LI)
     for verb, more in (("move", {"here": False}), ("move", {}), ("death", {"died": "2026-11-24"})):
         assert (await office.act(person_id, verb, f"{verb}-{len(more)}", **more)).status_code == 202
-    told = await eventually(lambda: _three(office))
+    told = await eventually(lambda: _told(office, 3))
     assert [one["here"] for one in told] == [False, True, False]
+    assert [one["kept"]["died_on"] for one in told] == [None, None, "2026-11-24"]
+    assert await office.enter(world.MRS_LI, keys="门卫") == person_id
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["here"], shown["died"], shown["died_on"]) == (False, True, "2026-11-24")
     late = await office.act(person_id, "move", "m9")
     assert (late.status_code, problems(late)) == (409, [("here", "died")])
     future = await office.act(person_id, "death", "d9", died="2026-12-01")
     assert problems(future) == [("died", "in_the_future")]
 
 
-def _three(office: Office) -> list[dict[str, Any]] | None:
+def _told(office: Office, count: int) -> list[dict[str, Any]] | None:
     told = office.events.bodies("doorstep.person.updated.v1")
-    return told if len(told) == 3 else None
+    return told if len(told) == count else None
 
 
 async def test_two_that_are_one_are_merged_and_parted_again(office: Office) -> None:

@@ -1,5 +1,6 @@
 """Privacy on a real broker and database: what is erased cannot be opened, and the book stays whole."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ async def test_what_is_erased_cannot_be_opened_by_anybody_any_more(office: Offic
     assert found.json() == {"items": []}
     await eventually(lambda: _empty(intake.stored("people")))
     await eventually(lambda: ledger.items("/entries", type="PersonErased"))
+    (entry,) = await ledger.stored("entries", {"type": "PersonErased"})
+    assert json.loads(entry["data"])["reason"] == ERASE["reason"]
     assert (await ledger.get("/chain"))["broken"] == []
 
 

@@ -94,6 +94,10 @@ async def at(town: Town) -> AsyncIterator[Running]:
             if number % 20 == 0:
                 copy["state"]["facts"]["needs_review"] = ["unknown_building"]
 
+        def resident(copy: dict[str, Any], number: int) -> None:
+            place(copy["state"]["facts"], number)
+            copy["state"]["facts"]["household"] = f"h{number // 3:04d}"
+
         def message(copy: dict[str, Any], number: int) -> None:
             place(copy["state"], number)
             copy["state"]["created_at"] += timedelta(seconds=number % 97)
@@ -131,7 +135,7 @@ async def at(town: Town) -> AsyncIterator[Running]:
         await multiply_one(running.dispatch, "grids", lambda copy, number: copy["state"].update(until=None))
         await multiply_one(running.intake, "requests", request)
         await multiply_one(running.notification, "messages", message)
-        await multiply_one(running.ledger, "people", lambda copy, number: place(copy["state"]["facts"], number))
+        await multiply_one(running.ledger, "people", resident)
         await multiply_entries(running.ledger)
         yield running
 
@@ -248,10 +252,16 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
                 {"list": "found_by_community"},
             ):
                 await both_pages(at.ledger, "/people", who, **params)
+        for who in ("operator", "coordinator", "grid_worker"):
+            await both_pages(at.ledger, "/buildings", who, community="tiebei")
+            for params in ({}, {"building": "2"}, {"grid": "g1"}, {"building": "2", "grid": "g1"}):
+                await both_pages(at.ledger, "/households", who, community="tiebei", **params)
+        assert await LedgerStore(at.ledger.runtime).looking() is None
         for sought in ({"phone": "+86 100 0000 0003"}, {"id_number": "110101194105010017"}):
             await at.ledger.post("/people:find", {"community": "tiebei", **sought})
         register = Register(at.ledger.runtime, LedgerStore(at.ledger.runtime).people)
         assert await register.to_forget(at.ledger.runtime.clock(), 10) == []
+        assert await register.not_in_first_line({"nobody"}, 10) == []
         assert await register.held("nobody") == []
         assert await register.absorbed() == 0
         assert await register.counting(["nobody"]) == {}
@@ -260,6 +270,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         assert set(await lists.buildings("tiebei")) == set(world.GRID_OF)
         assert await lists.holders(["nothing"]) == {}
         assert await lists.people(["nobody"]) == {}
+        assert await register.of_other_grids("tiebei", "2", "g9", 10)
         for building in (None, "2"):
             query = among(community="tiebei", building=building)
             assert await register.count(query)
@@ -275,7 +286,12 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         await at.ledger.get("/registers")
         assert (await at.ledger.post("/entries:name")).json()["named"] == 0
     found += wasteful(queries, "entries") + wasteful(queries, "people") + wasteful(queries, "aliases")
-    found += wasteful(queries, "imports") + wasteful(queries, "person_keys") + wasteful(queries, "days")
+    found += (
+        wasteful(queries, "buildings")
+        + wasteful(queries, "imports")
+        + wasteful(queries, "person_keys")
+        + wasteful(queries, "days")
+    )
     assert not found, "\n".join(found)
 
 

@@ -171,6 +171,7 @@ ForgiveEvidence          doorstep.evidence.forgive.v1          evidence.forgive
 RecordEvidence           doorstep.evidence.record.v1           evidence.record
 RecordMoney              doorstep.money.record.v1              money.record
 MovePerson               doorstep.person.move.v1               person.move
+CorrectPerson            doorstep.person.correct.v1            person.correct
 RecordDeath              doorstep.person.record-death.v1       person.record-death
 MergePeople              doorstep.person.merge.v1              person.merge
 UnmergePeople            doorstep.person.unmerge.v1            person.unmerge

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ledger.domain import export, imports
-from services.ledger.domain.imports import Imports, Wrong
+from services.ledger.domain import cells, export, imports
+from services.ledger.domain.cells import Wrong
+from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
 from services.ledger.reading import Reading
 from shared.catalogue import load
@@ -101,7 +103,7 @@ def test_titles_above_the_header_and_headings_over_several_columns_are_understoo
      date(1936, 5, 1), datetime(1936, 5, 1, tzinfo=UTC), "1936-05-01 00:00:00"],
 )  # fmt: skip
 def test_a_day_is_a_day_however_it_is_written(cell: Any) -> None:
-    assert imports.day(cell) == date(1936, 5, 1)
+    assert cells.day(cell) == date(1936, 5, 1)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +117,42 @@ def test_a_day_is_a_day_however_it_is_written(cell: Any) -> None:
 )
 def test_what_is_no_day_is_told(cell: str, code: str) -> None:
     with pytest.raises(Wrong, match=code):
-        imports.day(cell)
+        cells.day(cell)
+
+
+@pytest.mark.parametrize(
+    "cell", ["1954.03", "1954年3月", "195403", 1954.03, "1954-3", "1954/03", 195403, 195403.0, "1954.3"]
+)
+def test_a_month_is_a_month_however_it_is_written(cell: Any) -> None:
+    """No day is made up."""
+    assert cells.day(cell) == (1954, 3)
+
+
+@pytest.mark.parametrize("cell", [1954.1, "1954.1"])
+def test_a_number_that_may_be_january_or_october_is_a_year(cell: Any) -> None:
+    """1954.10 in a spreadsheet is 1954.1."""
+    assert cells.day(cell) == 1954
+
+
+def test_a_list_with_months_of_birth_and_several_numbers_in_a_cell_is_taken() -> None:
+    """The first number is the one to call; a wrong one is told in its column."""
+    header = ("姓名", "楼号", "出生年月", "联系电话")
+    rows = [
+        ("甲", "1", "1954年3月", "13800000000/0451-5551234"),
+        ("乙", "1", "195410", "13800000000 13900000000、13700000000"),
+        ("丙", "1", "195413", "13800000000"),
+        ("丁", "1", "1954", "13800000000/无"),
+    ]
+    good, wrong = read(as_csv(header, *rows))
+    assert [(one.birth_year, one.birth_month, one.phone, one.other_phones) for one in good] == [
+        (1954, 3, "13800000000", ("0451-5551234",)),
+        (1954, 10, "13800000000", ("13900000000", "13700000000")),
+    ]
+    assert wrong == [(4, "出生年月", "impossible_birthday"), (5, "联系电话", "bad_format")]
 
 
 def test_a_year_alone_is_a_year_and_nothing_is_nothing() -> None:
-    assert [imports.day(one) for one in ("1936", "1936年", "", None)] == [1936, 1936, None, None]
+    assert [cells.day(one) for one in ("1936", "1936年", "", None)] == [1936, 1936, None, None]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +161,7 @@ def test_a_year_alone_is_a_year_and_nothing_is_nothing() -> None:
      (None, ""), (True, "True"), ("3.50", "3.50"), ("a\x00b", "ab")],
 )  # fmt: skip
 def test_a_cell_is_read_as_the_text_that_was_meant(cell: Any, text: str) -> None:
-    assert imports.plain(cell) == text
+    assert cells.plain(cell) == text
 
 
 def test_an_address_in_one_cell_is_taken_apart() -> None:
@@ -152,6 +185,23 @@ def test_categories_yes_and_several_things_in_one_cell_are_read() -> None:
     assert (good[0].lives_alone, good[0].illnesses) == (True, ("高血压", "糖尿病"))
     assert [one.relation for one in good[0].contacts] == ["家属"]
     assert (good[1].categories, good[1].lists) == (("cancer", "newcomer"), ("found_by_community",))
+
+
+@pytest.mark.parametrize(
+    ("names", "phones", "contacts"),
+    [
+        ("李萍", "+86 100 0000 0002", [("李萍", "+86 100 0000 0002")]),
+        ("李萍、李刚", "10000000002 10000000003", [("李萍", "10000000002"), ("李刚", "10000000003")]),
+        ("李萍 李刚", "10000000002/0451-5551234", [("李萍", "10000000002"), ("李刚", "0451-5551234")]),
+        ("李萍", "10000000002；10000000003", [("李萍", "10000000002"), ("李萍", "10000000003")]),
+        ("一、二、三", "10000000002，10000000003", [("一、二、三", "10000000002"), ("一、二、三", "10000000003")]),
+    ],
+)  # fmt: skip
+def test_several_whom_to_call_may_stand_in_one_cell(names: str, phones: str, contacts: list[tuple[str, str]]) -> None:
+    """One name for each number; where there are not as many, all of them for each."""
+    (one,), wrong = read(as_csv(("姓名", "楼号", "紧急联系人", "家属电话"), ("甲", "1", names, phones)))
+    assert wrong == []
+    assert [(found.name, found.phone) for found in one.contacts] == contacts
 
 
 def test_every_wrong_row_is_told_by_row_column_and_code() -> None:
@@ -265,15 +315,29 @@ def test_whatever_a_file_holds_it_is_read_or_refused(content: bytes) -> None:
 def test_nothing_that_goes_out_is_a_formula_and_what_comes_back_is_the_same(text: str) -> None:
     sent = export.defused(text)
     assert not sent.startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert imports.plain(sent) == text.strip()
+    assert cells.plain(sent) == text.strip()
 
 
-def test_what_goes_out_comes_in_as_it_was() -> None:
+@pytest.mark.parametrize(
+    "born",
+    [
+        {"id_number": number_of("1937-05-01", 2), "birth_year": None},
+        {"birth_year": 1954, "birth_month": 10},
+        {"birth_year": 1954},
+    ],
+)
+def test_what_goes_out_comes_in_as_it_was(born: dict[str, Any]) -> None:
     """Every field of somebody of whom all is known."""
     told = RegisterPerson.model_validate(
         {
             **world.MRS_LI,
-            "id_number": number_of("1937-05-01", 2),
+            **born,
+            "other_phones": ["0451-5551234", "+86 100 0000 0005"],
+            "contacts": [
+                *world.MRS_LI["contacts"],
+                {"name": "Ann Li", "phone": "10000000003", "relation": "son's wife"},
+                {"name": "李刚、李强", "phone": "0451-5551234", "relation": "儿子"},
+            ],
             "illnesses": ["高血压"],
             "hobbies": ["下棋"],
             "keys": "门卫",
@@ -292,4 +356,7 @@ def test_what_goes_out_comes_in_as_it_was() -> None:
     content = as_csv(export.headings(IMPORTS, names), row, export.totals(names, IMPORTS, 1), encoding="utf-8-sig")
     (back,), wrong = read(content)
     assert wrong == []
-    assert portrait(back, PEOPLE, date(2026, 11, 24)) == known
+    first, second, brothers = known.details.contacts
+    together = brothers.model_copy(update={"name": "李刚,李强"})
+    details = known.details.model_copy(update={"contacts": (first, second, together)})
+    assert portrait(back, PEOPLE, date(2026, 11, 24)) == replace(known, details=details)

@@ -10,17 +10,20 @@ from hypothesis import strategies as st
 from stdnum.cn import ric
 
 from services.ledger.domain import people as rules
+from services.ledger.domain import people_life as life
 from services.ledger.domain.people import PeopleCatalogue, Portrait
 from services.ledger.domain.register import Overtaken, Person
 from shared.catalogue import CatalogueError, load
 from shared.contracts.intake import Address
 from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson
+from shared.contracts.people import CorrectPerson
 from shared.contracts.refusal import Refusal
 from shared.settings import Settings
 from tests import world
 
 CATALOGUE = load(Settings().catalogue_dir / "people.yaml", PeopleCatalogue)
 TODAY = date(2026, 11, 24)
+MAY = date(1937, 5, 1)
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 
@@ -95,6 +98,82 @@ def test_news_replace_what_they_speak_of_and_leave_the_rest() -> None:
     assert after.needs == ("deaf", "wheelchair")
 
 
+def test_of_a_field_that_is_named_the_news_say_all_that_there_is() -> None:
+    """Nothing, too; the categories for which somebody is on a list stay with the list."""
+    before = rules.portrait(
+        told(needs=["deaf"], keys="门卫", categories=["newcomer"], lists=["found_by_community"]), CATALOGUE, TODAY
+    )
+    named = {"name", "address", "keys", "needs", "categories", "lives_alone"}
+    news = rules.portrait(told(address={"building": "1"}, lives_alone=False, categories=["cancer"]), CATALOGUE, TODAY)
+    after = rules.combined(before, news, named)
+    assert after.details == before.details.model_copy(update={"keys": None})
+    assert (after.lives_alone, after.needs, after.categories) == (False, (), ("cancer", "newcomer"))
+    assert after.listed == before.listed
+
+
+@pytest.mark.parametrize(
+    ("before", "news", "known"),
+    [
+        ({"birthday": MAY}, {"birth_year": 1937}, (MAY, None, 1937)),
+        ({"birthday": MAY}, {"birth_year": 1936}, (None, None, 1936)),
+        ({"birthday": MAY}, {"birth_year": None}, (MAY, None, 1937)),
+        ({"birthday": MAY}, {"birth_year": 1937, "birth_month": 5}, (MAY, None, 1937)),
+        ({"birthday": MAY}, {"birth_year": 1937, "birth_month": 6}, (None, 6, 1937)),
+        ({"birth_year": 1936}, {"birthday": MAY, "birth_year": None}, (MAY, None, 1937)),
+        ({"birth_year": 1936, "birth_month": 6}, {"birth_year": 1936}, (None, 6, 1936)),
+        ({"birth_year": 1936, "birth_month": 6}, {"birth_year": 1937}, (None, None, 1937)),
+        ({"birth_year": 1937, "birth_month": 6}, {"birthday": MAY}, (MAY, None, 1937)),
+        ({"id_number": "110101193705010024"}, {"birth_year": 1936, "birth_month": 6}, (MAY, None, 1937)),
+    ],
+)
+def test_birthday_and_year_go_together_after_news(before: dict[str, Any], news: dict[str, Any], known: Any) -> None:
+    """The identity number decides, else what is newer."""
+    first, then = (rules.portrait(told(**{"birth_year": None, **one}), CATALOGUE, TODAY) for one in (before, news))
+    details = rules.combined(first, then, frozenset(news)).details
+    assert (details.birthday, details.birth_month, details.birth_year) == known
+
+
+def corrected(before: Portrait, **said: Any) -> Portrait:
+    command = CorrectPerson.model_validate({"command_id": "c1", "person_id": "p1", **said}, strict=False)
+    return rules.corrected(before, command, CATALOGUE, TODAY)
+
+
+def test_a_correction_sets_what_it_names_and_nothing_else() -> None:
+    """Also to nothing; whoever stays on a list stays for the same reason."""
+    before = rules.portrait(
+        told(needs=["deaf"], categories=["returned", "newcomer"], lists=["found_by_community"]), CATALOGUE, TODAY
+    )
+    assert corrected(before) == before
+    after = corrected(before, lives_alone=False, needs=[], phone=None, name="李秀英")
+    assert (after.lives_alone, after.needs, after.details.phone) == (False, (), None)
+    assert after.details == before.details.model_copy(update={"phone": None, "name": "李秀英"})
+    assert (after.categories, after.listed) == (before.categories, before.listed)
+    off = corrected(before, lists=[])
+    assert (off.listed, off.categories) == ({}, before.categories)
+    both = corrected(before, categories=["returned"], lists=[])
+    assert (both.listed, both.categories) == ({}, ("returned",))
+    for other in (["newcomer"], ["newcomer", "returned"]):
+        assert corrected(before, categories=other).listed == {
+            "found_by_community": "newcomer" if other == ["newcomer"] else before.listed["found_by_community"]
+        }
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"categories": []}, "category_required"),
+        ({"birth_year": 1936}, "birthday_differs"),
+        ({"id_number": "123"}, "bad_id_number"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_refused(said: dict[str, Any], code: str) -> None:
+    """Nobody is on a list for nothing, and the identity number tells the year."""
+    known = {"id_number": "110101193705010024", "categories": ["newcomer"], "lists": ["found_by_community"]}
+    with pytest.raises(Refusal) as refused:
+        corrected(rules.portrait(told(birth_year=None, **known), CATALOGUE, TODAY), **said)
+    assert refused.value.problems[0].code == code
+
+
 def test_nothing_may_speak_against_two_being_one() -> None:
     """What only one of them tells does not."""
     assert rules.agree({"id_number": "a"}, {"id_number": "a", "born": "x"})
@@ -106,10 +185,10 @@ def test_nothing_may_speak_against_two_being_one() -> None:
 def test_whoever_left_is_kept_as_long_as_the_longest_category_says() -> None:
     """And not at all any longer once back."""
     facts = person().facts.model_copy(update={"categories": ("cancer", "close_contact")})
-    gone = rules.left(person(facts=facts), CATALOGUE, NOW, died=False)
+    gone = life.left(person(facts=facts), CATALOGUE, NOW, died=False)
     assert gone.forget_at == NOW + timedelta(days=365)
-    assert rules.left(gone, CATALOGUE, NOW + timedelta(days=9), died=False).forget_at == gone.forget_at
-    back = rules.back(gone)
+    assert life.left(gone, CATALOGUE, NOW + timedelta(days=9), died=False).forget_at == gone.forget_at
+    back = life.back(gone)
     assert (back.forget_at, back.left_at, back.facts.here) == (None, None, True)
     assert CATALOGUE.kept(()) == timedelta(days=CATALOGUE.keep_days)
 
@@ -118,23 +197,37 @@ def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
     """And one that changes nothing is none."""
     newer = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))
     with pytest.raises(Overtaken):
-        rules.change(newer, person(), newer)
-    assert rules.change(newer, newer, person()) is None
+        life.change(newer, person(), newer)
+    assert life.change(newer, newer, newer) is None
+    followed = life.regrid(person(), "1", "g2")
+    assert followed is not None
+    with pytest.raises(Overtaken):
+        life.change(followed[0], person(), newer)
+    assert [life.regrid(one, "1", "g2") for one in (None, followed[0], person(erased=True))] == [None] * 3
+    assert life.regrid(person(), "2", "g2") is None
 
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:
     """Once."""
-    decision = rules.erase(person(stairwell="1", floor=5, identities={"door": "d"}))
+    decision = life.erase(person(stairwell="1", floor=5, identities={"door": "d"}))
     assert decision is not None
     state, events = decision
     assert [type(one).__name__ for one in events] == ["PersonErased"]
     assert state.erased
     assert (state.facts.sealed, state.facts.household, state.stairwell, state.identities) == ("", "", None, {})
-    assert rules.erase(state) is None
+    assert life.erase(state) is None
 
 
 @pytest.mark.parametrize(
-    ("born", "years"), [({"birthday": date(1937, 11, 25)}, 88), ({"birthday": date(1937, 11, 24)}, 89), ({}, None)]
+    ("born", "years"),
+    [
+        ({"birthday": date(1937, 11, 25)}, 88),
+        ({"birthday": date(1937, 11, 24)}, 89),
+        ({"birth_year": 1937, "birth_month": 11}, 89),
+        ({"birth_year": 1937, "birth_month": 12}, 88),
+        ({"birth_year": 1937}, 89),
+        ({}, None),
+    ],
 )
 def test_age_is_in_whole_years(born: dict[str, Any], years: int | None) -> None:
     details = PersonDetails(address=Address(building="1"), name="李", **born)

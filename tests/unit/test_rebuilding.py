@@ -17,6 +17,7 @@ from services.ledger.domain import (
     money,
     observation,
     people,
+    people_life,
     presence,
     programmes,
     register,
@@ -151,7 +152,7 @@ def told(seal: str) -> Do:
 
 
 def changed(change: Callable[[Person, datetime], Person]) -> Do:
-    return lambda known, now: people.change(known, known, change(people.known_person(known), now))
+    return lambda known, now: people_life.change(known, known, change(people.known_person(known), now))
 
 
 def absorbs(other: str, seal: str) -> Do:
@@ -159,7 +160,7 @@ def absorbs(other: str, seal: str) -> Do:
         before = people.known_person(known)
         absorbed = person("9").model_copy(update={"facts": person("9").facts.model_copy(update={"person_id": other})})
         after = before.model_copy(update={"facts": before.facts.model_copy(update={"sealed": f"own.{seal}"})})
-        return people.absorb(known, before, after, absorbed)
+        return people_life.absorb(known, before, after, absorbed)
 
     return do
 
@@ -167,16 +168,19 @@ def absorbs(other: str, seal: str) -> Do:
 LIFE: tuple[Do, ...] = (
     told("1"),
     told("2"),
-    changed(lambda known, now: people.left(known, CATALOGUE, now, died=False)),
-    changed(lambda known, now: people.left(known, CATALOGUE, now, died=True)),
-    changed(lambda known, _: people.back(known)),
+    changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=False)),
+    changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=True)),
+    changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=True, died_on=now.date())),
+    changed(lambda known, _: people_life.back(known)),
+    lambda known, _: people_life.regrid(known, "1", "g2"),
+    lambda known, _: people_life.move_up(known, {"y0", "y1"}),
     absorbs("p2", "3"),
     absorbs("p3", "4"),
-    lambda known, _: people.release(known, "p2"),
-    lambda known, _: people.release(known, "p3"),
-    lambda known, _: people.vanish(known, "p4"),
-    lambda known, _: people.reappear(known, "p4"),
-    lambda known, _: people.erase(known),
+    lambda known, _: people_life.release(known, "p2"),
+    lambda known, _: people_life.release(known, "p3"),
+    lambda known, _: people_life.vanish(known, "p4"),
+    lambda known, _: people_life.reappear(known, "p4"),
+    lambda known, _: people_life.erase(known),
 )
 
 

@@ -1,7 +1,8 @@
 """Lists of people going out: the same columns as come in, and nothing that a spreadsheet would compute."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from services.ledger.domain.cells import BETWEEN
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, Portrait
 
@@ -23,27 +24,24 @@ def headings(imports: Imports, names: Sequence[str]) -> list[str]:
 def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleCatalogue) -> list[str]:
     """One person's cells, as they are read; a spreadsheet gets them `defused`."""
     details, address = known.details, known.details.address
-    contact = details.contacts[0] if details.contacts else None
     said: Mapping[str, str | None] = {
         "name": details.name,
         "id_number": details.id_number,
-        "phone": details.phone,
+        "phone": _several(filter(None, (details.phone, *details.other_phones))),
         "building": address.building,
         "unit": address.unit,
         "room": address.room,
         "birthday": _birthday(known),
         "lives_alone": imports.affirmed[0] if known.lives_alone else imports.denied[0],
         "language": known.language,
-        "needs": "、".join(known.needs),
-        "categories": "、".join(
-            people.categories[one].label.zh for one in known.categories if one in people.categories
-        ),
-        "lists": "、".join(people.lists[one].label.zh for one in known.listed if one in people.lists),
-        "contact_name": contact.name if contact else None,
-        "contact_phone": contact.phone if contact else None,
-        "contact_relation": contact.relation if contact else None,
-        "illnesses": "、".join(details.illnesses),
-        "hobbies": "、".join(details.hobbies),
+        "needs": _several(known.needs),
+        "categories": _several(people.categories[one].label.zh for one in known.categories if one in people.categories),
+        "lists": _several(people.lists[one].label.zh for one in known.listed if one in people.lists),
+        "contact_name": _several(one.name.replace(BETWEEN, ",") for one in details.contacts),
+        "contact_phone": _several(one.phone for one in details.contacts),
+        "contact_relation": _several(one.relation.replace(BETWEEN, ",") for one in details.contacts),
+        "illnesses": _several(details.illnesses),
+        "hobbies": _several(details.hobbies),
         "keys": details.keys,
         "gas_card": details.gas_card,
         "heating_card": details.heating_card,
@@ -52,11 +50,17 @@ def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleC
     return [said[name] or "" for name in names]
 
 
+def _several(texts: Iterable[str]) -> str:
+    return BETWEEN.join(texts)
+
+
 def _birthday(known: Portrait) -> str | None:
     details = known.details
     if details.birthday is not None:
         return details.birthday.isoformat()
-    return None if details.birth_year is None else str(details.birth_year)
+    if details.birth_year is None:
+        return None
+    return f"{details.birth_year}{details.birth_month:02}" if details.birth_month else str(details.birth_year)
 
 
 def totals(names: Sequence[str], imports: Imports, count: int) -> list[str]:

@@ -4,11 +4,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from services.ledger.domain.cells import NO_DIGIT, SEVERAL, born, day, for_each, numbers
+from services.ledger.domain.cells import Wrong as Wrong
+from services.ledger.domain.cells import plain as plain
 from services.ledger.domain.people import PeopleCatalogue
 from shared.contracts.catalogue import Entry
 from shared.contracts.envelope import Slug
@@ -20,20 +22,11 @@ GIVEN_UP_AFTER = 1000
 """Empty rows in a row, after which nothing more is expected."""
 TOLD = 1000
 """Mistakes of one file that are kept and told one by one; the others are counted."""
-_SERIAL_ZERO = date(1899, 12, 30)
-_LAST_SERIAL = 60_000
-"""The serial number of a day in 2064; what is larger is no serial."""
 _MARKS = re.compile(r"[\s*＊:：]|\(.*?\)|\[.*?\]")
-_NUMBER_AS_TEXT = re.compile(r"(\d+)\.0+")
-_DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]0?0:00(?::00(?:\.0+)?)?)?")
-_COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
-_YEAR = re.compile(r"(\d{4})年?")
 _ADDRESS = re.compile(
     r".*?(?P<building>[0-9A-Za-z]+)(?:号楼|栋|幢|楼|-)(?:(?P<unit>[0-9A-Za-z]+)(?:单元|门|-))?(?P<room>[0-9A-Za-z]+)(?:室|号)?"
 )
 _AFTER_NUMBER = {"building": "号楼栋幢座", "unit": "单元门", "room": "室号房"}
-_NO_DIGIT = re.compile(r"\D+")
-_SEVERAL = re.compile(r"[、,，;；/|\s]+")
 _MANY_FIELDS = ("illnesses", "hobbies", "needs", "lists", "categories")
 
 
@@ -72,9 +65,9 @@ class Imports(Entry):
         return self
 
 
-_AS_IT_IS = ("name", "id_number", "phone", "language", "keys", "gas_card", "heating_card", "note")
+_AS_IT_IS = ("name", "id_number", "language", "keys", "gas_card", "heating_card", "note")
 _PLACE = ("building", "unit", "room", "address")
-_READ = ("birthday", "birth_year", "lives_alone", "contact_name", "contact_phone", "contact_relation")
+_READ = ("phone", "birthday", "birth_year", "lives_alone", "contact_name", "contact_phone", "contact_relation")
 FIELDS = frozenset((*_AS_IT_IS, *_PLACE, *_READ, *_MANY_FIELDS))
 
 
@@ -159,19 +152,6 @@ def header(text: Any) -> str:
     return _MARKS.sub("", unicodedata.normalize("NFKC", str(text))).casefold()
 
 
-def plain(value: Any) -> str:
-    """A cell as text: half width, without blanks around, a number without the point that a spreadsheet gave it."""
-    if isinstance(value, str):
-        text = value if value.isascii() else unicodedata.normalize("NFKC", value)
-        text = text.strip().lstrip("'")
-        if text.isprintable():
-            return found[1] if text.endswith("0") and (found := _NUMBER_AS_TEXT.fullmatch(text)) else text
-        return "".join(one for one in text if one.isprintable() or one == "\n").strip()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return "" if value is None else str(value).strip()
-
-
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Which column says what."""
@@ -225,40 +205,6 @@ def _columns(found: Sequence[str | None], titles: Sequence[str], depth: int, kno
     return Columns(fields, {name: titles[place] for name, place in fields.items()}, depth, unknown)
 
 
-class Wrong(Exception):
-    """A cell that says nothing that can be."""
-
-    def __init__(self, field: str, code: str) -> None:
-        self.field = field
-        self.code = code
-        super().__init__(f"{field}: {code}")
-
-
-def day(value: Any) -> date | int | None:
-    """The day that a cell tells, in any of the ways in which days are written; a year alone is a number.
-
-    Raises:
-        Wrong: `bad_date` for what is none, `impossible_birthday` for a day that there is not.
-    """
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    text = plain(value).replace(" 00:00:00", "")
-    if not text:
-        return None
-    if found := _DAY.fullmatch(text) or _COMPACT_DAY.fullmatch(text):
-        try:
-            return date(int(found[1]), int(found[2]), int(found[3]))
-        except ValueError:
-            raise Wrong("birthday", "impossible_birthday") from None
-    if (found := _YEAR.fullmatch(text)) and 1880 <= int(found[1]) <= 2100:
-        return int(found[1])
-    if text.isdigit() and 1 <= int(text) <= _LAST_SERIAL:
-        return _SERIAL_ZERO + timedelta(days=int(text))
-    raise Wrong("birthday", "bad_date")
-
-
 def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
     """What a row says, as fields of a registration.
 
@@ -271,20 +217,28 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
         raise Wrong("name", "required")
     told: dict[str, Any] = {name: texts[name] for name in _AS_IT_IS if name in texts}
     told["address"] = address_of(texts)
-    if (born := day(cells.get("birthday"))) is not None:
-        told["birth_year" if isinstance(born, int) else "birthday"] = born
-    if (year := texts.get("birth_year")) is not None:
-        told["birth_year"] = day(year)
-        if not isinstance(told["birth_year"], int):
-            raise Wrong("birth_year", "bad_date")
+    if "phone" in texts:
+        told["phone"], *others = numbers(texts["phone"])
+        told |= {"other_phones": others} if others else {}
+    told |= born(day(cells.get("birthday")))
+    year = born(day(texts.get("birth_year")))
+    if "birthday" in year:
+        raise Wrong("birth_year", "bad_date")
+    told |= year
     if (alone := texts.get("lives_alone")) is not None:
         told["lives_alone"] = _yes(alone, known)
     for name in _MANY_FIELDS:
         if name in texts:
-            told[name] = [_code(one, name, known) for one in _SEVERAL.split(texts[name]) if one]
+            told[name] = [_code(one, name, known) for one in SEVERAL.split(texts[name]) if one]
     if "contact_phone" in texts:
-        name, relation = texts.get("contact_name", known.relation), texts.get("contact_relation", known.relation)
-        told["contacts"] = [{"name": name, "phone": texts["contact_phone"], "relation": relation}]
+        phones = numbers(texts["contact_phone"])
+        names, relations = (
+            for_each(texts.get(one, known.relation), len(phones)) for one in ("contact_name", "contact_relation")
+        )
+        told["contacts"] = [
+            {"name": name, "phone": phone, "relation": relation}
+            for name, phone, relation in zip(names, phones, relations, strict=True)
+        ]
     return told
 
 
@@ -335,6 +289,8 @@ def wrong_fields(error: ValidationError) -> Iterable[tuple[str, str]]:
         name = place[-1] if place and place[0] == "address" else place[0] if place else "name"
         if place and place[0] == "contacts":
             name = f"contact_{place[-1]}"
+        if name == "other_phones":
+            name = "phone"
         yield name, {"string_too_long": "too_long", "too_long": "too_many"}.get(one["type"], "bad_format")
 
 
@@ -362,7 +318,7 @@ def marks_of(told: Mapping[str, Any]) -> list[str]:
     name, address, phone = told["name"], told["address"], told.get("phone")
     marks = [f"id\x1f{told['id_number'].upper()}"] if "id_number" in told else []
     if phone:
-        marks.append(f"phone\x1f{_NO_DIGIT.sub('', phone)[-11:]}\x1f{name}")
+        marks.append(f"phone\x1f{NO_DIGIT.sub('', phone)[-11:]}\x1f{name}")
     if "room" in address or not marks:
         marks.append(f"door\x1f{address['building']}\x1f{address.get('unit')}\x1f{address.get('room')}\x1f{name}")
     return marks

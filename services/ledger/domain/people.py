@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 from stdnum.cn import ric
 from stdnum.exceptions import InvalidComponent
 
-from services.ledger.domain.register import Absorbed, Overtaken, Person, said_of
+from services.ledger.domain.register import Person
 from shared.contracts.catalogue import Entry, Label
-from shared.contracts.envelope import Event, Slug
-from shared.contracts.ledger import PersonDetails, PersonRegistered, RegisterPerson
-from shared.contracts.people import PersonErased, PersonMerged, PersonUnmerged
+from shared.contracts.envelope import Slug
+from shared.contracts.ledger import Description, PersonDetails, RegisterPerson
+from shared.contracts.people import CorrectPerson
 from shared.contracts.refusal import refusal
 
 EARLIEST = date(1880, 1, 1)
@@ -109,7 +110,9 @@ def portrait(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) -
         address=command.address,
         name=command.name,
         phone=command.phone,
+        other_phones=command.other_phones,
         birth_year=known.birthday.year if known.birthday else command.birth_year,
+        birth_month=None if known.birthday else command.birth_month,
         contacts=command.contacts,
         id_number=known.id_number,
         birthday=known.birthday,
@@ -157,22 +160,35 @@ def _possible(place_and_year: str) -> bool:
     return True
 
 
+def birthday_of(id_number: str) -> date:
+    """The day that an identity number tells.
+
+    Raises:
+        ValueError: there is no such day.
+    """
+    return date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+
+
 def _birthday(command: RegisterPerson, id_number: str | None, today: date) -> date | None:
     birthday = command.birthday
     if id_number is not None:
         try:
-            told = date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+            told = birthday_of(id_number)
         except ValueError:
             raise refusal("id_number", "bad_id_number", "there is no such day as it tells") from None
         if birthday is not None and birthday != told:
             raise refusal("birthday", "birthday_differs", "the identity number tells another birthday")
         birthday = told
     if birthday is None:
+        if command.birth_month is not None and command.birth_year is None:
+            raise refusal("birth_year", "required", "say of which year the month is")
         return None
     if not EARLIEST <= birthday <= today:
         raise refusal("birthday", "impossible_birthday", "nobody alive was born on that day")
     if command.birth_year is not None and command.birth_year != birthday.year:
         raise refusal("birth_year", "birthday_differs", "the birthday tells another year")
+    if command.birth_month not in (None, birthday.month):
+        raise refusal("birth_month", "birthday_differs", "the birthday tells another month")
     return birthday
 
 
@@ -192,22 +208,63 @@ def floor_of(room: str | None) -> int | None:
     return int(found[1]) or None if found else None
 
 
-def combined(before: Portrait, news: Portrait) -> Portrait:
-    """What is known when somebody else tells of the same person: the news, and what it does not speak of."""
-    told = {name: value for name, value in iter(news.details) if value not in (None, ())}
+def combined(before: Portrait, news: Portrait, named: AbstractSet[str] = frozenset()) -> Portrait:
+    """What is known after news of somebody: the news, and what it does not speak of.
+
+    Args:
+        before: as known.
+        news: as told.
+        named: fields of which the news says all that there is: what it does not say there is known no more. All else
+            is added.
+    """
+    told = {name: value for name, value in iter(news.details) if value not in (None, ()) or name in named}
     address = news.details.address
     known = before.details.address
     if address.building == known.building and not (address.unit and address.room):
         told["address"] = known.model_copy(update={k: v for k, v in dict(address).items() if v is not None})
+    listed = news.listed if "lists" in named else {**before.listed, **news.listed}
+    categories = news.categories if "categories" in named else _both(before.categories, news.categories)
+    details = before.details.model_copy(update=told)
     return replace(
         before,
-        details=before.details.model_copy(update=told),
-        lives_alone=before.lives_alone or news.lives_alone,
-        language=news.language or before.language,
-        needs=_both(before.needs, news.needs),
-        categories=_both(before.categories, news.categories),
-        listed={**before.listed, **news.listed},
+        details=details.model_copy(update=_born(details, before.details, news.details)),
+        lives_alone=news.lives_alone or (before.lives_alone and "lives_alone" not in named),
+        language=news.language or (None if "language" in named else before.language),
+        needs=news.needs if "needs" in named else _both(before.needs, news.needs),
+        categories=_both(categories, tuple(listed.values())),
+        listed=listed,
     )
+
+
+def corrected(before: Portrait, command: CorrectPerson, catalogue: PeopleCatalogue, today: date) -> Portrait:
+    """What is known after a correction.
+
+    Raises:
+        Refusal: it cannot be, see `checked`.
+    """
+    named = set(command.model_fields_set)
+    said = {name: getattr(command, name) for name in Description.model_fields}
+    said |= {"address": before.details.address, "name": command.name or before.details.name}
+    known: dict[str, Any] = {"id_number": before.details.id_number}
+    if named & {"categories", "lists"}:
+        known |= {"categories": before.categories, "lists": tuple(before.listed)}
+    said |= {name: value for name, value in known.items() if name not in named}
+    named |= known.keys()
+    news = portrait(RegisterPerson.model_construct(community=before.community, **said), catalogue, today)
+    kept = {name: why for name, why in before.listed.items() if name in news.listed and why in news.categories}
+    return combined(before, replace(news, listed={**news.listed, **kept}), named)
+
+
+def _born(now: PersonDetails, before: PersonDetails, news: PersonDetails) -> dict[str, object]:
+    """Birthday, month and year that go together: the identity number decides, else what is newer."""
+    birthday = now.birthday if now.id_number is None else birthday_of(now.id_number)
+    if now.id_number is None and news.birth_year not in (None, before.birth_year):
+        return {"birthday": news.birthday, "birth_month": news.birth_month}
+    if birthday is None:
+        return {}
+    if now.id_number is None and news.birth_month not in (None, birthday.month):
+        return {"birthday": None}
+    return {"birthday": birthday, "birth_year": birthday.year, "birth_month": None}
 
 
 def _both(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
@@ -240,148 +297,14 @@ def known_person(person: Person | None) -> Person:
     return person
 
 
-def change(known: Person | None, before: Person, after: Person) -> tuple[Person, Sequence[Event]] | None:
-    """Put what was made of `before` in its place; None if it is the same.
-
-    Raises:
-        Overtaken: it changed in between.
-        Refusal: there is no such person, or no more.
-    """
-    if known_person(known).facts.sealed != before.facts.sealed:
-        raise Overtaken
-    if _shown(after) == _shown(before):
-        return None
-    return after, [said_of(after)]
-
-
-def _shown(person: Person) -> Person:
-    """Without the seal, which is another one each time."""
-    return person.model_copy(update={"facts": person.facts.model_copy(update={"sealed": ""})})
-
-
-def left(person: Person, catalogue: PeopleCatalogue, now: datetime, *, died: bool) -> Person:
-    """Gone, and to be forgotten some day."""
-    return person.model_copy(
-        update={
-            "facts": person.facts.model_copy(update={"here": False}),
-            "left_at": person.left_at or now,
-            "died": died or person.died,
-            "forget_at": (person.left_at or now) + catalogue.kept(person.facts.categories),
-        }
-    )
-
-
-def back(person: Person) -> Person:
-    """Here again.
-
-    Raises:
-        Refusal: the dead do not come back.
-    """
-    if person.died:
-        raise refusal("here", "died", "this person died", status=409)
-    facts = person.facts.model_copy(update={"here": True})
-    return person.model_copy(update={"facts": facts, "left_at": None, "forget_at": None})
-
-
-def absorb(known: Person | None, before: Person, after: Person, other: Person) -> tuple[Person, Sequence[Event]] | None:
-    """Another is this person, too; None if that is so already.
-
-    Raises:
-        Overtaken: what `after` was made of has changed.
-    """
-    current = known_person(known)
-    other_id = other.facts.person_id
-    if other_id in current.absorbed:
-        return None
-    if current.facts.sealed != before.facts.sealed:
-        raise Overtaken
-    if not agree(before.identities, other.identities):
-        raise refusal("other", "differ", "their identity numbers or years of birth are not the same", status=409)
-    kept = Absorbed(
-        before=before.facts,
-        listed=before.listed,
-        identities=before.identities,
-        stairwell=before.stairwell,
-        floor=before.floor,
-        after=after.facts.sealed,
-    )
-    state = after.model_copy(update={"absorbed": {**current.absorbed, other_id: kept}})
-    facts = after.facts
-    merged = PersonMerged(community=facts.community, grid=facts.grid, person_id=facts.person_id, other=other_id)
-    return state, [merged, said_of(state)]
-
-
-def vanish(known: Person | None, into: str) -> tuple[Person, Sequence[Event]] | None:
-    """Known as `into` from now on; None if that is so.
-
-    Raises:
-        Refusal: known as somebody else already.
-    """
-    current = known_person(known)
-    if current.merged_into == into:
-        return None
-    if current.merged_into is not None:
-        raise refusal("other", "merged", "this person is known under another id already", status=409)
-    facts = current.facts.model_copy(update={"here": False})
-    state = current.model_copy(update={"facts": facts, "merged_into": into})
-    return state, [said_of(state)]
-
-
-def release(known: Person | None, other_id: str) -> tuple[Person, Sequence[Event]] | None:
-    """Another is somebody else after all. What was known before is so again, unless something new came since.
-
-    Raises:
-        Refusal: they were never one.
-    """
-    current = known_person(known)
-    kept = current.absorbed.get(other_id)
-    if kept is None:
-        raise refusal("other", "not_merged", "these two were not one", status=409)
-    absorbed = {name: one for name, one in current.absorbed.items() if name != other_id}
-    update: dict[str, object] = {"absorbed": absorbed}
-    if current.facts.sealed == kept.after:
-        update |= {**dict(kept), "facts": kept.before}
-        del update["before"], update["after"]
-    state = current.model_copy(update=update)
-    facts = state.facts
-    parted = PersonUnmerged(community=facts.community, grid=facts.grid, person_id=facts.person_id, other=other_id)
-    return state, [parted, said_of(state)]
-
-
-def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]] | None:
-    """Known by the own id again; None if that is so."""
-    current = known_person(known)
-    if current.merged_into != out_of:
-        return None
-    facts = current.facts.model_copy(update={"here": current.left_at is None})
-    state = current.model_copy(update={"facts": facts, "merged_into": None})
-    return state, [said_of(state)]
-
-
-def erase(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
-    """Nothing is left but that there was somebody; None if that is so."""
-    known = registered(known)
-    if known.erased:
-        return None
-    facts = known.facts
-    event = PersonErased(community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups)
-    return Person(facts=blank(event), fingerprint="", left_at=known.left_at, died=known.died, erased=True), [event]
-
-
-def blank(erased: PersonErased) -> PersonRegistered:
-    """What is left of the facts."""
-    return PersonRegistered(
-        community=erased.community, grid=erased.grid, person_id=erased.person_id, building="", household="", sealed="",
-        here=False,
-    )  # fmt: skip
-
-
 def age(details: PersonDetails, today: date) -> int | None:
-    """Years; by the year of birth alone, the age that is reached this year."""
+    """Years; by the month or year of birth alone, the age that is reached in this one."""
     born = details.birthday
     if born is not None:
         return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-    return None if details.birth_year is None else today.year - details.birth_year
+    if details.birth_year is None:
+        return None
+    return today.year - details.birth_year - (today.month < (details.birth_month or 1))
 
 
 def masked_name(name: str) -> str:

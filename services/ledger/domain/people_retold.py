@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.ledger.domain.people import blank
+from services.ledger.domain.people_life import blank
 from services.ledger.domain.rebuilding import Told, but
 from services.ledger.domain.register import Absorbed
 from shared.contracts.envelope import Event
@@ -56,6 +56,7 @@ def _erased(known: Told, event: PersonErased) -> Told:
         "listed": {},
         "merged_into": None,
         "absorbed": {},
+        "died_on": None,
         "forget_at": None,
         "erased": True,
         **{name: known[name] for name in ("left_at", "died") if name in known},

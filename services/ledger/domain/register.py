@@ -32,6 +32,8 @@ class Building(BaseModel):
     building: str
     grid: str
     closed: bool = False
+    looks: bool = False
+    """Its people are still looked through for those who belong to another grid."""
 
 
 class Person(BaseModel):
@@ -55,6 +57,8 @@ class Person(BaseModel):
     """Who is known under this id, too, and what was known here before."""
     left_at: datetime | None = None
     died: bool = False
+    died_on: str | None = None
+    """The day, where it is known."""
     forget_at: datetime | None = None
     """When all that is personal will be erased."""
     erased: bool = False
@@ -101,7 +105,14 @@ def register_building(
         return None
     event = BuildingRegistered(community=community, grid=grid, building=building)
     closed = known is not None and known.closed
-    return Building(community=community, building=building, grid=grid, closed=closed), [event]
+    return Building(community=community, building=building, grid=grid, closed=closed, looks=True), [event]
+
+
+def looked_through(known: Building | None, grid: str) -> tuple[Building, Sequence[Event]] | None:
+    """All its people belong to its grid; None if it belongs to another one by now."""
+    if known is None or known.grid != grid:
+        return None
+    return known.model_copy(update={"looks": False}), []
 
 
 def close_building(known: Building | None, *, closed: bool) -> tuple[Building, Sequence[Event]] | None:
@@ -134,9 +145,15 @@ def register_person(
     """
     if known is not None and known.told_by() == told.told_by():
         return None
-    if (known and known.facts.sealed) != (before and before.facts.sealed):
+    if overtaken(known, before):
         raise Overtaken
     return told, [said_of(told, PersonRegistered if known is None else PersonUpdated)]
+
+
+def overtaken(known: Person | None, before: Person | None) -> bool:
+    """Whether somebody changed since what was read: the seal is another one with any news, but not with the grid."""
+    now, then = ((one and (one.facts.sealed, one.facts.grid)) for one in (known, before))
+    return now != then
 
 
 def said_of(person: Person, kind: type[PersonRegistered] = PersonUpdated) -> PersonRegistered:
@@ -149,6 +166,7 @@ def said_of(person: Person, kind: type[PersonRegistered] = PersonUpdated) -> Per
         listed=person.listed,
         left_at=person.left_at,
         died=person.died,
+        died_on=person.died_on,
         forget_at=person.forget_at,
         merged_into=person.merged_into,
     )

@@ -48,7 +48,12 @@ _PEOPLE = (ledger.PersonRegistered, ledger.PersonUpdated, *people.EVENTS)
 REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
     {
         "buildings": Register(
-            Building, _BUILDINGS, lambda one: f"{one.community}/{one.building}", register.retold_building
+            Building,
+            _BUILDINGS,
+            lambda one: f"{one.community}/{one.building}",
+            register.retold_building,
+            working=frozenset({"looks"}),
+            going_on=lambda one, _: one.model_copy(update={"looks": True}),
         ),
         "access": Register(
             Access, (ledger.AccessGranted, ledger.AccessRevoked), lambda one: one.token_hash, register.retold_access
