@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 
-from services.ledger import gates, people
+from services.ledger import gates
 from services.ledger.cases_api import seen
 from services.ledger.domain.gates import Check
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, today
 from shared.access import LEADERS, Role
 from shared.contracts.gates import (
     AgreementAnswer,
@@ -50,7 +50,7 @@ def add_gate_routes(app: FastAPI, house: Ledger) -> None:
     async def in_force(who: Somebody, limit: Limit = 50, after: After = None, on: Day = None) -> dict[str, Any]:
         """What outsiders agreed to that applies on a day, today if none is told: whom to expect where and when."""
         who.require(*GATE)
-        day = (on or people.today(house)).isoformat()
+        day = (on or today(house)).isoformat()
         place = decode_cursor(after, (str,))
         found = await house.store.cases.in_force(who.community, day, limit + 1, place[0] if place else "")
         if found:

@@ -9,6 +9,7 @@ PARTS = {
     "UNTIL": r"[0-9]{8}(T[0-9]{6})?",
     "BYDAY": "([1-4]?(MO|TU|WE|TH|FR|SA|SU),?){1,7}",
     "BYMONTHDAY": "(([1-9]|1[0-9]|2[0-8]),?){1,28}",
+    "BYHOUR": "(([0-9]|1[0-9]|2[0-3]),?){1,24}",
     "WKST": "MO|SU",
 }
 """Parts of a rule, and their values: those with which it comes again soon, so that none can be searched for ever."""

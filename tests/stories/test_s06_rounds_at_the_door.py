@@ -148,7 +148,7 @@ async def test_the_floors_are_disinfected_at_noon_and_the_rubbish_is_fetched(bui
         body = {**told, "each": "building", "begins": "2026-11-25T00:00", "rule": rule, "note": "楼道"}
         assert (await building.at.ledger.post("/programmes", body, who="coordinator")).status_code == 202
     times = Counter[str]()
-    for count, hours in ((1, 15), (2, 4), (3, 6), (4, 1)):
+    for count, hours in ((1, 22), (2, 4), (3, 6), (4, 1)):
         building.clock.forward(hours=hours)
         found = await eventually(lambda count=count: all_tasks(building, count))  # type: ignore[misc]
         times = Counter(one["facts"]["kind"] for one in found.values())

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,18 @@ def test_a_plan_comes_again_every_three_days_at_its_wall_time() -> None:
     assert went_on is not None
     assert went_on[0].next_at == datetime(2026, 11, 27, 1, 30, tzinfo=UTC)
     assert rules.go_on(went_on[0], plan.next_at) is None, "each time is dealt with once"
+
+
+def test_one_rule_can_come_at_several_hours_of_a_day() -> None:
+    """Half past nine and half past three, also over the night on which clocks change."""
+    plan = planned(begins="2026-10-24T09:30", rule="FREQ=DAILY;BYHOUR=9,15", zone="Europe/Paris")
+    at, times = datetime(2026, 10, 24, tzinfo=UTC), []
+    for _ in range(4):
+        following = rules.following(plan, at)
+        assert following is not None
+        at = following
+        times.append(f"{at.astimezone(ZoneInfo('Europe/Paris')):%d %H:%M}")
+    assert times == ["24 09:30", "24 15:30", "25 09:30", "25 15:30"]
 
 
 def test_a_wall_time_stays_where_clocks_change() -> None:
