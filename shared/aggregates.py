@@ -172,6 +172,7 @@ class Aggregates(Generic[S]):
             whole = [*history, *(record.document() for record in raised)]
             return Write(set={"state": self._dumped(after), "changed": now, "history": whole, "unsent": unsent}), True
 
+        self.collection.forget(document_id)
         written = await self.collection.update(document_id, apply)
         if written:
             self._outbox.send(self.collection, document_id, raised)

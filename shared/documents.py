@@ -237,6 +237,10 @@ class Collection:
         """
         return cast(T, await self._updates.submit(_Update(document_id, decide, new)))
 
+    def forget(self, document_id: str) -> None:
+        """Rest on nothing that is remembered: somebody may have changed the document without raising its version."""
+        self._recent.pop(document_id, None)
+
     def patch(self, document_id: str, patch: "Patch") -> "asyncio.Future[None]":
         """Apply what needs no version and may be applied again: a little later, with others of the same document."""
         return self._patches.submit((document_id, patch))

@@ -304,7 +304,7 @@ async def test_life_goes_on_in_what_was_put_back(records: Records) -> None:
         await records.looked(name, put_right=True)
     assert (await records.ledger.post(f"/people/{li}/move", again)).json()["status"] == "duplicate"
     assert (await records.ledger.get(f"/people/{li}"))["details"]["illnesses"] == ["高血压"]
-    await records.act(f"/people/{li}/move", here=False)
+    await records.act(f"/people/{li}/move", address={**again["address"], "room": "802"})
     records.clock.forward(days=1)
     await eventually(lambda: records.ledger.items("/follow-ups", state="due", person_id=li))
     await eventually(records.equal)
