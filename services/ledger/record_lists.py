@@ -43,11 +43,13 @@ async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes,
     if read.problems:
         raise Refusal(*read.problems[:TOLD])
     lines = await _told_as_rows(rounds.understood(house, known, read.records), read.rows)
+    round_id = known.told.round_id
+    whole = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records))
+    # All cards first, so that none of the file is recorded where one of them is another's.
+    await _told_as_rows(rounds.hand_out(house, round_id, whole, lines), read.rows)
     for start in range(0, len(lines), RECORDS):
         end = start + RECORDS
-        name = derived_id(
-            "record list", known.told.round_id, *(one.model_dump_json() for one in read.records[start:end])
-        )
+        name = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records[start:end]))
         cause = cause_of(name, meta)
         await _told_as_rows(rounds.keep(house, known, lines[start:end], cause), read.rows[start:end])
     return len(lines)

@@ -42,6 +42,8 @@ TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 
 _entrance = lru_cache(maxsize=256)(Entrance)
+LISTS_OF_CARD = 20
+"""Lists that say of one card who has it, the latest of them."""
 _SHEETS_AT_ONCE = 10
 """Sheets read at once for a page of members: each has one of those wanted at least, most have more."""
 
@@ -64,7 +66,7 @@ class Rounds:
             brief=True,
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
-        self._cards = runtime.collection("cards", [Index((("report", 1),))])
+        self._cards = runtime.collection("cards", [Index((("reports", 1),))])
         self._walks = runtime.collection("walks")
         self._tallies = runtime.collection("tallies", [TALLIES])
         self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
@@ -141,14 +143,25 @@ class Rounds:
         def decide(known: Document | None) -> tuple[Write | None, str]:
             if known is not None and known["member"] != member_id:
                 return None, known["member"]
-            # The latest list that says so holds it, whatever becomes of one before.
-            return Write(set={"member": member_id, "report": report_id}), member_id
+            said = [] if known is None else known.get("reports", [])
+            # Each list that says so holds it, whatever becomes of the others.
+            if report_id in said:
+                return None, member_id
+            return Write(set={"member": member_id, "reports": [*said, report_id][-LISTS_OF_CARD:]}), member_id
 
         return await self._cards.update(f"{round_id}/{card}", decide, new=True)
 
     async def take_back(self, report_id: str) -> int:
-        """Forget what was handed out by a list that is refused; how many."""
-        return await self._cards.delete({"report": report_id})
+        """Forget what was handed out by a list that is refused, and by no other; how many."""
+
+        def decide(known: Document | None) -> tuple[Write | None, None]:
+            if known is None or report_id not in known["reports"]:
+                return None, None
+            return Write(set={"reports": [one for one in known["reports"] if one != report_id]}), None
+
+        held = [one["_id"] for one in await self._cards.find({"reports": report_id}, fields={"_id": 1})]
+        await asyncio.gather(*(self._cards.update(one, decide) for one in held))
+        return await self._cards.delete({"_id": {"$in": held}, "reports": []})
 
     async def forget_after(self, round_id: str, building: str) -> int:
         """Delete the sheets of a round that has not opened, of buildings after that one; how many."""

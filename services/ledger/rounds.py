@@ -122,7 +122,7 @@ async def keep(house: Ledger, known: Round, lines: Sequence[RecordLine], cause: 
     """Keep a list that was understood, and put it on the sheets."""
     beside = [line for line in lines if line.sheet_id is None]
     told = _report(house, known.facts.round_id, lines)
-    await _hand_out(house, told, lines)
+    await hand_out(house, known.facts.round_id, told.report_id, lines)
     kept = await asyncio.gather(*(_beside(house, known.facts, line, cause) for line in beside))
     outcome = await house.store.rounds.reports.update(
         told.report_id, lambda one: reports.keep(one, told, known.facts), cause, new=True
@@ -210,18 +210,15 @@ async def _beside(house: Ledger, facts: RoundFacts, line: RecordLine, cause: Met
     return outcome.changed
 
 
-async def _hand_out(house: Ledger, told: Report, lines: Sequence[RecordLine]) -> None:
+async def hand_out(house: Ledger, round_id: str, report_id: str, lines: Sequence[RecordLine]) -> None:
     """Give each card to whom it was handed.
 
     Raises:
-        Refusal: one of them is another's; none of the list is given.
+        Refusal: one of them is another's; none of the list is given that was not before.
     """
     store, given = house.store.rounds, [(number, line) for number, line in enumerate(lines) if line.record.card]
     have = await asyncio.gather(
-        *(
-            store.hand_out(told.round_id, line.record.card or "", _name(house, line), told.report_id)
-            for _, line in given
-        )
+        *(store.hand_out(round_id, line.record.card or "", _name(house, line), report_id) for _, line in given)
     )
     wrong = [
         Problem(field=f"records.{number}.card", code="given", message="another has this card; look at its number")
@@ -229,7 +226,7 @@ async def _hand_out(house: Ledger, told: Report, lines: Sequence[RecordLine]) ->
         if member != _name(house, line)
     ]
     if wrong:
-        await store.take_back(told.report_id)
+        await store.take_back(report_id)
         raise Refusal(*wrong, status=409)
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.lists import as_csv
 from tests.running import Town, eventually
 from tests.stories.roster import counts, door, households, open_round, record
 from tests.stories.stage import Stage, parts
@@ -59,6 +60,36 @@ async def test_the_same_card_is_not_handed_out_twice(hall: Stage) -> None:
     assert (await counts(hall, ROUND))["done"] == 1
     await record(hall, ROUND, handed(4, card=2))
     assert (await counts(hall, ROUND))["done"] == 2
+
+
+async def test_a_list_that_is_refused_takes_no_card_from_whom_it_was_given_before(hall: Stage) -> None:
+    """A desk sends its list of the whole morning again, with a mistake in the last line."""
+    await record(hall, ROUND, handed(1))
+    await record(hall, ROUND, handed(2))
+    await record(hall, ROUND, handed(1), handed(3), handed(4, card=2), code=409)
+    await record(hall, ROUND, handed(5, card=1), code=409)
+    await record(hall, ROUND, handed(3))
+    assert (await counts(hall, ROUND))["done"] == 3
+
+
+async def test_a_file_with_one_card_that_is_anothers_is_refused_whole(town: Town) -> None:
+    """However long it is: the mistake stands in row 252 of 293, and no household has its card by it."""
+    async with hall_of(town, HOUSEHOLDS) as hall:
+        await record(hall, ROUND, handed(0, card=1_000))
+        rows = [
+            (f"户主{number}", *door(number).values(), "09:00", f"K-{1_000 if number == 250 else number:05d}")
+            for number in range(1, HOUSEHOLDS)
+        ]
+        path = f"/rounds/{ROUND}/records:import"
+        for wrong in (True, False):
+            hall.clock.forward(hours=1)
+            if not wrong:
+                rows[249] = (*rows[249][:-1], "K-00250")
+            content = as_csv(("户主", "楼号", "单元", "房号", "时间", "卡号"), *rows)
+            answer = await hall.at.ledger.call("POST", path, who="grid_worker", content=content)
+            done = (await counts(hall, ROUND))["done"]
+            assert (answer.status_code, done) == ((409, 1) if wrong else (200, HOUSEHOLDS)), answer.text
+            assert [one["field"] for one in answer.json().get("problems", ())] == (["251.card"] if wrong else [])
 
 
 async def test_of_two_desks_that_hand_out_one_card_at_the_same_moment_one_has_it(hall: Stage) -> None:
