@@ -197,6 +197,15 @@ def opened_record(one: Record, known: FollowUp, sealer: Sealer) -> FollowUpSaid:
     return FollowUpSaid.model_validate_json(sealer.open(one.sealed, context_of(known.follow_up_id)), extra="ignore")
 
 
+async def records_of(house: Ledger, known: FollowUp) -> list[dict[str, Any]]:
+    """How the tries went, with what was measured and heard; whoever shows it notes it."""
+    sealer = await sealer_of(house, known)
+    return [
+        {**one.model_dump(exclude={"sealed"}), **opened_record(one, known, sealer).model_dump()}
+        for one in known.records
+    ]
+
+
 def context_of(follow_up_id: str) -> str:
     """What the seal of what was said belongs to."""
     return f"follow-up-said:{follow_up_id}"

@@ -1,5 +1,6 @@
 """HTTP in: who is looked after when, what is due, how it went."""
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -80,12 +81,8 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         await house.runtime.openings.note(
             who, f"follow-up:{follow_up_id}", "follow-up", community=known.community, grid=known.grid
         )
-        sealer = await follow_ups.sealer_of(house, known)
-        said = [
-            {**one.model_dump(exclude={"sealed"}), **follow_ups.opened_record(one, known, sealer).model_dump()}
-            for one in known.records
-        ]
-        return {**_show(house, known), "whom": await follow_ups.whom(house, known), "records": said}
+        said, whom = await asyncio.gather(follow_ups.records_of(house, known), follow_ups.whom(house, known))
+        return {**_show(house, known), "whom": whom, "records": said}
 
     @app.post(
         f"{PREFIX}/follow-ups/{{follow_up_id}}/record",

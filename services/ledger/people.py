@@ -14,6 +14,7 @@ from services.ledger.portraits import drawn, opened, portrait_of
 from services.ledger.recognition import aliases_of, fingerprint_of, identify
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
+from shared.contracts.intake import Address
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
 from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
 from shared.contracts.refusal import refusal
@@ -102,6 +103,10 @@ async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAn
         if building is None:
             raise refusal("address.building", "unknown_building", "no building of this number is entered")
         grid = building.grid
+        observed = await house.store.observations.of_person(await house.store.register.ids_of(command.person_id))
+        if observed is not None and observed.household != _door(house, known, command.address):
+            message = "they are observed behind their door; release them, and begin again behind the new one"
+            raise refusal("person_id", "observed", message, status=409)
 
     def after(person: Person, portrait: Portrait, sealer: Sealer) -> Person:
         there = (portrait.details.address, person.facts.grid)
@@ -113,6 +118,10 @@ async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAn
         return life.left(person, house.categories, house.runtime.clock(), died=False)
 
     return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+
+
+def _door(house: Ledger, known: Person, address: Address) -> str:
+    return house.runtime.lookup.household(known.facts.community or "", address.building, address.unit, address.room)
 
 
 @router.command(CorrectPerson)

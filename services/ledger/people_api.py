@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 
-from services.ledger import people
+from services.ledger import follow_ups, people
 from services.ledger.api import PREFIX, Name, within
 from services.ledger.domain import people as rules
 from services.ledger.domain.people import Portrait
@@ -117,11 +117,14 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         await note(house, who, known, "export")
         portrait = await opened(house, known)
         facts = known.facts
-        held, rounds = await asyncio.gather(
+        held, looked_after, rounds = await asyncio.gather(
             house.store.register.everything(shown(known), portrait.details.model_dump(mode="json")),
+            house.store.follow_ups_of(await house.store.register.ids_of(facts.person_id)),
             house.store.rounds.of_members(facts.community, [facts.person_id, facts.household]),
         )
-        return {**held, "rounds": [unsealed(one) for one in rounds]}
+        said = await asyncio.gather(*(follow_ups.records_of(house, one) for one in looked_after))
+        times = [{**one.model_dump(), "records": records} for one, records in zip(looked_after, said, strict=True)]
+        return {**held, "follow_ups": times, "rounds": [unsealed(one) for one in rounds]}
 
     @app.post(
         f"{PREFIX}/people",

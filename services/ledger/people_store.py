@@ -42,7 +42,7 @@ PEOPLE = (
     ABSORBED,
     FORGET,
 )
-ABOUT = ("plans", "follow_ups", "observations", "cases", "money")
+ABOUT = ("plans", "observations", "cases", "money")
 """Collections with documents about one person."""
 _ENTERED = {"state.merged_into": None, "state.erased": {"$ne": True}}
 LIVING = {**_ENTERED, "state.facts.here": {"$ne": False}}

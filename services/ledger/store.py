@@ -148,6 +148,13 @@ class Store:
         query = {"state.person_id": {"$in": list(person)}, "state.ended": False}
         return [self.plans.state(one) for one in await self.plans.collection.find(query, fields={"history": 0})]
 
+    async def follow_ups_of(self, person: Sequence[str]) -> list[FollowUp]:
+        """All follow-ups of somebody, by all ids."""
+        found = await self.follow_ups.collection.find(
+            {"state.person_id": {"$in": list(person)}}, sort=[("_id", 1)], fields={"history": 0}
+        )
+        return [self.follow_ups.state(one) for one in found]
+
     async def due_of(self, person: Sequence[str]) -> list[FollowUp]:
         """Follow-ups of somebody that are due."""
         query = {"state.person_id": {"$in": list(person)}, "state.state": "due"}

@@ -90,6 +90,7 @@ async def test_all_that_was_told_of_either_is_found_until_they_are_two_again(pai
 async def test_whoever_reads_by_either_id_reads_what_counts_now(pair: Pair) -> None:
     """The card for an emergency above all; a move by either id moves the one who counts."""
     await pair.merge()
+    await pair.do("/observation/o1/release", command_id="free", reason="negative_test")
     moved = {"building": "3", "unit": "2", "room": "1203"}
     await pair.do(f"/people/{pair.other}/move", command_id="moved", address=moved)
     for path in ("", "/emergency-card", "/export"):

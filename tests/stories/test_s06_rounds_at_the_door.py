@@ -78,6 +78,10 @@ async def test_everybody_is_measured_twice_a_day_at_half_past(building: Stage) -
         "2026-11-25T07:30:00Z": OBSERVED,
     }
     await eventually(lambda: building.entered("FollowUpRecorded", 3 * OBSERVED))
+    held = await building.at.ledger.get(f"/people/{found[0]['person_id']}/export", who="coordinator")
+    heard = [record["note"] for one in held["follow_ups"] for record in one["records"]]
+    assert len(heard) == 3, "the person's export has it all"
+    assert all(note.startswith("精神好") for note in heard)
     for where in (await building.at.ledger.stored("follow_ups"), await building.at.ledger.stored("entries")):
         assert "精神好" not in str(where), "what was measured and heard rests sealed"
     assert not any(one["alarm"] for one in await building.entries("FollowUpRecorded"))

@@ -69,6 +69,9 @@ async def test_his_examination_is_booked_anew_and_he_is_free_the_day_the_result_
     for step, text in (("examination", "改约复查"), ("test", "提前上门核酸")):
         await act(home, "step", step_id=step, text=text, due=(home.clock.now + timedelta(days=2)).isoformat())
     await eventually(lambda: plans(home, 2))
+    move = {"command_id": new_id(), "address": {"building": "1", "unit": "1", "room": "101"}}
+    elsewhere = await home.at.ledger.post(f"/people/{MR_WANG}/move", move, who="coordinator")
+    assert (elsewhere.status_code, elsewhere.json()["code"]) == (409, "observed"), "the observation is of his door"
 
     home.clock.forward(days=1)
     await act(home, "done", step_id="test")
