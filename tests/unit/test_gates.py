@@ -7,6 +7,7 @@ import pytest
 
 from services.ledger.domain import gates as rules
 from services.ledger.domain.gates import Agreement, Check
+from services.ledger.domain.moments import happened
 from shared.contracts.gates import GateChecked, Term
 from shared.contracts.refusal import Refusal
 from tests import world
@@ -130,12 +131,14 @@ def test_an_agreement_is_recorded_once() -> None:
 )
 def test_a_time_that_cannot_be_is_refused(at: datetime, code: str) -> None:
     with pytest.raises(Refusal) as excinfo:
-        rules.happened(at, NINE, 10)
+        happened(at, NINE, 10)
+        rules.recent(at, NINE)
     assert excinfo.value.problems[0].code == code
 
 
 def test_a_check_is_told_once_and_a_device_may_be_minutes_ahead() -> None:
-    rules.happened(NINE + timedelta(minutes=9), NINE, 10)
+    happened(NINE + timedelta(minutes=9), NINE, 10)
+    happened(None, NINE, 10)
     facts = {"community": world.TIEBEI, "grid": "g1", "gate": GATE, "at": NINE, "temperature": 37.4, "fever": True}
     told = Check(check_id="k1", pass_shown=True, worker=world.SUN, sealed=None, fingerprint="f1", **facts)
     checked = rules.check(None, told)
