@@ -56,7 +56,10 @@ async def record(house: Ledger, command: RecordEvidence, meta: Meta) -> Evidence
     now, store = house.runtime.clock(), house.store.evidence
     owing = rules.existing(await store.owing.get(command.owing_id))
     rules.owed_on(owing, command.day, now)
-    before = [one for day in await store.before(command.owing_id, command.day) for one in rules.shown_on(day)]
+    days = await store.until(owing.community, command.day)
+    # The day itself is looked at when it is written.
+    itself = (command.owing_id, command.day)
+    before = [one for day in days if (day.owing_id, day.day) != itself for one in rules.shown_on(day)]
     told = Report(
         report_id=command.report_id,
         place=command.place,

@@ -1,6 +1,6 @@
 """Documents of the ledger: what partners owe every day, day by day."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.ledger.domain.evidence import Day, Owing
@@ -9,11 +9,12 @@ from shared.documents import Document, Index
 from shared.runtime import Runtime
 
 LOOK_BACK = 8
-"""Days in which the same picture is noticed."""
+"""Days in which the same picture is noticed, of whichever partner."""
+LOOKED_AT = 500
 _ORDER = (("state.day", -1), ("_id", 1))
 LIST = Index(_ORDER)
 OF_PARTNER = Index((("state.partner", 1), *_ORDER))
-OF_OWING = Index((("state.owing_id", 1), *_ORDER))
+HERE = Index((("state.community", 1), *_ORDER))
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 
@@ -24,7 +25,7 @@ class Evidence:
     def __init__(self, runtime: Runtime) -> None:
         self.owing: Aggregates[Owing] = runtime.aggregates("owing", Owing, lambda one: one.owing_id, [NEXT])
         self.days: Aggregates[Day] = runtime.aggregates(
-            "evidence_days", Day, lambda one: one.owing_id, [LIST, OF_PARTNER, OF_OWING, DUE]
+            "evidence_days", Day, lambda one: one.owing_id, [LIST, OF_PARTNER, HERE, DUE]
         )
 
     async def beginning(self, now: datetime, limit: int) -> list[Owing]:
@@ -39,10 +40,11 @@ class Evidence:
         found = await self.days.collection.find(query, sort=[("state.due_at", 1)], limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
 
-    async def before(self, owing_id: str, day: str) -> list[Day]:
-        """The days before one, the last first."""
-        query = {"state.owing_id": owing_id, "state.day": {"$lt": day}}
-        found = await self.days.collection.find(query, sort=list(_ORDER), limit=LOOK_BACK, fields={"history": 0})
+    async def until(self, community: str, day: str) -> list[Day]:
+        """A day and those before it, whoever owes them, the last first."""
+        first = date.fromisoformat(day) - timedelta(days=LOOK_BACK)
+        query = {"state.community": community, "state.day": {"$gte": first.isoformat(), "$lte": day}}
+        found = await self.days.collection.find(query, sort=list(_ORDER), limit=LOOKED_AT, fields={"history": 0})
         return [self.days.state(one) for one in found]
 
     async def page(

@@ -143,7 +143,8 @@ class Rounds:
         def decide(known: Document | None) -> tuple[Write | None, str]:
             if known is not None and known["member"] != member_id:
                 return None, known["member"]
-            said = [] if known is None else known.get("reports", [])
+            # What was handed out before lists were counted stays with whom it was given to.
+            said = [] if known is None else known.get("reports", ["before"])
             # Each list that says so holds it, whatever becomes of the others.
             if report_id in said:
                 return None, member_id

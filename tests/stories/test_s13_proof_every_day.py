@@ -87,6 +87,7 @@ async def test_who_owes_is_reminded_and_then_named_and_who_is_late_but_not_too_l
     companies.clock.now = china(24, 21)
     (named,) = await eventually(lambda: companies.heard("EvidenceNamed"))
     assert (named["role"], named["worker"], last in named["text"]["zh"]) == ("coordinator", last, True)
+    assert "、".join(OWED[last]) in named["text"]["zh"]
     await eventually(lambda: companies.entered("EvidenceNamed", 1))
     (entry,) = await companies.entries("EvidenceNamed")
     assert entry["places"] == OWED[last]
@@ -115,8 +116,27 @@ async def test_yesterdays_picture_is_noticed_and_every_day_is_owed_anew(companie
     await eventually(lambda: len(companies.heard("EvidenceDoubted")) == 2)
     assert {one["worker"] for one in companies.heard("EvidenceDoubted")} == {COMPANIES[1]}
     companies.clock.now = china(26, 12)
-    await eventually(lambda: days(companies, "2026-11-26", 5))
+    await eventually(lambda: nothing_due(companies))
     assert companies.heard("EvidenceNamed") == companies.heard("EvidenceReminded") == []
+
+
+async def nothing_due(companies: Stage) -> bool:
+    """Whether reminding and naming of the days before had its turn."""
+    waiting = {"state.day": {"$lt": "2026-11-26"}, "state.due_at": {"$type": "date"}}
+    return not await companies.at.ledger.stored("evidence_days", waiting)
+
+
+async def test_a_picture_of_another_company_is_noticed_too(companies: Stage) -> None:
+    """Passed on the same day: whoever comes second is doubted, and a coordinator hears of it."""
+    one, other = COMPANIES[:2]
+    day = "2026-11-24"
+    assert (await report(companies, one, OWED[one][0], day))["same_as"] is None
+    shown = picture(OWED[one][0], day)
+    body = {"report_id": "borrowed", "place": OWED[other][0], "day": day, "pictures": [shown]}
+    answer = await companies.at.ledger.post(f"/evidence/owed/o-{other}/reports", body, who=f"ds_{other}")
+    assert answer.json()["same_as"] == f"{day}/{OWED[one][0]}"
+    (doubted,) = await eventually(lambda: companies.heard("EvidenceDoubted"))
+    assert (doubted["role"], doubted["worker"], OWED[other][0] in doubted["text"]["zh"]) == ("coordinator", other, True)
 
 
 async def test_a_company_sees_and_reports_its_own_and_nobody_elses(companies: Stage) -> None:

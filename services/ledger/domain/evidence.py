@@ -181,7 +181,7 @@ def owed_on(owing: Owing, day: str, now: datetime) -> None:
 
 
 def report(known: Day, told: Report, before: Sequence[Shown]) -> tuple[Day, Sequence[Event]] | None:
-    """One place is reported; None if it was said before. `before`: pictures of the days before.
+    """One place is reported; None if it was said before. `before`: pictures of other days and partners.
 
     Raises:
         Refusal: nothing is owed there, the id is used for another report, or there were too many.

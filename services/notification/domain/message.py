@@ -162,6 +162,7 @@ def _words(notification_id: str, event: Event, meta: Meta, rule: Rule, kinds: Ki
 
 def _where_and_when(event: Event) -> dict[str, str]:
     if not isinstance(event, DutyEvent):
-        return {"place": getattr(event, "place", None) or "?", "when": getattr(event, "day", None) or "?"}
+        place = getattr(event, "place", None) or "、".join(getattr(event, "places", ()))
+        return {"place": place or "?", "when": getattr(event, "day", None) or "?"}
     begins, ends = (at.astimezone(ZoneInfo(ZONE)) for at in (event.begins, event.ends))
     return {"place": event.place, "when": f"{begins:%m-%d %H:%M}–{ends:%H:%M}"}
