@@ -296,6 +296,7 @@ async def test_what_is_gone_is_missed_and_put_back_with_its_history(records: Rec
 async def test_life_goes_on_in_what_was_put_back(records: Records) -> None:
     """A command of before is known again, a new one is taken, and a person is recognised by name and phone."""
     li = records.people["li"]
+    await records.act("/observation/o1/release", reason="negative_test")
     again = {"command_id": "again", "address": {"building": "3", "unit": "1", "room": "801"}}
     assert (await records.ledger.post(f"/people/{li}/move", again)).json()["status"] == "accepted"
     await eventually(records.equal)
