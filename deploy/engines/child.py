@@ -106,8 +106,11 @@ class Child:
         return code
 
     def pause(self) -> None:
-        """Freeze it with its descendants."""
+        """Freeze it with its descendants; when this returns, not one of its threads runs any more."""
         self._signal_group(signal.SIGSTOP)
+        # A stop reaches the threads one by one, those within a call of the kernel later than others.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on."""

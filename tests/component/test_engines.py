@@ -139,7 +139,8 @@ async def test_a_paused_broker_answers_nobody_until_it_is_resumed(rabbit: Rabbit
     rabbit.pause()
     try:
         with pytest.raises((TimeoutError, AMQPConnectionError)):
-            await opened(aio_pika.Connection(URL(rabbit.url("intake"))), 1)
+            async with await opened(aio_pika.Connection(URL(rabbit.url("intake"))), 1):
+                pass
     finally:
         rabbit.resume()
     async with channel_of(rabbit, "intake"):
