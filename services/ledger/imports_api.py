@@ -1,15 +1,13 @@
 """HTTP in and out: whole lists of people."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
-from starlette.responses import StreamingResponse
 
 from services.ledger.api import PREFIX, within
 from services.ledger.domain.imports import Import
-from services.ledger.export import SPREADSHEET, as_csv, as_page, as_spreadsheet
+from services.ledger.export import of_people, sent
 from services.ledger.imports import Importing, Order
 from services.ledger.people_store import among
 from services.ledger.spreadsheets import FILE_LIMIT
@@ -19,6 +17,7 @@ from shared.contracts.refusal import refusal
 from shared.web import JSONResponse, Somebody, limited
 
 Slug = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Purpose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
 TAKES = {
     "requestBody": {
         "required": True,
@@ -34,7 +33,7 @@ TAKES = {
 class Asked(BaseModel):
     """Whom a list shall have, and what for."""
 
-    purpose: Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
+    purpose: Purpose
     community: Slug = None
     building: Annotated[str | None, StringConstraints(max_length=16)] = None
     category: Slug = None
@@ -93,19 +92,19 @@ def add_import_routes(app: FastAPI, importing: Importing) -> None:
     async def comma_separated(who: Somebody, asked: Annotated[Asked, Query()]) -> Response:
         """All who are here, with everything; one opening is noted, with the purpose."""
         query = await _opened(who, asked)
-        return _file(as_csv(importing, query), "text/csv; charset=utf-8", "people.csv")
+        return sent(of_people(importing, query, "csv"), "csv", "people")
 
     @app.get(f"{PREFIX}/people.xlsx", tags=["lists"], response_class=Response)
     async def spreadsheet(who: Somebody, asked: Annotated[Asked, Query()]) -> Response:
         """The same as a spreadsheet."""
         query = await _opened(who, asked)
-        return _file(as_spreadsheet(importing, query), SPREADSHEET, "people.xlsx")
+        return sent(of_people(importing, query, "xlsx"), "xlsx", "people")
 
     @app.get(f"{PREFIX}/people.html", tags=["lists"], response_class=Response)
     async def printable(who: Somebody, asked: Annotated[Asked, Query()]) -> Response:
         """What fits on paper of it, as a page to print, with a box to tick for each."""
         query = await _opened(who, asked)
-        return _file(as_page(importing, query), "text/html; charset=utf-8", "people.html")
+        return sent(of_people(importing, query, "html"), "html", "people")
 
     async def _opened(who: Principal, asked: Asked) -> dict[str, Any]:
         who.require(*LEADERS)
@@ -124,11 +123,6 @@ def add_import_routes(app: FastAPI, importing: Importing) -> None:
         record = f"people:{community or UNKNOWN}:{count}"
         await house.runtime.openings.note(who, record, asked.purpose, community=community)
         return query
-
-
-def _file(content: AsyncIterator[bytes], kind: str, name: str) -> Response:
-    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
-    return StreamingResponse(content, media_type=kind, headers=headers)
 
 
 def _show(known: Import) -> dict[str, Any]:

@@ -73,8 +73,9 @@ def _read(imports: Imports, content: bytes, day: date) -> _Read:
     read = _Read()
     for number, row in rows:
         try:
-            read.records.append(rules.record_of(row, at, meaning, day, zone))
-            read.rows.append(number)
+            if (record := rules.record_of(row, at, meaning, day, zone)) is not None:
+                read.records.append(record)
+                read.rows.append(number)
         except Wrong as wrong:
             title = at.titles.get(wrong.field, wrong.field)
             message = f"row {number}, {title}: {wrong.code}"

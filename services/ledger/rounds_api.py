@@ -1,22 +1,19 @@
 """HTTP in: rounds, how far they are, and who is missing."""
 
-import asyncio
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request, Response
+from pydantic import BaseModel, StringConstraints
 
-from services.ledger import record_lists, rounds
+from services.ledger import record_lists, rosters, rounds
 from services.ledger.domain.imports import Imports
-from services.ledger.domain.presence import Presence
-from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
-from services.ledger.guests import as_requested
+from services.ledger.export import Form, sent
 from services.ledger.house import Ledger
-from services.ledger.imports_api import TAKES
-from services.ledger.portraits import opened
+from services.ledger.imports_api import TAKES, Purpose
 from services.ledger.spreadsheets import FILE_LIMIT
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.duties import ZONE
@@ -37,6 +34,15 @@ from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 PREFIX = "/api/ledger"
 Day = Annotated[date | None, Query(description="The day of a list that has times only.")]
 Building = Annotated[str | None, Query(max_length=16)]
+State = Literal["missing"] | Ending
+
+
+class Asked(BaseModel):
+    """Whom a list shall have, and what for."""
+
+    purpose: Purpose
+    state: State | None = None
+    building: Annotated[str | None, StringConstraints(max_length=16)] = None
 
 
 def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
@@ -96,7 +102,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         round_id: str,
         limit: Limit = 50,
         after: After = None,
-        state: Literal["missing"] | Ending | None = None,
+        state: State | None = None,
         building: Building = None,
         names: bool = False,
     ) -> dict[str, Any]:
@@ -126,40 +132,26 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         if names and found:
             purpose = "missing" if state == "missing" else "members"
             await house.runtime.openings.note(who, f"round:{round_id}", purpose, community=known.told.community)
-        answer["items"] = [
-            {**_show_member(one), "records": _records(round_id, one["met"], names)} for one in answer["items"]
-        ]
+        rows = answer["items"]
+        answer["items"] = [{**_show_member(one), "records": _records(round_id, one["met"], names)} for one in rows]
         if names:
-            await _name(answer["items"])
+            for one, details in zip(answer["items"], await rosters.named(house, rows), strict=True):
+                one["details"] = details
         return answer
 
     def _records(round_id: str, met: list[Document], names: bool) -> list[Document]:
-        """What was recorded; what was noted with it only for whoever may read that."""
-        shown = [{name: value for name, value in one.items() if name != "sealed"} for one in met]
-        if not names:
-            return shown
-        notes = [rounds.unsealed(house, round_id, one["sealed"]) if one["sealed"] else "" for one in met]
-        return [{**one, "note": note} for one, note in zip(shown, notes, strict=True)]
+        return rosters.records(house, round_id, met) if names else [rosters.shown(one) for one in met]
 
-    async def _name(items: list[dict[str, Any]]) -> None:
-        people, present = await asyncio.gather(
-            house.store.people_by_id([one["person_id"] for one in items if one["person_id"]]),
-            house.store.presences.by_id([one["presence_id"] for one in items if one["presence_id"]]),
-        )
-        details = await asyncio.gather(*(_details(people.get(one["person_id"])) for one in items))
-        for one, known in zip(items, details, strict=True):
-            guest = present.get(one["presence_id"])
-            one["details"] = known if guest is None else _guest(guest)
+    @app.get(f"{PREFIX}/rounds/{{round_id}}/members.{{form}}", tags=["rounds"], response_class=Response)
+    async def listed(who: Somebody, round_id: str, form: Form, asked: Annotated[Asked, Query()]) -> Response:
+        """The same with names, as a file in the columns in which a desk's list comes in, or as a page to print.
 
-    def _guest(known: Presence) -> dict[str, Any]:
-        address, resident = as_requested(house, known)
-        return {"name": resident.name, "phone": resident.phone, "address": address.model_dump(mode="json")}
-
-    async def _details(person: Person | None) -> dict[str, Any] | None:
-        if person is None or person.erased:
-            return None
-        known = (await opened(house, person)).details
-        return known.model_dump(mode="json", include={"name", "phone", "address"})
+        What a desk fills in there can come back as it is. One opening is noted, with the purpose.
+        """
+        who.require(*LEADERS, "grid_worker")
+        known = await _theirs(who, round_id)
+        await house.runtime.openings.note(who, f"round:{round_id}", asked.purpose, community=known.told.community)
+        return sent(rosters.listing(house, imports, known, asked.state, who.grids, asked.building), form, "members")
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/strangers", tags=["rounds"])
     async def strangers(

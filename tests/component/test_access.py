@@ -92,6 +92,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/rounds/nothing/numbers", STAFF),
     ("ledger", "GET", "/rounds/nothing/missing", STAFF),
     ("ledger", "GET", "/rounds/nothing/members", STAFF),
+    ("ledger", "GET", "/rounds/nothing/members.csv?purpose=because", (*LEADERS, "grid_worker")),
     ("ledger", "GET", "/rounds/nothing/strangers", LEADERS),
     ("ledger", "POST", "/rounds/nothing/records", STAFF),
     ("ledger", "POST", "/rounds/nothing/records:import", STAFF),

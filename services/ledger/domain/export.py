@@ -63,11 +63,6 @@ def _birthday(known: Portrait) -> str | None:
     return f"{details.birth_year}{details.birth_month:02}" if details.birth_month else str(details.birth_year)
 
 
-def totals(names: Sequence[str], imports: Imports, count: int) -> list[str]:
-    """The row below all people."""
-    return [imports.totals[0], str(count), *[""] * (len(names) - 2)]
-
-
 def defused(text: str) -> str:
     """A text that no spreadsheet takes for a formula; the mark before it is taken away when it comes in again."""
     return f"'{text}" if text.startswith(_DANGEROUS) else text

@@ -7,12 +7,26 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from services.ledger.domain.imports import Columns, Imports, Wrong, address_of, plain, wrong_fields
+from services.ledger.domain.imports import Columns, Imports, RecordField, Wrong, address_of, plain, wrong_fields
 from shared.contracts.rounds import Ending, RoundRecord
 
 _TIMES = ("%H:%M", "%H:%M:%S")
 _MOMENTS = tuple(f"{day} {clock}" for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d") for clock in _TIMES)
 _TEXTS = ("name", "phone", "point", "card", "note")
+LISTED: tuple[RecordField, ...] = (
+    "name",
+    "building",
+    "unit",
+    "room",
+    "phone",
+    "at",
+    "point",
+    "outcome",
+    "card",
+    "note",
+)
+"""The columns of a list that is given out."""
+_HAPPENED = ("at", "point", "outcome", "card", "note")
 
 
 def outcomes(imports: Imports) -> Mapping[str, Ending]:
@@ -21,14 +35,18 @@ def outcomes(imports: Imports) -> Mapping[str, Ending]:
     return {plain(name).casefold(): outcome for outcome, names in named.items() for name in (outcome, *names)}
 
 
-def record_of(row: Sequence[Any], at: Columns, meaning: Mapping[str, Ending], day: date, zone: ZoneInfo) -> RoundRecord:
-    """What a row says. `day` holds where it tells a time of day only.
+def record_of(
+    row: Sequence[Any], at: Columns, meaning: Mapping[str, Ending], day: date, zone: ZoneInfo
+) -> RoundRecord | None:
+    """What a row says; None: nothing happened yet. `day` holds where it tells a time of day only.
 
     Raises:
         Wrong: a cell says nothing that can be.
     """
     cells = {name: row[place] for name, place in at.fields.items() if place < len(row)}
     texts = {name: text for name, cell in cells.items() if (text := plain(cell))}
+    if not any(name in texts for name in _HAPPENED):
+        return None
     told: dict[str, Any] = {name: texts[name] for name in _TEXTS if name in texts}
     if "building" in texts or "address" in texts:
         told["address"] = address_of(texts)
