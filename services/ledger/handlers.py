@@ -3,6 +3,7 @@
 from services.ledger import (
     cases,
     council,
+    doubles,
     evidence,
     follow_ups,
     gates,
@@ -37,7 +38,7 @@ from shared.contracts.ledger import (
     RevokeAccess,
 )
 from shared.contracts.observation import ObservationStarted, PersonReleased
-from shared.contracts.people import PersonErased
+from shared.contracts.people import PersonErased, PersonMerged
 from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 
@@ -55,6 +56,7 @@ HEARD: dict[type[Event], Handler[Ledger]] = {
     FollowUpRecorded: cases.open_fever,
     ObservationStarted: observation.look_after,
     PersonErased: observation.leave,
+    PersonMerged: doubles.seek_once,
     PersonUpdated: observation.leave,
     PersonReleased: observation.let_go,
 }

@@ -1,7 +1,7 @@
 """The ledger, as its handlers know it."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 from services.ledger.domain.follow_ups import Rules
@@ -28,6 +28,12 @@ class Ledger:
 def today(house: Ledger) -> date:
     """The day, where the community is."""
     return house.runtime.clock().astimezone(ZoneInfo(house.kinds.hours.zone)).date()
+
+
+def start_of_day(house: Ledger, at: datetime) -> datetime:
+    """When the day of that moment began, where the community is."""
+    zone = ZoneInfo(house.kinds.hours.zone)
+    return datetime.combine(at.astimezone(zone).date(), time(), zone)
 
 
 def cause_of(command_id: str, meta: Meta) -> Meta:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection as Names
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -10,10 +10,9 @@ from typing import Any
 from services.ledger.domain.follow_ups import hears
 from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import Entrance, Member, Sheet
+from services.ledger.domain.sheets import Entrance, Member, Sheet, summed, tallied
 from services.ledger.domain.strangers import Stranger
 from services.ledger.people_store import LIVING
-from shared.batching import Batcher, Job
 from shared.contracts.rounds import Counts, OpenRound
 from shared.documents import Collection, Document, Index, Write
 from shared.runtime import Runtime
@@ -23,6 +22,7 @@ DOORS = Index((*((name, 1) for name in _DOOR), ("_id", 1)))
 """Of people, for rosters."""
 WORK = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 LATEST = Index((("state.told.community", 1), ("state.told.closes", -1), ("_id", 1)))
+UNDER_WAY = Index((("state.told.community", 1), ("state.state", 1)))
 LATEST_OF_ALL = Index((("state.told.closes", -1), ("_id", 1)))
 PLACE = Index((("state.round_id", 1), ("state.members.member_id", 1)), unique=True)
 """Nobody stands on a roster twice."""
@@ -57,7 +57,9 @@ class Rounds:
     """
 
     def __init__(self, runtime: Runtime, people: Collection) -> None:
-        self.all = runtime.aggregates("rounds", Round, lambda one: one.told.round_id, [WORK, LATEST, LATEST_OF_ALL])
+        self.all = runtime.aggregates(
+            "rounds", Round, lambda one: one.told.round_id, [WORK, LATEST, LATEST_OF_ALL, UNDER_WAY]
+        )
         self.sheets = runtime.aggregates(
             "sheets",
             Sheet,
@@ -71,7 +73,6 @@ class Rounds:
         self._tallies = runtime.collection("tallies", [TALLIES])
         self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
         self._people = people
-        self._recounts: Batcher[tuple[str, Names[str]], None] = Batcher(self._recount_many)
 
     async def due(self, now: datetime, limit: int) -> list[str]:
         """Rounds with which something is to be done, longest first."""
@@ -212,6 +213,22 @@ class Rounds:
             for one in stood
         ]
 
+    async def unsettled_with(self, community: str, members: Names[str]) -> dict[str, dict[str, str]]:
+        """On which rosters of rounds under way any of these stands, and how it went with each, by round."""
+        rounds = await self.all.collection.find(
+            {"state.told.community": community, "state.state": {"$in": ["open", "closing", "closed"]}},
+            fields={"_id": 1},
+        )
+        found: dict[str, dict[str, str]] = {}
+        for one in await self.sheets.collection.find(
+            {"state.round_id": {"$in": [one["_id"] for one in rounds]}, "state.members.member_id": {"$in": [*members]}},
+            fields={"state.round_id": 1, "state.members.member_id": 1, "state.members.state": 1},
+        ):
+            for member in one["state"]["members"]:
+                if (name := member["member_id"]) in members:
+                    found.setdefault(one["state"]["round_id"], {})[name] = member.get("state", "missing")
+        return found
+
     async def open_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
         """Sheets of a round that are not closed, by id."""
         found = await self.sheets.collection.find(
@@ -266,45 +283,33 @@ class Rounds:
             order, place = found[-1]["state"]["order"], len(found[-1]["state"]["members"])
         return rows[:limit]
 
-    async def recount(self, round_id: str, buildings: Names[str]) -> None:
-        """Add up the sheets of these buildings anew.
+    async def tally(self, sheets: Iterable[Sheet]) -> None:
+        """Add up the buildings of these sheets with what these say."""
+        buildings: dict[tuple[str, str], list[Sheet]] = {}
+        for one in sheets:
+            buildings.setdefault((one.round_id, one.building), []).append(one)
+        kept = await asyncio.gather(*(self._add_up(*of, some) for of, some in buildings.items()))
+        for (round_id, building), done in zip(buildings, kept, strict=True):
+            if not done:
+                query = {"state.round_id": round_id, "state.building": building}
+                whole = await self.sheets.collection.find(query, fields={"history": 0})
+                await self._add_up(round_id, building, map(self.sheets.state, whole), whole=True)
 
-        Every write raises a sheet's version, so of two sums the one over more versions is the later, and stays.
-        """
-        await self._recounts.submit((round_id, buildings))
+    async def _add_up(self, round_id: str, building: str, told: Iterable[Sheet], *, whole: bool = False) -> bool:
+        """False: the version before kept the sums alone, so what `told` leaves out must be told, too."""
+        some = list(told)
 
-    async def _recount_many(self, jobs: list[Job[tuple[str, Names[str]], None]]) -> None:
-        wanted: dict[str, set[str]] = {}
-        for job in jobs:
-            round_id, buildings = job.item
-            wanted.setdefault(round_id, set()).update(buildings)
-        for round_id, names in wanted.items():
-            await self._recount(round_id, names)
-        for job in jobs:
-            job.resolve(None)
+        def decide(known: Document | None) -> tuple[Write | None, bool]:
+            before = None if known is None else known.get("sheets")
+            if known is not None and before is None and not whole:
+                return None, False
+            after = tallied(before or {}, some)
+            if after == before:
+                return None, True
+            place = {"round_id": round_id, "building": building, "grid": some[0].grid}
+            return Write(set={**place, "sheets": after, **summed(after)}), True
 
-    async def _recount(self, round_id: str, buildings: Names[str]) -> None:
-        found = await self.sheets.collection.aggregate(
-            [
-                {"$match": {"state.round_id": round_id, "state.building": {"$in": list(buildings)}}},
-                {
-                    "$group": {
-                        "_id": "$state.building",
-                        "grid": {"$first": "$state.grid"},
-                        "seen": {"$sum": "$v"},
-                        **_sums("$state.counts."),
-                    }
-                },
-            ]
-        )
-        await asyncio.gather(*(self._put_tally(round_id, one) for one in found))
-
-    async def _put_tally(self, round_id: str, sums: Document) -> None:
-        building, seen = sums.pop("_id"), sums["seen"]
-        told = Write(set={"round_id": round_id, "building": building, **sums})
-        await self._tallies.update(
-            f"{round_id}/{building}", lambda known: (told if known is None or known["seen"] < seen else None, None)
-        )
+        return await self._tallies.update(f"{round_id}/{building}", decide)
 
     async def counts(self, round_id: str) -> Counts:
         """How many are in which state, all over the round."""
@@ -315,7 +320,7 @@ class Rounds:
 
     async def counts_by(self, round_id: str) -> list[Document]:
         """The same, building by building."""
-        fields = {"_id": 0, "v": 0, "seen": 0, "round_id": 0}
+        fields = {"_id": 0, "v": 0, "seen": 0, "sheets": 0, "round_id": 0}
         return await self._tallies.find({"round_id": round_id}, sort=[("grid", 1), ("building", 1)], fields=fields)
 
     async def points(self, round_id: str) -> dict[str, int]:

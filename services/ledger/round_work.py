@@ -74,7 +74,7 @@ async def _take_down_building(house: Ledger, known: Round, building: str, cause:
     )
     cut = list(sheets.cut(known.facts, [*living, *present]))
     await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
-    await store.recount(known.told.round_id, [building])
+    await store.tally(cut)
     return sum(one.counts.members for one in cut)
 
 

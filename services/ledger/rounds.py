@@ -17,7 +17,7 @@ from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, Sheet
 from services.ledger.domain.strangers import Stranger
 from services.ledger.guests import as_requested
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger, cause_of, start_of_day
 from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
 from shared.contracts.envelope import Meta, Problem, to_milliseconds
@@ -84,9 +84,11 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     known, cause = await _open(house, command.round_id), cause_of(command.command_id, meta)
     told, (entrance, member) = known.told, await _newcomer(house, known.told, command)
     member_id = member.member_id
-    if await house.store.rounds.sheet_of(told.round_id, member_id) is not None:
-        return _answer(told.round_id, known, changed=False)
     (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
+    stands = await house.store.rounds.sheet_of(told.round_id, member_id)
+    # On a sheet that was made here before, a crash may have left something to be done.
+    if stands not in (None, sheet.sheet_id):
+        return _answer(told.round_id, known, changed=False)
     await put_sheet(house, sheet, cause)
     store = house.store.rounds.strangers
     beside = await asyncio.gather(
@@ -96,13 +98,14 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
         )
     )
     met = [(member_id, met) for one in beside if one.state is not None for met in one.state.met]
-    await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
-    await house.store.rounds.recount(told.round_id, [sheet.building])
+    added = await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
+    await house.store.rounds.tally([added or sheet])
     if known.state in ("closed", "settled"):
         await close_sheet(house, known.facts, sheet.sheet_id, cause_of(f"{command.command_id}:close", meta))
-        await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
+        if (await house.store.rounds.counts(told.round_id)).missing:
+            await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
         await settle(house, told.round_id, cause)
-    return _answer(told.round_id, known, changed=True)
+    return _answer(told.round_id, known, changed=stands is None)
 
 
 async def _newcomer(house: Ledger, told: OpenRound, command: AddToRound) -> tuple[Entrance, Member]:
@@ -139,7 +142,7 @@ async def apply(house: Ledger, facts: RoundFacts, told: Report, cause: Meta) -> 
         *(_on_sheet(house, facts, sheet_id, met, cause) for sheet_id, met in told.by_sheet().items())
     )
     there = [sheet for sheet in sheets if sheet is not None]
-    await house.store.rounds.recount(told.round_id, {sheet.building for sheet in there})
+    await house.store.rounds.tally(there)
     if any(sheet.closed for sheet in there):
         await settle(house, told.round_id, cause)
     await house.store.rounds.reports.update(told.report_id, reports.applied, cause)
@@ -246,29 +249,46 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
         Refusal: one of them cannot be; all are named, and nothing is written.
     """
     told, latest = known.told, house.runtime.clock() + AHEAD
+    # A round may be entered when its points have been at work since the morning.
+    since = start_of_day(house, told.opens or known.created_at)
     present = await guests.meant(house, told, records)
     meant = await _all_meant(house, told, records, present)
     problems = [
         Problem(field=f"records.{number}.{field}", code=code, message=message)
         for number, (one, ids) in enumerate(zip(records, meant, strict=True))
-        for field, code, message in _wrong(told, one, ids, latest)
+        for field, code, message in _wrong(told, one, ids, since, latest)
     ]
     if problems:
         raise Refusal(*problems[:50])
     ids = [one[0] if one else None for one in meant]
     places = await house.store.rounds.sheets_of(told.round_id, {one for one in ids if one is not None})
-    return [
-        RecordLine(one, member_id, None if member_id is None else places.get(member_id), _met(house, known, one))
-        for one, member_id in zip(records, ids, strict=True)
-    ]
+    others = await _standing_as(house, told, {one for one in ids if one is not None} - places.keys())
+    lines = []
+    for one, member_id in zip(records, ids, strict=True):
+        stands, sheet_id = others.get(member_id or "", (member_id, places.get(member_id or "")))
+        lines.append(RecordLine(one, stands, sheet_id, _met(house, known, one)))
+    return lines
 
 
-def _wrong(told: OpenRound, one: RoundRecord, ids: list[str], latest: datetime) -> list[tuple[str, str, str]]:
+async def _standing_as(house: Ledger, told: OpenRound, strange: set[str]) -> dict[str, tuple[str, str]]:
+    """Of those who are not on the roster as they are known now: under which other id they stand on it, and where."""
+    if told.of != "person" or not strange:
+        return {}
+    known_as = dict(zip(strange, await asyncio.gather(*map(house.store.register.ids_of, strange)), strict=True))
+    places = await house.store.rounds.sheets_of(told.round_id, {one for ids in known_as.values() for one in ids})
+    return {name: (other, places[other]) for name, ids in known_as.items() for other in ids if other in places}
+
+
+def _wrong(
+    told: OpenRound, one: RoundRecord, ids: list[str], since: datetime, latest: datetime
+) -> list[tuple[str, str, str]]:
     found = []
     if len(ids) > 1:
         found.append(("phone", "ambiguous", f"{len(ids)} have this phone; tell name and address, or member_id"))
     if one.at > latest:
         found.append(("at", "in_the_future", "this has not happened yet; look at the clock of the device"))
+    if one.outcome == "done" and one.at < since:
+        found.append(("at", "before_the_round", "this was before the day of the round; is it another day's list?"))
     if one.outcome in ("refused", "excused") and not one.note:
         found.append(("note", "required", "say why, so that nobody has to ask them again"))
     if one.point is not None and told.points and one.point not in told.points:

@@ -1,6 +1,9 @@
 """Rounds on the ledger alone: crashes in between, pages, households, who may see whom."""
 
 import asyncio
+import csv
+import io
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -13,7 +16,7 @@ from services.ledger.domain import sheets
 from services.ledger.domain.reports import Report
 from services.ledger.house import Ledger
 from shared.contracts.envelope import Meta
-from shared.contracts.rounds import RecordRound, RoundRecord
+from shared.contracts.rounds import AddToRound, RecordRound, RoundRecord
 from shared.identity import derived_id, new_id
 from tests import world
 from tests.lists import as_csv
@@ -85,7 +88,7 @@ async def test_an_opening_that_a_crash_cut_short_is_made_whole(at: Running) -> N
     begun = list(sheets.cut(known.facts, (await house.store.rounds.living(known.told, "2"))[:3]))
     cause = Meta("", "", "test", ledger.runtime.clock(), ROUND)
     await asyncio.gather(*(rounds.put_sheet(house, sheet, cause) for sheet in (*through, *begun)))
-    await house.store.rounds.recount(ROUND, ["1"])
+    await house.store.rounds.tally(through)
     cut_short = {"state.state": "opening", "state.reached": "1", "state.members": 8}
     raw = ledger.runtime.database.collection("rounds").raw
     await raw.update_one({"_id": ROUND}, {"$set": {**cut_short, "state.due_at": opens - timedelta(hours=1)}})
@@ -280,6 +283,109 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
     found = answer.json()["counts"]
     assert [found[name] for name in ("done", "elsewhere", "refused", "missing", "again")] == [20, 1, 1, 2, 0]
     assert len(await at.ledger.stored("reports")) == 1
+
+
+async def test_a_list_that_was_given_out_is_filled_in_and_comes_back(at: Running) -> None:
+    """With names for those who may have them; who has not come stays missing; on paper, with a box to tick."""
+    await opened(at.ledger, points=["南门"])
+    at.ledger.runtime.clock.forward(hours=1)  # type: ignore[attr-defined]
+    path = f"/rounds/{ROUND}/members"
+    asked = {"purpose": "测核酸", "building": "2"}
+    assert (await at.ledger.call("GET", f"{path}.csv", who="volunteer", params=asked)).status_code == 403
+    refused = await at.ledger.call("GET", f"{path}.csv", who="grid_worker")
+    assert refused.json()["problems"][0]["field"] == "purpose"
+    given = await at.ledger.call("GET", f"{path}.csv", who="coordinator", params=asked)
+    head, *lines, total = csv.reader(io.StringIO(given.content.decode("utf-8-sig")))
+    assert head[:5] == ["姓名", "楼号", "单元", "房号", "电话"]
+    assert sorted(one[0] for one in lines) == sorted(f"居民{number}" for number in range(8, 16))
+    assert total[:2] == ["合计", "8"]
+    filled = [[*one[:5], "8:30", "南门", *one[7:]] for one in lines[:5]]
+    content = as_csv(head, *filled, *lines[5:], total)
+    for _ in range(2):
+        answer = await at.ledger.call("POST", f"/rounds/{ROUND}/records:import", content=content)
+        assert (answer.status_code, answer.json().get("rows")) == (200, 5), answer.text
+    assert (await counts(at.ledger))["done"] == 5
+    again = await at.ledger.call("GET", f"{path}.csv", who="coordinator", params={**asked, "state": "done"})
+    _, first, *_ = csv.reader(io.StringIO(again.content.decode("utf-8-sig")))
+    assert first[5:8] == ["2026-11-24 08:30", "南门", "完成"]
+    mine = await at.ledger.call("GET", f"{path}.html", who="grid_worker", params={"purpose": "上门"})
+    assert "居民7" in mine.text
+    assert "居民8" not in mine.text, "another grid's"
+    sheet = await at.ledger.call("GET", f"{path}.xlsx", who="coordinator", params=asked)
+    assert sheet.content.startswith(b"PK")
+    noted = await eventually(lambda: openings(at.ledger, 4))
+    assert [one["purpose"] for one in noted].count("测核酸") == 3
+
+
+async def openings(ledger: Service, count: int) -> list[dict[str, Any]]:
+    """Of rounds, once there are so many."""
+    found = [json.loads(one["data"]) for one in await ledger.stored("entries", {"type": "PersonalDataOpened"})]
+    return found if len(found) == count else []
+
+
+async def test_of_two_on_the_roster_who_are_one_nobody_is_sought_twice(at: Running) -> None:
+    """Whichever of them was met; and a record under one id is of the roster's other."""
+    await opened(at.ledger)
+    await record(at.ledger, {"member_id": id_of(3)})
+    for one, other in ((2, 3), (4, 5)):
+        body = {"command_id": new_id(), "other": id_of(other)}
+        answer = await at.ledger.post(f"/people/{id_of(one)}/merge", body, who="coordinator")
+        assert answer.status_code == 202, answer.text
+    await eventually(lambda: is_counted(at.ledger, done=1, excused=2, missing=21))
+    excused = await at.ledger.items(f"/rounds/{ROUND}/members", state="excused", names=True, who="coordinator")
+    assert {one["member_id"] for one in excused} == {id_of(2), id_of(5)}
+    assert all("twice" in one["records"][0]["note"] for one in excused)
+    later = {"command_id": new_id(), "other": id_of(6)}
+    await opened(at.ledger, "later", roster={"buildings": ["1"]})
+    elsewhere = {**person(60), "address": {"building": "3", "unit": "1", "room": "909"}}
+    await world.accepted(at.ledger, "/people", elsewhere)
+    assert (await at.ledger.post(f"/people/{id_of(60)}/merge", later, who="coordinator")).status_code == 202
+    answer = await record(at.ledger, {"member_id": id_of(60)}, round_id="later")
+    assert answer.json()["strangers"] == 0
+    assert id_of(6) in {one["member_id"] for one in await at.ledger.items("/rounds/later/members", state="done")}
+
+
+async def test_what_was_done_on_another_day_is_not_of_this_round(at: Running) -> None:
+    """Last week's list sent again; what was before the round was entered, but on its day, is."""
+    await opened(at.ledger)
+    now = at.ledger.runtime.clock()
+    early = await record(at.ledger, {"member_id": id_of(1), "at": (now - timedelta(days=1)).isoformat()})
+    assert (early.status_code, early.json()["problems"][0]["code"]) == (422, "before_the_round")
+    before = {"outcome": "elsewhere", "at": (now - timedelta(days=1)).isoformat()}
+    this_morning = (now - timedelta(hours=1)).isoformat()
+    assert (await record(at.ledger, {"member_id": id_of(1), **before})).status_code == 200
+    assert (await record(at.ledger, {"member_id": id_of(2), "at": this_morning})).status_code == 200
+
+
+async def test_who_was_put_on_the_roster_halfway_has_his_records_when_it_is_said_again(at: Running) -> None:
+    """As after a crash between the sheet and what was recorded beside it; a third time nothing changes."""
+    await opened(at.ledger)
+    await world.accepted(at.ledger, "/people", person(40))
+    await record(at.ledger, {"member_id": id_of(40)})
+    house, command = house_of(at), AddToRound(round_id=ROUND, command_id="add", person_id=id_of(40))
+    known = await house.store.rounds.all.get(ROUND)
+    facts = await house.store.register.current(id_of(40))
+    assert known is not None
+    assert facts is not None
+    newcomer = sheets.Member(member_id=id_of(40), person_id=id_of(40))
+    entrance = sheets.Entrance(grid=facts.facts.grid, building=facts.facts.building, stairwell=None)
+    (sheet,) = sheets.cut(known.facts, [(entrance, newcomer)], late=True)
+    cause = Meta("", "", "test", at.ledger.runtime.clock(), ROUND)
+    await rounds.put_sheet(house, sheet, cause)
+    for _ in range(2):
+        await rounds.add(house, command, cause)
+        found = await counts(at.ledger)
+        assert (found["members"], found["done"], found["missing"]) == (25, 1, 24)
+
+
+async def test_sums_of_the_version_before_are_made_whole(at: Running) -> None:
+    """It kept them without the sheets that they are of."""
+    await opened(at.ledger)
+    raw = at.ledger.runtime.database.collection("tallies").raw
+    await raw.update_many({}, {"$unset": {"sheets": 1}, "$set": {"seen": 9}, "$inc": {"v": 1}})
+    await record(at.ledger, {"member_id": id_of(1)}, {"member_id": id_of(9)})
+    found = await counts(at.ledger)
+    assert (found["members"], found["done"], found["missing"]) == (24, 2, 22)
 
 
 async def test_a_name_is_the_same_in_either_width(at: Running) -> None:

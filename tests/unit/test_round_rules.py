@@ -67,6 +67,25 @@ def test_in_whatever_order_and_however_often_records_come_the_state_is_the_same(
     }
 
 
+@given(st.lists(records, max_size=8), st.lists(records, max_size=8), st.randoms(use_true_random=False))
+def test_the_sums_of_a_building_are_those_of_the_latest_sheets_in_whatever_order_they_are_told(
+    first: list[tuple[str, Met]], second: list[tuple[str, Met]], chance: Random
+) -> None:
+    """Two replicas tell what they wrote, late, twice and one overtaken by the other."""
+    told, latest = [], []
+    for place, lists in (("0000", first), ("0001", second)):
+        known = sheet().model_copy(update={"sheet_id": f"r/3/{place}"})
+        told += [known, *(known := after(known, [each]) for each in lists)]
+        latest.append(known)
+    chance.shuffle(told)
+    tally: dict[str, Sequence[int]] = {}
+    for one in [*told, *told[:3]]:
+        tally = sheets.tallied(tally, [one])
+    assert set(tally) == {"0000", "0001"}
+    whole = [member for one in latest for member in one.members]
+    assert sheets.summed(tally) == sheets.count(whole).model_dump()
+
+
 def test_what_was_done_stays_done_whatever_is_said_afterwards() -> None:
     """Else the latest word counts."""
     known = after(sheet(), [said("a", "refused", 1), said("b", "moved", 5), said("b", "excused", 2)])

@@ -45,6 +45,8 @@ class Rules(BaseModel):
     kinds: dict[Slug, Annotated[tuple[Try, ...], Field(min_length=1)]] = {}
     """By kind, where they are not the usual ones."""
     fever: float
+    twice: str
+    """Noted of whoever stands on a roster under two ids."""
 
     @model_validator(mode="after")
     def _not_by_calls_alone(self) -> "Rules":

@@ -6,7 +6,7 @@ and any number of times.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -66,6 +66,11 @@ class Sheet(BaseModel):
     members: list[Member]
     counts: Counts
     closed: bool
+
+    @property
+    def place(self) -> str:
+        """Its name within its building."""
+        return self.sheet_id.removeprefix(f"{self.round_id}/{self.building}/")
 
 
 class RoundFacts(BaseModel):
@@ -178,6 +183,24 @@ def count(members: Sequence[Member]) -> Counts:
         again=sum(len({(one.at, one.point) for one in member.met if one.outcome in MET}) > 1 for member in seen),
         incomplete=sum(bool(undone(member)) for member in seen),
     )
+
+
+def tallied(known: Mapping[str, Sequence[int]], told: Iterable[Sheet]) -> dict[str, Sequence[int]]:
+    """What each sheet of a building adds to the sums: its records, then its counts in their order.
+
+    A sheet only ever gets more records, so of two tellings of it the one with more of them is the later.
+    """
+    found = dict(known)
+    for one in told:
+        records = sum([len(member.met) for member in one.members])
+        if records >= found.get(one.place, (-1,))[0]:
+            found[one.place] = [records, *one.counts.model_dump().values()]
+    return found
+
+
+def summed(tally: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """The counts of a whole building."""
+    return dict(zip(Counts.model_fields, map(sum, list(zip(*tally.values(), strict=True))[1:]), strict=True))
 
 
 def undone(member: Member) -> set[str]:
