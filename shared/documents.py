@@ -513,7 +513,7 @@ def _differing(before: Document, after: Document) -> Document:
 
 
 def _compare(known: Any, value: Any, path: str, changes: Document) -> None:
-    if known == value:
+    if known is value or known == value:
         return
     if isinstance(known, dict) and isinstance(value, dict):
         inner, outer = cast("Document", known), cast("Document", value)
@@ -525,7 +525,8 @@ def _compare(known: Any, value: Any, path: str, changes: Document) -> None:
     # Patches take elements out of the arrays of a document itself without a version, so places there may have moved.
     elif "." in path and isinstance(known, (list, tuple)) and isinstance(value, (list, tuple)):
         olds, news = cast("Sequence[Any]", known), cast("Sequence[Any]", value)
-        if len(olds) == len(news):
+        # What has no parts is set whole: that is shorter than the paths to what differs in it.
+        if len(olds) == len(news) and isinstance(news[0], (dict, list)):
             for number, (old, new) in enumerate(zip(olds, news, strict=True)):
                 if old != new:
                     _compare(old, new, f"{path}.{number}", changes)

@@ -8,9 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal, Self, overload
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
 from shared.contracts.envelope import Event
 from shared.contracts.rounds import Counts, Ending, Of, PersonMissing
@@ -53,6 +53,56 @@ class Member(BaseModel):
     met: list[Met] = Field(default_factory=list[Met])
 
 
+class Members(Sequence[Member]):
+    """Members as they rest in their document, each made out when it is looked at: a record is of one of many."""
+
+    def __init__(self, resting: list[dict[str, Any]]) -> None:
+        self.resting = resting
+
+    @classmethod
+    def of(cls, told: Iterable[Member | dict[str, Any]]) -> Self:
+        """These, made or resting."""
+        if isinstance(told, cls):
+            return told
+        return cls([one if isinstance(one, dict) else _resting(one) for one in told])
+
+    @overload
+    def __getitem__(self, place: int) -> Member: ...
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: int | slice) -> Member | Self:
+        """One of them, or some."""
+        if isinstance(place, slice):
+            return type(self)(self.resting[place])
+        return Member.model_validate(self.resting[place], strict=False)
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self.resting)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same of the same."""
+        return isinstance(other, Members) and self.resting == other.resting
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def place_of(self, name: str) -> int:
+        """Where the member of that name stands."""
+        return next(place for place, one in enumerate(self.resting) if one["member_id"] == name)
+
+    def changed(self, place: int, member: Member) -> Self:
+        """The same with that one as he is now."""
+        return type(self)([*self.resting[:place], _resting(member), *self.resting[place + 1 :]])
+
+    def records(self) -> int:
+        """How many there are of all of them."""
+        return sum([len(one.get("met", ())) for one in self.resting])
+
+
+def _resting(member: Member) -> dict[str, Any]:
+    return member.model_dump(exclude_defaults=True)
+
+
 class Sheet(BaseModel):
     """Some of the roster of one round."""
 
@@ -63,7 +113,7 @@ class Sheet(BaseModel):
     building: str
     order: str
     """Sheets stand in the order of buildings and entrances."""
-    members: list[Member]
+    members: Annotated[Members, PlainValidator(Members.of), PlainSerializer(lambda those: those.resting)]
     counts: Counts
     closed: bool
 
@@ -115,7 +165,7 @@ def cut(
                 grid=entrance.grid,
                 building=entrance.building,
                 order=f"{natural(entrance.building)}/{place}",
-                members=part,
+                members=Members.of(part),
                 counts=count(part),
                 closed=False,
             )
@@ -125,15 +175,19 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
     """How it went with some of its members, by name; None if all that was known."""
     if known is None:
         return None
-    members = {one.member_id: one for one in known.members}
+    members, counts = known.members, known.counts.model_dump()
     for name, met in told:
-        member = members[name]
-        if len(member.met) >= MOST or any(_same(met, before) for before in member.met):
+        place = members.place_of(name)
+        before = members[place]
+        if len(before.met) >= MOST or any(_same(met, one) for one in before.met):
             continue
-        every = [*member.met, met]
-        members[name] = member.model_copy(update={"met": every, "state": state_of(every)})
-    after = list(members.values())
-    return None if after == known.members else (known.model_copy(update={"members": after, "counts": count(after)}), [])
+        every = [*before.met, met]
+        after = before.model_copy(update={"met": every, "state": state_of(every)})
+        members, now, then = members.changed(place, after), count([after]), count([before])
+        counts = {field: number + getattr(now, field) - getattr(then, field) for field, number in counts.items()}
+    if members is known.members:
+        return None
+    return known.model_copy(update={"members": members, "counts": Counts(**counts)}), []
 
 
 def close(known: Sheet | None, facts: RoundFacts) -> tuple[Sheet, Sequence[Event]] | None:
@@ -192,7 +246,7 @@ def tallied(known: Mapping[str, Sequence[int]], told: Iterable[Sheet]) -> dict[s
     """
     found = dict(known)
     for one in told:
-        records = sum([len(member.met) for member in one.members])
+        records = one.members.records()
         if records >= found.get(one.place, (-1,))[0]:
             found[one.place] = [records, *one.counts.model_dump().values()]
     return found
