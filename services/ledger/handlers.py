@@ -4,6 +4,7 @@ from services.ledger import (
     cases,
     council,
     evidence,
+    facilities,
     follow_ups,
     gates,
     money,
@@ -42,7 +43,20 @@ from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 
 router: Router[Ledger] = Router("ledger")
-for part in (people, follow_ups, programmes, cases, council, gates, observation, presence, evidence, money, rounds):
+for part in (
+    people,
+    follow_ups,
+    programmes,
+    cases,
+    council,
+    gates,
+    observation,
+    presence,
+    evidence,
+    money,
+    facilities,
+    rounds,
+):
     router.include(part.router)
 
 HEARD: dict[type[Event], Handler[Ledger]] = {

@@ -12,6 +12,7 @@ from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
 from services.ledger.evidence_store import Evidence
+from services.ledger.facility_store import Facilities
 from services.ledger.money_store import Money
 from services.ledger.number_store import OF_DAY, Numbers
 from services.ledger.observation_store import Observations
@@ -61,6 +62,7 @@ class Store:
         self.observations = Observations(runtime)
         self.evidence = Evidence(runtime)
         self.money = Money(runtime, self.entries)
+        self.facilities = Facilities(runtime)
         self.numbers = Numbers(runtime, self.entries)
         self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
         self.presences = Presences(runtime, self.people, self.needs)

@@ -81,6 +81,8 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "POST", "/buildings/tiebei/1/open", LEADERS),
     ("ledger", "POST", "/people", LEADERS),
     ("ledger", "POST", "/people/nothing/plans", LEADERS),
+    ("ledger", "POST", "/facilities", LEADERS),
+    ("ledger", "GET", "/facilities", STAFF),
     ("ledger", "POST", "/programmes", LEADERS),
     ("ledger", "GET", "/programmes", LEADERS),
     ("ledger", "POST", "/programmes/nothing/end", LEADERS),

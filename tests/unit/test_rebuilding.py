@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from services.ledger.domain import (
     cases,
     evidence,
+    facilities,
     follow_ups,
     gates,
     money,
@@ -24,6 +25,7 @@ from services.ledger.domain import (
 )
 from services.ledger.domain.cases import Case, Said, Step
 from services.ledger.domain.evidence import Owing
+from services.ledger.domain.facilities import Facility
 from services.ledger.domain.follow_ups import FollowUp, Plan, Rules
 from services.ledger.domain.gates import Agreement, Check
 from services.ledger.domain.money import Matter
@@ -435,6 +437,22 @@ def posted(name: str, what: Any, worker: str, amount: int, to: str | None = None
 def test_money(dos: list[Do]) -> None:
     """Both sides of every posting, and whether anybody owes anything."""
     comes_out("money", *lived(dos))
+
+
+LIFT = Facility(facility_id="lift-3", community=world.TIEBEI, kind="lift", name="3号楼电梯", building="3")
+
+
+@given(
+    some(
+        lambda known, _: facilities.register(known, LIFT),
+        lambda known, _: facilities.register(known, LIFT.model_copy(update={"partner": "lifts", "where": "一楼"})),
+        lambda known, _: facilities.register(known, LIFT.model_copy(update={"until": "2026-12-31"})),
+        lambda known, _: facilities.register(known, LIFT.model_copy(update={"community": "other"})),
+    )
+)
+def test_facilities(dos: list[Do]) -> None:
+    """Told, told otherwise, taken away; each event says all of it."""
+    comes_out("facilities", *lived(dos))
 
 
 @given(
