@@ -123,6 +123,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/evidence", STAFF),
     ("ledger", "POST", "/money", STAFF),
     ("ledger", "GET", "/money", STAFF),
+    ("ledger", "GET", "/money?notes=true", LEADERS),
     ("ledger", "GET", "/money/balances", STAFF),
     ("ledger", "POST", "/people/nothing/observation", LEADERS),
     ("ledger", "POST", "/observation/nothing/release", LEADERS),

@@ -162,6 +162,7 @@ async def live(kept: Records) -> None:
     money = {"community": world.TIEBEI, "matter_id": "m1", "worker": world.ZHAO}
     await kept.do("/money", posting_id="p1", what="receipt", amount=3_180, person_id=li, note="白菜", **money)
     await kept.do("/money", posting_id="p2", what="handed_on", amount=3_180, to=world.QIAN, **money)
+    await kept.do("/money", posting_id="p3", what="handed_on", amount=3_180, to=world.QIAN, corrects="p2", **money)
     lift = {"facility_id": "lift-3", "community": world.TIEBEI, "kind": "lift", "name": "3号楼电梯", "building": "3"}
     await kept.do("/facilities", **lift)
     await kept.do("/facilities", **lift, partner="lifts", phone="+86 100 0000 0009", until="2026-12-31")

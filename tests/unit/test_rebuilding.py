@@ -415,10 +415,18 @@ def test_needs() -> None:
     comes_out("needs", *lived([lambda known, _: raise_need(known, Need(need_id="n1", told=raised))]))
 
 
-def posted(name: str, what: Any, worker: str, amount: int, to: str | None = None, who: str | None = None) -> Do:
+def posted(
+    name: str,
+    what: Any,
+    worker: str,
+    amount: int,
+    to: str | None = None,
+    who: str | None = None,
+    corrects: str | None = None,
+) -> Do:
     def do(known: Matter | None, now: datetime) -> Any:
         matter = Matter(matter_id="r1", community=world.TIEBEI, grid="g1", person_id=who, changed_at=now)
-        new = money.posting(name, what, worker, amount, now, to)
+        new = money.posting(name, what, worker, amount, now, to, corrects)
         return money.post(known, matter, new.model_copy(update={"sealed": "k1.AAAA"}))
 
     return do
@@ -432,6 +440,8 @@ def posted(name: str, what: Any, worker: str, amount: int, to: str | None = None
         posted("p4", "change", world.QIAN, 500),
         posted("p5", "handed_on", world.ZHAO, 700, to=world.QIAN),
         posted("p6", "top_up", world.QIAN, 1),
+        posted("p7", "receipt", world.ZHAO, 3_180, corrects="p1"),
+        posted("p8", "handed_on", world.ZHAO, 700, to=world.QIAN, corrects="p5"),
     )
 )
 def test_money(dos: list[Do]) -> None:
