@@ -396,6 +396,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         await both_pages(ledger, "/programmes", "coordinator")
         assert await store.register.after(among(community="tiebei", building="2"), "", 10)
         assert await store.due_follow_ups(now, 10) == []
+        assert await store.due_of([person]) == []
         for state in ("due", "missed"):
             await both_pages(ledger, "/follow-ups", "coordinator", state=state)
         await both_pages(ledger, "/follow-ups", "coordinator", person_id=person)
