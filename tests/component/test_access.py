@@ -94,6 +94,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "GET", "/rounds/nothing/numbers", STAFF),
     ("ledger", "GET", "/rounds/nothing/missing", STAFF),
     ("ledger", "GET", "/rounds/nothing/members", STAFF),
+    ("ledger", "GET", "/rounds/nothing/cards/K-1", STAFF),
     ("ledger", "GET", "/rounds/nothing/strangers", LEADERS),
     ("ledger", "POST", "/rounds/nothing/records", STAFF),
     ("ledger", "POST", "/rounds/nothing/records:import", STAFF),
