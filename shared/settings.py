@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     `places.yaml` (how far it is from door to door), `notifications.yaml` (who hears what), `people.yaml` (categories,
     source lists, how long what is known of people is kept), `imports.yaml` (columns of lists), `follow-ups.yaml` (what
     is tried when nobody answers), `cases.yaml` (kinds of cases, checks at gates), `observation.yaml` (who stays at home
-    until when), `reports.yaml` (words of the numbers and the day report) and `certificate.html` (the certificate of a
-    volunteer's hours)."""
+    until when), `facilities.yaml` (kinds of what stands in a community), `reports.yaml` (words of the numbers and the
+    day report) and `certificate.html` (the certificate of a volunteer's hours)."""
     time_scale: float = Field(default=1.0, gt=0)
     """How much faster than life offers and leases run out; 60 turns minutes into seconds, for demonstrations."""
     prefetch: int = Field(default=400, ge=1, le=65535)

@@ -108,7 +108,7 @@ def missing(
 ) -> None:
     """Who is missing, door by door; with names, the opening is noted."""
     with session.client() as client:
-        found = list(_missing(client, round_id, names))
+        found = list(_roster(client, round_id, "missing", names))
     if session.json:
         session.write_json({"items": found})
         return
@@ -118,6 +118,27 @@ def missing(
         table.add_row(*(_named(one) if names else (one["grid"] or "", one["building"], one["member_id"])))
     session.out.print(table)
     session.tell("round.how_many_missing", "bold", count=len(found))
+
+
+def members(
+    session: Session,
+    round_id: Id,
+    state: Annotated[str | None, typer.Option(help="round.state", show_default=False)] = None,
+    names: Annotated[bool, typer.Option("--names", help="round.names")] = False,
+) -> None:
+    """How it went with each on the roster, or with those of one state, door by door; with names, that is noted."""
+    with session.client() as client:
+        found = list(_roster(client, round_id, "members", names, state))
+    if session.json:
+        session.write_json({"items": found})
+        return
+    columns = ("building", "unit", "room", "name", "phone", "note") if names else ("grid", "building", "member")
+    table = Table(*(session.say(f"round.column_{name}") for name in ("state", *columns)))
+    for one in found:
+        ids = (one["grid"] or "", one["building"], one["member_id"])
+        table.add_row(session.say(f"round.{one['state']}"), *((*_named(one), _note(one)) if names else ids))
+    session.out.print(table)
+    session.tell("round.how_many_of", "bold", state=session.say(f"round.{state or 'members'}"), count=len(found))
 
 
 def record(
@@ -147,11 +168,13 @@ def close(session: Session, round_id: Id) -> None:
     _tell(session, answer)
 
 
-def _missing(client: Client, round_id: str, names: bool) -> Iterator[Mapping[str, Any]]:
-    params = {"limit": _PAGE, "names": "true" if names else "false"}
+def _roster(
+    client: Client, round_id: str, which: str, names: bool, state: str | None = None
+) -> Iterator[Mapping[str, Any]]:
+    params = {"limit": _PAGE, "names": "true" if names else "false", **({"state": state} if state else {})}
     after: dict[str, str] = {}
     while True:
-        body = client.read("GET", f"{ROUNDS}/{round_id}/missing", params={**params, **after})
+        body = client.read("GET", f"{ROUNDS}/{round_id}/{which}", params={**params, **after})
         yield from body["items"]
         if body["next"] is None:
             return
@@ -160,8 +183,14 @@ def _missing(client: Client, round_id: str, names: bool) -> Iterator[Mapping[str
 
 def _named(one: Mapping[str, Any]) -> tuple[str, ...]:
     details = one["details"]
+    if details is None:  # Erased since.
+        return one["building"], "", "", "", ""
     address = details["address"]
     return one["building"], address["unit"] or "", address["room"] or "", details["name"], details["phone"] or ""
+
+
+def _note(one: Mapping[str, Any]) -> str:
+    return "; ".join(record["note"] for record in one["records"] if record["note"])
 
 
 def _figures(counts: Mapping[str, int]) -> list[str]:

@@ -46,6 +46,7 @@ _PARTS_OF = MappingProxyType(
         "council": "ledger",
         "duties": "dispatch",
         "evidence": "ledger",
+        "facilities": "ledger",
         "follow_ups": "ledger",
         "gates": "ledger",
         "money": "ledger",

@@ -8,10 +8,12 @@ from services.ledger.cases_api import add_case_routes
 from services.ledger.catalogues import fit
 from services.ledger.council_api import add_council_routes
 from services.ledger.domain.day_reports import Reports
+from services.ledger.domain.facilities import FacilityCatalogue
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.evidence_api import add_evidence_routes
+from services.ledger.facilities_api import add_facility_routes
 from services.ledger.follow_ups import fall_due, lapse
 from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.gates_api import add_gate_routes
@@ -54,6 +56,7 @@ def furnished(runtime: Runtime) -> Ledger:
         load(folder / "cases.yaml", CaseCatalogue),
         load(folder / "observation.yaml", ObservationCatalogue),
         load(folder / "people.yaml", PeopleCatalogue),
+        load(folder / "facilities.yaml", FacilityCatalogue),
     )
     fit(folder, house.kinds, house.rules, house.observation)
     return house
@@ -92,6 +95,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_presence_routes(app, house)
     add_evidence_routes(app, house)
     add_money_routes(app, house)
+    add_facility_routes(app, house)
     add_people_routes(app, house)
     add_household_routes(app, house)
     add_rebuilding_routes(app, house)

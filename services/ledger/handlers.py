@@ -5,6 +5,7 @@ from services.ledger import (
     council,
     doubles,
     evidence,
+    facilities,
     follow_ups,
     gates,
     money,
@@ -43,7 +44,20 @@ from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 
 router: Router[Ledger] = Router("ledger")
-for part in (people, follow_ups, programmes, cases, council, gates, observation, presence, evidence, money, rounds):
+for part in (
+    people,
+    follow_ups,
+    programmes,
+    cases,
+    council,
+    gates,
+    observation,
+    presence,
+    evidence,
+    money,
+    facilities,
+    rounds,
+):
     router.include(part.router)
 
 HEARD: dict[type[Event], Handler[Ledger]] = {

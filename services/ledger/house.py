@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
+from services.ledger.domain.facilities import FacilityCatalogue
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.store import Store
@@ -23,6 +24,7 @@ class Ledger:
     cases: CaseCatalogue
     observation: ObservationCatalogue
     categories: PeopleCatalogue
+    facilities: FacilityCatalogue
 
 
 def today(house: Ledger) -> date:

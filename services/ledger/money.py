@@ -27,7 +27,9 @@ async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer
     told = Matter(
         matter_id=command.matter_id, community=command.community, grid=grid, person_id=person_id, changed_at=now
     )
-    new = rules.posting(command.posting_id, command.what, command.worker, command.amount, now, command.to)
+    new = rules.posting(
+        command.posting_id, command.what, command.worker, command.amount, now, command.to, command.corrects
+    )
     if command.note:
         sealed = house.runtime.sealer.seal(command.note, f"money:{command.matter_id}")
         new = new.model_copy(update={"sealed": sealed})
@@ -47,6 +49,11 @@ async def bought(house: Ledger, event: DeliveryBought, meta: Meta) -> None:
         changed_at=now,
     )
     await _post(house, told, rules.posting(meta.id, "receipt", event.worker, event.amount, now), meta)
+
+
+def unsealed(house: Ledger, matter_id: str, sealed: str) -> str:
+    """What somebody noted with a posting; whoever shows it notes it."""
+    return house.runtime.sealer.open(sealed, f"money:{matter_id}")
 
 
 async def _post(house: Ledger, told: Matter, new: Posting, meta: Meta) -> MoneyAnswer:

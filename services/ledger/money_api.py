@@ -10,7 +10,7 @@ from services.ledger.domain import money as rules
 from services.ledger.domain.money import Matter
 from services.ledger.house import Ledger
 from services.ledger.people_api import known_as
-from shared.access import STAFF, Principal
+from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.money import MoneyAnswer, RecordMoney
 from shared.contracts.refusal import refusal
 from shared.documents import Document
@@ -44,9 +44,13 @@ def add_money_routes(app: FastAPI, house: Ledger) -> None:
         worker: Name = None,
         person: Name = None,
         is_open: IsOpen = None,
+        notes: bool = False,
     ) -> dict[str, Any]:
-        """Matters with their postings, those with the newest first; `open`: in which anybody owes anything."""
-        who.require(*STAFF)
+        """Matters with their postings, those with the newest first; `open`: in which anybody owes anything.
+
+        `notes`: with what was noted with each posting, for those who lead; the opening is noted.
+        """
+        who.require(*(LEADERS if notes else STAFF))
         place = decode_cursor(after, (datetime, str))
         found = await house.store.money.page(
             **_theirs(who, worker),
@@ -55,7 +59,10 @@ def add_money_routes(app: FastAPI, house: Ledger) -> None:
             limit=limit + 1,
             after=(place[0], place[1]) if place else None,
         )
-        return page(found, limit, _place_of, lambda one: _show(house.store.money.all.state(one)))
+        if notes and found:
+            record = f"money:{len(found[:limit])}"
+            await house.runtime.openings.note(who, record, "money", community=who.community)
+        return page(found, limit, _place_of, lambda one: _show(house, house.store.money.all.state(one), notes))
 
     @app.get(f"{PREFIX}/money/balances", tags=["money"])
     async def balances(who: Somebody, worker: Name = None, person: Name = None) -> dict[str, Any]:
@@ -75,10 +82,13 @@ def _theirs(who: Principal, worker: str | None) -> dict[str, Any]:
     return {"community": who.community, "grids": (), "worker": who.worker or who.name}
 
 
-def _show(known: Matter) -> dict[str, Any]:
+def _show(house: Ledger, known: Matter, notes: bool) -> dict[str, Any]:
     postings = [one.model_dump(exclude={"sealed"}) for one in known.postings]
-    shown = known.model_dump(exclude={"postings", "is_open"})
-    return {**shown, "open": known.is_open, "owed": known.owed(), "postings": postings}
+    if notes:
+        for shown, one in zip(postings, known.postings, strict=True):
+            shown["note"] = money.unsealed(house, known.matter_id, one.sealed) if one.sealed else ""
+    matter = known.model_dump(exclude={"postings", "is_open"})
+    return {**matter, "open": known.is_open, "owed": known.owed(), "postings": postings}
 
 
 def _place_of(document: Document) -> tuple[datetime, str]:

@@ -103,11 +103,19 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
 
     @app.get(f"{PREFIX}/people/{{person_id}}/emergency-card", tags=["people"])
     async def emergency_card(who: Somebody, person_id: str) -> dict[str, Any]:
-        """One look: who this is, what to know, whom to call in which order. Needs the database alone."""
+        """One look: who this is, what to know, whom to call in which order, what is due. Needs the database alone."""
         who.require(*LEADERS, "grid_worker")
         known = await person_of(house, who, person_id)
         await note(house, who, known, "emergency")
-        return _card(known, await opened(house, known), today(house))
+        ids = await house.store.register.ids_of(known.facts.person_id) if known.absorbed else (known.facts.person_id,)
+        portrait, observed, due = await asyncio.gather(
+            opened(house, known), house.store.observations.of_person(ids), house.store.due_of(ids)
+        )
+        return {
+            **_card(known, portrait, today(house)),
+            "observed": {"since": observed.starts, "until": observed.last_day} if observed else None,
+            "due": [{"kind": one.kind, "at": one.at} for one in due],
+        }
 
     @app.get(f"{PREFIX}/people/{{person_id}}/export", tags=["people"])
     async def export(who: Somebody, person_id: str) -> dict[str, Any]:

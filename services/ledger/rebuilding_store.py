@@ -43,6 +43,7 @@ class Registers:
             store.needs,
             store.money.all,
             store.evidence.owing,
+            store.facilities.all,
         )
         self.all: Mapping[str, Aggregates[Any]] = {one.collection.name: one for one in kept}
         assert self.all.keys() == REGISTERS.keys()

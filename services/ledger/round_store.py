@@ -153,6 +153,24 @@ class Rounds:
 
         return await self._cards.update(f"{round_id}/{card}", decide, new=True)
 
+    async def holder(self, round_id: str, card: str) -> Document | None:
+        """Who has this card, as on the roster; of somebody who is not on it, `member_id` alone. None: nobody has it."""
+        known = await self._cards.get(f"{round_id}/{card}")
+        if known is None:
+            return None
+        name = known["member"]
+        fields = {f"state.{name}": 1 for name in ("grid", "building", "members")}
+        found = await self.sheets.collection.find(
+            {"state.round_id": round_id, "state.members.member_id": name}, fields=fields
+        )
+        rows = [
+            {"grid": sheet["grid"], "building": sheet["building"], **member.model_dump()}
+            for sheet in (one["state"] for one in found)
+            for member in _members(sheet)
+            if member.member_id == name
+        ]
+        return rows[0] if rows else {"member_id": name}
+
     async def take_back(self, report_id: str) -> int:
         """Forget what was handed out by a list that is refused, and by no other; how many."""
 

@@ -153,6 +153,26 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         await house.runtime.openings.note(who, f"round:{round_id}", asked.purpose, community=known.told.community)
         return sent(rosters.listing(house, imports, known, asked.state, who.grids, asked.building), form, "members")
 
+    @app.get(f"{PREFIX}/rounds/{{round_id}}/cards/{{card}}", tags=["rounds"])
+    async def card_of(who: Somebody, round_id: str, card: str, names: bool = False) -> dict[str, Any]:
+        """Who was given this card within the token's place.
+
+        `names`: with name, phone and door, for those who lead and the grid's worker; the opening is noted.
+        """
+        known = await _theirs(who, round_id)
+        if names:
+            who.require(*LEADERS, "grid_worker")
+        found = await house.store.rounds.holder(round_id, card)
+        if found is None or not who.covers(known.told.community, found.get("grid")):
+            raise refusal("card", "unknown_card", "nobody was given this card", status=404)
+        answer = {"card": card, "member_id": found["member_id"]}
+        if not names or "person_id" not in found:
+            return answer
+        await house.runtime.openings.note(who, f"round:{round_id}", "card", community=known.told.community)
+        items = [_show_member(found)]
+        await _name(items)
+        return {**answer, "details": items[0]["details"]}
+
     @app.get(f"{PREFIX}/rounds/{{round_id}}/strangers", tags=["rounds"])
     async def strangers(
         who: Somebody, round_id: str, limit: Limit = 50, after: After = None, names: bool = False

@@ -12,6 +12,7 @@ from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
 from services.ledger.evidence_store import Evidence
+from services.ledger.facility_store import Facilities
 from services.ledger.money_store import Money
 from services.ledger.number_store import OF_DAY, Numbers
 from services.ledger.observation_store import Observations
@@ -35,6 +36,8 @@ OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
 LOOKS = Index((("state.looks", 1), ("_id", 1)), where={"state.looks": True})
 """Of buildings."""
 OF_PERSON = Index((("state.person_id", 1), ("_id", 1)))
+DUE_OF = Index((("state.person_id", 1), ("state.at", 1)), where={"state.state": "due"})
+"""Of somebody who is looked after for years, what is due alone is read."""
 
 
 class OtherBody(Exception):
@@ -53,7 +56,9 @@ class Store:
         )
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
-        self.follow_ups = runtime.aggregates("follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON])
+        self.follow_ups = runtime.aggregates(
+            "follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON, DUE_OF]
+        )
         self.programmes = Programmes(runtime)
         self.rounds = Rounds(runtime, self.people.collection)
         self._found: Batcher[str, list[PersonRegistered]] = Batcher(self._find_by, busy_linger=BUSY_LINGER)
@@ -61,6 +66,7 @@ class Store:
         self.observations = Observations(runtime)
         self.evidence = Evidence(runtime)
         self.money = Money(runtime, self.entries)
+        self.facilities = Facilities(runtime)
         self.numbers = Numbers(runtime, self.entries)
         self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
         self.presences = Presences(runtime, self.people, self.needs)
@@ -156,9 +162,9 @@ class Store:
         return [self.follow_ups.state(one) for one in found]
 
     async def due_of(self, person: Sequence[str]) -> list[FollowUp]:
-        """Follow-ups of somebody that are due."""
+        """Follow-ups of somebody that are due, those that were due first before the others."""
         query = {"state.person_id": {"$in": list(person)}, "state.state": "due"}
-        found = await self.follow_ups.collection.find(query, fields={"history": 0})
+        found = await self.follow_ups.collection.find(query, sort=[("state.at", 1)], fields={"history": 0})
         return [self.follow_ups.state(one) for one in found]
 
     async def due_follow_ups(self, now: datetime, limit: int) -> list[str]:

@@ -7,6 +7,7 @@ from shared.contracts import (
     dispatch,
     duties,
     evidence,
+    facilities,
     follow_ups,
     gates,
     intake,
@@ -45,6 +46,7 @@ COMMANDS: dict[str, type[Command]] = {
         *needs.COMMANDS,
         *evidence.COMMANDS,
         *money.COMMANDS,
+        *facilities.COMMANDS,
         *people.COMMANDS,
     )
 }
@@ -69,6 +71,7 @@ EVENTS: dict[str, type[Event]] = {
         *needs.EVENTS,
         *evidence.EVENTS,
         *money.EVENTS,
+        *facilities.EVENTS,
         *people.EVENTS,
         *registers.EVENTS,
         *audit.EVENTS,

@@ -20,6 +20,9 @@ class RecordMoney(Command):
 
     `advance`, `settlement`: the resident gave it to the worker; `change`, `refund`: the worker gave it back; `receipt`,
     `top_up`: the worker spent it for the resident; `handed_on`: the worker gave it to another, `to`.
+
+    What was typed wrongly is taken back by a posting that `corrects` it and says the same `what`, `worker`, `amount`
+    and `to`; what is right is recorded as any other.
     """
 
     wire: ClassVar[str] = "doorstep.money.record.v1"
@@ -39,6 +42,8 @@ class RecordMoney(Command):
     """With `handed_on`: the worker who got it."""
     note: Note = ""
     """Sealed."""
+    corrects: Identifier | None = None
+    """The posting of this matter that was wrong: both its sides are turned round."""
 
 
 class MoneyAnswer(Contract):
@@ -64,6 +69,7 @@ class MoneyRecorded(Event):
     person_id: str | None = None
     what: str
     amount: int
+    """In fen; below zero where it takes another posting back, so that amounts can be added up."""
     owed: int
     """As it is after this."""
     to: str | None = None
@@ -71,6 +77,8 @@ class MoneyRecorded(Event):
     at: datetime | None = None
     sealed: str | None = None
     """A note, sealed."""
+    corrects: str | None = None
+    """The posting that it takes back."""
 
 
 COMMANDS = (RecordMoney,)

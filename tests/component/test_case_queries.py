@@ -54,6 +54,9 @@ async def ledger(town: Town) -> AsyncIterator[Service]:
         posting = {"posting_id": "p", "matter_id": "m", "what": "receipt", "amount": 100, "worker": world.ZHAO}
         await world.accepted(at.ledger, "/money", {"community": world.TIEBEI, **posting})
         await multiply_one(at.ledger, "money", matter)
+        lift = {"facility_id": "l", "community": world.TIEBEI, "kind": "lift", "name": "x", "building": "7"}
+        await world.accepted(at.ledger, "/facilities", lift)
+        await multiply_one(at.ledger, "facilities", facility)
         yield at.ledger
 
 
@@ -130,6 +133,14 @@ def matter(copy: dict[str, Any], number: int) -> None:
     )
     for line in state["postings"][0]["lines"]:
         line["worker"] = f"w{number % 20}" if line["worker"] else None
+
+
+def facility(copy: dict[str, Any], number: int) -> None:
+    copy["state"].update(
+        community=("tiebei", "other")[number % 7 == 0],
+        kind=("lift", "gate", "meter")[number % 3],
+        building=f"{number % 40}",
+    )
 
 
 async def test_cases_and_checks_are_read_in_the_order_of_an_index(town: Town, ledger: Service) -> None:
@@ -243,3 +254,17 @@ async def test_who_owes_whom_is_found_through_an_index(town: Town, ledger: Servi
     owed = [one for one in queries if one["ns"].endswith(".money") and "sort" not in one["command"]]
     assert owed
     assert max(one.get("docsExamined", 0) for one in owed) <= MANY // 5 + 2
+
+
+async def test_what_stands_in_a_community_is_found_through_an_index(town: Town, ledger: Service) -> None:
+    """By kind and by building; of a building, nothing of the others is looked at."""
+    async with profiled(town, "ledger") as queries:
+        for who in ("operator", "volunteer"):
+            for params in ({}, {"kind": "lift"}, {"kind": "lift", "building": "7"}, {"building": "7"}):
+                await both_pages(ledger, "/facilities", who, **params)
+        assert await ledger.items("/facilities", who="volunteer", building="7")
+    found = wasteful(queries, "facilities")
+    assert not found, "\n".join(found)
+    within = [one for one in queries if one["ns"].endswith(".facilities") and "state.community" in str(one["command"])]
+    assert within
+    assert max(one.get("docsExamined", 0) for one in within if "state.building" in str(one["command"])) <= MANY // 20

@@ -447,6 +447,28 @@ def test_a_list_goes_in_and_out_again(system: System, tmp_path: Path, monkeypatc
     assert "nothing.csv" in system.run("import", "nothing.csv", code=1).stderr
 
 
+def test_who_refused_is_listed_with_the_reason_that_was_noted(system: System) -> None:
+    """Ids without `--names`; of all on the roster, or of one state."""
+    person = {"source": "test", "source_id": "refuser", "community": "tiebei", "name": "赵戊"}
+    with system.http() as http:
+        told = {**person, "address": {"building": "2", "unit": "1", "room": "101"}, "phone": "+86 100 0000 0077"}
+        member = http.post("/api/ledger/people", json=told).json()["id"]
+        soon = f"{datetime.now().astimezone() + timedelta(hours=1):%Y-%m-%d %H:%M:%S}"
+        of = ("--kind", "testing", "--title", "t", "--community", "tiebei", "--building", "2")
+        system.run("round", "open", "refused", *of, "--closes", soon)
+        record = {"member_id": member, "outcome": "refused", "note": "身体不适", "at": datetime.now(UTC).isoformat()}
+        answer = http.post("/api/ledger/rounds/refused/records", json={"command_id": str(uuid4()), "records": [record]})
+        assert answer.is_success, answer.text
+    listed = ("round", "members", "refused")
+    named = system.run(*listed, "--state", "refused", "--names").stdout
+    assert all(one in named for one in ("赵戊", "身体不适", "refused: 1"))
+    without = system.run(*listed, "--state", "refused").stdout
+    assert "赵戊" not in without
+    assert "身体不适" not in without
+    assert member in [one["member_id"] for one in system.ask(*listed)["items"]]
+    assert "state" in system.run(*listed, "--state", "asleep", code=1).stderr
+
+
 def test_the_numbers_are_a_table_a_file_a_picture_or_a_report(system: System, tmp_path: Path) -> None:
     """In the reader's language; a file of another form is refused before anything is counted."""
     with system.http() as http:

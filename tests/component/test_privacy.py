@@ -12,6 +12,7 @@ from shared.sealing import CannotOpen
 from tests import world
 from tests.component.test_ledger_rounds import opened, record
 from tests.component.test_people import BY_CITY, BY_COMMUNITY, LI
+from tests.component.test_queries import profiled
 from tests.running import Clock, Running, Town, eventually, problems
 
 ERASE = {"command_id": "e1", "reason": "asked for it"}
@@ -168,6 +169,35 @@ async def test_the_emergency_card_tells_at_one_look_and_needs_no_broker(town: To
     assert sorted(times)[0] < 0.1
     waiting = await ledger.stored("openings", {"unsent.at": {"$exists": True}})
     assert len(waiting) == 10
+
+
+async def test_the_emergency_card_tells_who_is_observed_and_what_is_due_in_four_reads(
+    town: Town, office: Office
+) -> None:
+    """Since when and until when; of a neighbour who is looked after, nothing. The broker is not needed for it."""
+    ledger = office.at.ledger
+    person_id, neighbour = await office.enter(BY_CITY), await office.enter(world.MR_WANG)
+    told = {"listing": "assigned_by_city", "category": "returned", "starts": "2026-11-24", "owner": world.ZHAO}
+    answer = await ledger.post(f"/people/{person_id}/observation", {"observation_id": "o1", **told})
+    assert answer.status_code == 202, answer.text
+    for number, one in enumerate((person_id, neighbour)):
+        plan = {"plan_id": f"p{number}", "kind": "care_call", "begins": "2026-11-24T17:30"}
+        assert (await ledger.post(f"/people/{one}/plans", plan)).status_code == 202
+    office.clock.forward(minutes=31)
+    await eventually(lambda: both_due(office))
+    await ledger.runtime.bus.stop()
+    async with profiled(town, "ledger") as queries:
+        card = await ledger.get(f"/people/{person_id}/emergency-card", who="grid_worker")
+    assert card["observed"] == {"since": "2026-11-24", "until": "2026-12-01"}
+    assert ("care_call", "2026-11-24T09:30:00Z") in [(one["kind"], one["at"]) for one in card["due"]]
+    assert (await ledger.get(f"/people/{neighbour}/emergency-card"))["observed"] is None
+    reads = [one["ns"].partition(".")[2] for one in queries if person_id in str(one["command"])]
+    assert sorted(reads) == ["follow_ups", "observations", "people", "person_keys"]
+
+
+async def both_due(office: Office) -> bool:
+    due = await office.at.ledger.items("/follow-ups", state="due")
+    return sum(one["kind"] == "care_call" for one in due) == 2
 
 
 async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Office) -> None:

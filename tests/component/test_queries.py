@@ -392,6 +392,8 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         assert await store.rounds.not_applied(now, 10) == []
         assert await store.rounds.sheet_of("round", person)
         assert await store.rounds.of_members(world.TIEBEI, [person])
+        await store.rounds.hand_out("round", "K-1", person, "list")
+        assert (await store.rounds.holder("round", "K-1") or {})["person_id"] == person
         assert await store.rounds.open_sheets("round", "", 10)
         await store.rounds.tally([store.rounds.sheets.state(one) for one in standing])
         assert await store.rounds.unsettled_with(world.TIEBEI, (person, "nobody"))
@@ -401,10 +403,22 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         await both_pages(ledger, "/programmes", "coordinator")
         assert await store.register.after(among(community="tiebei", building="2"), "", 10)
         assert await store.due_follow_ups(now, 10) == []
+        assert await store.due_of([person]) == []
         for state in ("due", "missed"):
             await both_pages(ledger, "/follow-ups", "coordinator", state=state)
         await both_pages(ledger, "/follow-ups", "coordinator", person_id=person)
-    names = ("people", "sheets", "rounds", "reports", "tallies", "strangers", "plans", "programmes", "follow_ups")
+    names = (
+        "people",
+        "sheets",
+        "rounds",
+        "reports",
+        "tallies",
+        "strangers",
+        "plans",
+        "programmes",
+        "follow_ups",
+        "cards",
+    )
     found += [one for name in names for one in wasteful(queries, name)]
     assert not found, "\n".join(found)
     assert {one["ns"].rpartition(".")[2] for one in queries} >= {"sheets", "rounds", "reports", "tallies"}

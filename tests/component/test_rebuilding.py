@@ -162,6 +162,10 @@ async def live(kept: Records) -> None:
     money = {"community": world.TIEBEI, "matter_id": "m1", "worker": world.ZHAO}
     await kept.do("/money", posting_id="p1", what="receipt", amount=3_180, person_id=li, note="白菜", **money)
     await kept.do("/money", posting_id="p2", what="handed_on", amount=3_180, to=world.QIAN, **money)
+    await kept.do("/money", posting_id="p3", what="handed_on", amount=3_180, to=world.QIAN, corrects="p2", **money)
+    lift = {"facility_id": "lift-3", "community": world.TIEBEI, "kind": "lift", "name": "3号楼电梯", "building": "3"}
+    await kept.do("/facilities", **lift)
+    await kept.do("/facilities", **lift, partner="lifts", phone="+86 100 0000 0009", until="2026-12-31")
     owed = {"partner": "cleaners", "places": ["yard"], "reminded": "17:00", "named": "20:00", "begins": "2026-11-24"}
     await kept.do("/evidence/owed", owing_id="e1", community=world.TIEBEI, **owed)
     await kept.do("/evidence/owed", owing_id="e2", community=world.TIEBEI, **owed)
@@ -227,6 +231,7 @@ CHANGES: list[tuple[str, str, dict[str, Any]]] = [
     ("observations", "o1", {"last_day": "2026-12-24"}),
     ("presences", "b1", {"here": False}),
     ("money", "m1", {"is_open": False}),
+    ("facilities", "lift-3", {"until": None}),
     ("owing", "e2", {"forgiven": False}),
 ]
 
@@ -265,6 +270,7 @@ GONE = [
     ("presences", "b2"),
     ("needs", "n1"),
     ("money", "m1"),
+    ("facilities", "lift-3"),
     ("owing", "e1"),
 ]
 

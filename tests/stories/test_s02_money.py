@@ -85,6 +85,28 @@ async def test_what_was_bought_is_owed_by_her_whose_request_it_is_until_she_has_
     assert (await till.at.ledger.get("/chain"))["broken"] == []
 
 
+async def test_a_typing_error_is_taken_back_by_whoever_made_it(till: Stage) -> None:
+    """Zhao typed a nought too many; who leads reads why, and that it was read is entered."""
+    await posted(till, "p1", "m1", "receipt", 31_800)
+    taken_back = await posted(till, "p2", "m1", "receipt", 31_800, corrects="p1", note="多按了一个零")
+    assert (taken_back["owed"], taken_back["open"]) == (0, False)
+    assert (await posted(till, "p3", "m1", "receipt", 3_180))["owed"] == 3_180
+    assert await balances(till) == {world.ZHAO: -3_180, "m1": 3_180}
+    body = {"matter_id": "m1", "community": world.TIEBEI, "what": "receipt", "amount": 3_180, "worker": world.ZHAO}
+    for corrects, code in (("p1", "corrected"), ("p2", "is_correction"), ("p7", "unknown_posting")):
+        sent = {**body, "posting_id": "p9", "corrects": corrects}
+        refused = await till.at.ledger.post("/money", sent, who="coordinator")
+        assert problems(refused) == [("corrects", code)]
+    assert (await till.at.ledger.call("GET", "/money", who="grid_worker", params={"notes": True})).status_code == 403
+    (matter,) = await till.at.ledger.items("/money", who="coordinator", notes=True)
+    assert [one["note"] for one in matter["postings"]] == ["", "多按了一个零", ""]
+    (matter,) = await till.at.ledger.items("/money", who="coordinator")
+    assert [one["corrects"] for one in matter["postings"]] == [None, "p1", None]
+    assert "note" not in str(matter)
+    (opening,) = await eventually(lambda: till.entries("PersonalDataOpened"))
+    assert "零" not in str(opening)
+
+
 async def test_nobody_records_for_another_or_sees_what_is_another_workers(till: Stage) -> None:
     """A volunteer has a till of her own; who leads sees all of them."""
     await posted(till, "p1", "m1", "advance", 100)

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from shared.identity import new_id
+from tests import world
 from tests.lists import as_csv
 from tests.running import Town, eventually
 from tests.stories.roster import counts, door, households, open_round, record
@@ -115,3 +117,52 @@ async def test_a_card_handed_to_a_relative_is_the_households(hall: Stage) -> Non
     assert "女儿" not in str(report)
     await eventually(lambda: hall.entered("RoundRecorded", 1))
     assert "女儿" not in str(await hall.entries("RoundRecorded"))
+
+
+async def test_who_has_a_fever_does_not_come_into_the_hall_and_gets_the_card_at_the_door(hall: Stage) -> None:
+    """A volunteer looks at the door of the hall and hands out; a coordinator has the case, the worker brings it."""
+    ledger = hall.at.ledger
+    for number, temperature in ((1, 36.5), (4, 37.8)):
+        check = {"check_id": f"hall-{number}", "gate": "大厅", "temperature": temperature, "pass_shown": True}
+        body = {**check, "community": world.TIEBEI, "at": hall.clock().isoformat(), "text": f"户主{number}"}
+        answer = await ledger.post("/gate-checks", body, who="volunteer")
+        assert answer.status_code == 202, answer.text
+        fever = answer.json()["case_id"]
+    (case,) = await eventually(lambda: ledger.items("/cases", who="coordinator", open=True))
+    assert (case["case_id"], case["owner"]) == (fever, world.ZHOU)
+    shown = await ledger.get(f"/cases/{fever}", who="coordinator")
+    assert "户主4" in str(shown)
+    assert "37.8" in str(shown)
+    assert await ledger.items("/cases", who="volunteer") == []
+    await hand_over(hall, "volunteer", handed(1))
+    assert (await counts(hall, ROUND))["missing"] == 23
+
+    at_home = {**handed(4), "checked": ["identity"]}
+    at_home.pop("point")
+    await hand_over(hall, "grid_worker", at_home)
+    assert (await counts(hall, ROUND))["missing"] == 22
+    held = await ledger.get(f"/rounds/{ROUND}/cards/K-00004", who="coordinator", names=True)
+    assert held["details"]["name"] == "户主4"
+    assert await ledger.get(f"/rounds/{ROUND}/cards/K-00004", who="volunteer") == {
+        "card": "K-00004",
+        "member_id": held["member_id"],
+    }
+    for who, card, params, code in (
+        ("volunteer", "K-00004", {"names": True}, 403),
+        ("coordinator", "K-00009", {}, 404),
+    ):
+        path = f"/rounds/{ROUND}/cards/{card}"
+        assert (await ledger.call("GET", path, who=who, params=params)).status_code == code
+    (opening,) = await eventually(lambda: openings(hall, "card"))
+    assert opening["reader"] == world.ZHOU
+
+
+async def hand_over(hall: Stage, who: str, told: dict[str, object]) -> None:
+    """Recorded by whoever does it, with their own token."""
+    body = {"command_id": new_id(), "records": [{**told, "at": hall.clock().isoformat()}]}
+    answer = await hall.at.ledger.post(f"/rounds/{ROUND}/records", body, who=who)
+    assert answer.status_code == 200, answer.text
+
+
+async def openings(hall: Stage, purpose: str) -> list[dict[str, object]]:
+    return [one for one in await hall.entries("PersonalDataOpened") if one["purpose"] == purpose]

@@ -170,6 +170,7 @@ OweEvidence              doorstep.evidence.owe.v1              evidence.owe
 ForgiveEvidence          doorstep.evidence.forgive.v1          evidence.forgive
 RecordEvidence           doorstep.evidence.record.v1           evidence.record
 RecordMoney              doorstep.money.record.v1              money.record
+RegisterFacility         doorstep.facility.register.v1         facility.register
 MovePerson               doorstep.person.move.v1               person.move
 CorrectPerson            doorstep.person.correct.v1            person.correct
 RecordDeath              doorstep.person.record-death.v1       person.record-death
@@ -259,6 +260,7 @@ EvidenceDoubted          doorstep.evidence.doubted.v1          evidence.doubted.
 EvidenceReminded         doorstep.evidence.reminded.v1         evidence.reminded.tiebei.g3
 EvidenceNamed            doorstep.evidence.named.v1            evidence.named.tiebei.g3
 MoneyRecorded            doorstep.money.recorded.v1            money.recorded.tiebei.g3
+FacilityRegistered       doorstep.facility.registered.v1       facility.registered.tiebei.g3
 PersonMerged             doorstep.person.merged.v1             person.merged.tiebei.g3
 PersonUnmerged           doorstep.person.unmerged.v1           person.unmerged.tiebei.g3
 PersonErased             doorstep.person.erased.v1             person.erased.tiebei.g3

@@ -25,12 +25,13 @@ def told(**changes: Any) -> Matter:
 
 
 def after(matter: Matter | None, name: str, what: Any, amount: int, worker: str = world.ZHAO, **more: Any) -> Matter:
-    to = more.pop("to", None)
-    decision = rules.post(matter, told(**more), rules.posting(name, what, worker, amount, NINE, to))
+    to, corrects = more.pop("to", None), more.pop("corrects", None)
+    decision = rules.post(matter, told(**more), rules.posting(name, what, worker, amount, NINE, to, corrects))
     assert decision is not None
     (event,) = decision[1]
     assert isinstance(event, MoneyRecorded)
-    assert (event.amount, event.worker, event.owed) == (amount, worker, decision[0].owed())
+    assert (event.worker, event.owed, event.corrects) == (worker, decision[0].owed(), corrects)
+    assert event.amount == (amount if corrects is None else -amount)
     return decision[0]
 
 
@@ -103,6 +104,37 @@ def test_whose_it_is_can_be_told_later() -> None:
     assert not after(bought, "p2", "settlement", 100).is_open
 
 
+def test_what_was_typed_wrongly_is_taken_back_and_said_rightly() -> None:
+    """Both stay to be read; a correction that comes again is one."""
+    wrong = after(None, "p1", "receipt", 31_800)
+    even = after(wrong, "p2", "receipt", 31_800, corrects="p1")
+    assert (owes(even), even.is_open, len(even.postings)) == ({}, False, 2)
+    assert owes(after(even, "p3", "receipt", 3_180)) == {RESIDENT: 3_180, ZHAO: -3_180}
+    assert rules.post(even, told(), rules.posting("p2", "receipt", world.ZHAO, 31_800, NINE, None, "p1")) is None
+    handed = after(None, "p1", "handed_on", 700, to=world.QIAN)
+    assert owes(handed) == {QIAN: 700, ZHAO: -700}
+    assert owes(after(handed, "p2", "handed_on", 700, to=world.QIAN, corrects="p1")) == {}
+
+
+def test_what_cannot_be_corrected_is_refused() -> None:
+    """What there is not, what was corrected, a correction, and what is not as it was said."""
+    wrong = after(None, "p1", "receipt", 100)
+    corrected = after(wrong, "p2", "receipt", 100, corrects="p1")
+
+    def code(matter: Matter, corrects: str, amount: int = 100, worker: str = world.ZHAO, what: Any = "receipt") -> str:
+        new = rules.posting("p9", what, worker, amount, NINE, None, corrects)
+        field, found = refused(lambda: rules.post(matter, told(), new))
+        assert field == "corrects"
+        return found
+
+    assert code(wrong, "p7") == "unknown_posting"
+    assert code(wrong, "p9") == "unknown_posting"
+    assert code(corrected, "p1") == "corrected"
+    assert code(corrected, "p2") == "is_correction"
+    assert code(wrong, "p1", amount=99) == code(wrong, "p1", worker=world.QIAN) == "other_posting"
+    assert code(wrong, "p1", what="advance") == code(wrong, "p1", what="top_up") == "other_posting"
+
+
 WHATS = st.sampled_from(["advance", "receipt", "top_up", "change", "refund", "settlement", "handed_on"])
 STORY = st.lists(
     st.tuples(
@@ -138,3 +170,27 @@ def test_whatever_is_posted_however_often_all_together_is_nothing(
         name: amount for name, amount in opened.items() if amount
     }
     assert sum(len(one.postings) for one in matters.values()) == len(first)
+
+
+@given(STORY, st.sets(st.integers(0, 39)))
+def test_what_is_corrected_is_as_if_it_had_never_been_said(
+    story: list[tuple[str, int, Any, int, str]], wrong: set[int]
+) -> None:
+    """Any postings, each corrected once at any time after it: what is left is the sum over the others; and nothing."""
+    matters: dict[str, Matter] = {}
+    right: dict[Any, int] = {}
+    for number, (name, _, what, amount, worker) in enumerate(story):
+        facts = (what, worker, amount, NINE, world.SUN)
+        postings = [rules.posting(f"p{number}", *facts)]
+        if number in wrong:
+            postings.append(rules.posting(f"c{number}", *facts, f"p{number}"))
+        else:
+            for account, owed in rules.balances([told(matter_id=name, postings=postings)]).items():
+                right[account] = right.get(account, 0) + owed
+        for new in postings:
+            decision = rules.post(matters.get(name), told(matter_id=name), new)
+            assert decision is not None
+            matters[name] = decision[0]
+    everything = rules.balances(matters.values())
+    assert sum(everything.values()) == 0
+    assert {one: owed for one, owed in everything.items() if owed} == {one: owed for one, owed in right.items() if owed}

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from services.ledger.domain import (
     cases,
     evidence,
+    facilities,
     follow_ups,
     gates,
     money,
@@ -24,6 +25,7 @@ from services.ledger.domain import (
 )
 from services.ledger.domain.cases import Case, Said, Step
 from services.ledger.domain.evidence import Owing
+from services.ledger.domain.facilities import Facility
 from services.ledger.domain.follow_ups import FollowUp, Plan, Rules
 from services.ledger.domain.gates import Agreement, Check
 from services.ledger.domain.money import Matter
@@ -413,10 +415,18 @@ def test_needs() -> None:
     comes_out("needs", *lived([lambda known, _: raise_need(known, Need(need_id="n1", told=raised))]))
 
 
-def posted(name: str, what: Any, worker: str, amount: int, to: str | None = None, who: str | None = None) -> Do:
+def posted(
+    name: str,
+    what: Any,
+    worker: str,
+    amount: int,
+    to: str | None = None,
+    who: str | None = None,
+    corrects: str | None = None,
+) -> Do:
     def do(known: Matter | None, now: datetime) -> Any:
         matter = Matter(matter_id="r1", community=world.TIEBEI, grid="g1", person_id=who, changed_at=now)
-        new = money.posting(name, what, worker, amount, now, to)
+        new = money.posting(name, what, worker, amount, now, to, corrects)
         return money.post(known, matter, new.model_copy(update={"sealed": "k1.AAAA"}))
 
     return do
@@ -430,11 +440,29 @@ def posted(name: str, what: Any, worker: str, amount: int, to: str | None = None
         posted("p4", "change", world.QIAN, 500),
         posted("p5", "handed_on", world.ZHAO, 700, to=world.QIAN),
         posted("p6", "top_up", world.QIAN, 1),
+        posted("p7", "receipt", world.ZHAO, 3_180, corrects="p1"),
+        posted("p8", "handed_on", world.ZHAO, 700, to=world.QIAN, corrects="p5"),
     )
 )
 def test_money(dos: list[Do]) -> None:
     """Both sides of every posting, and whether anybody owes anything."""
     comes_out("money", *lived(dos))
+
+
+LIFT = Facility(facility_id="lift-3", community=world.TIEBEI, kind="lift", name="3号楼电梯", building="3")
+
+
+@given(
+    some(
+        lambda known, _: facilities.register(known, LIFT),
+        lambda known, _: facilities.register(known, LIFT.model_copy(update={"partner": "lifts", "where": "一楼"})),
+        lambda known, _: facilities.register(known, LIFT.model_copy(update={"until": "2026-12-31"})),
+        lambda known, _: facilities.register(known, LIFT.model_copy(update={"community": "other"})),
+    )
+)
+def test_facilities(dos: list[Do]) -> None:
+    """Told, told otherwise, taken away; each event says all of it."""
+    comes_out("facilities", *lived(dos))
 
 
 @given(

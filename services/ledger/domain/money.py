@@ -38,6 +38,8 @@ class Posting(BaseModel):
     at: datetime
     lines: list[Line]
     sealed: str | None = None
+    corrects: str | None = None
+    """The posting whose sides it turns round."""
 
     @model_validator(mode="after")
     def _even(self) -> "Posting":
@@ -63,8 +65,16 @@ class Matter(BaseModel):
         return sum(line.amount for one in self.postings for line in one.lines if line.worker is None)
 
 
-def posting(posting_id: str, what: What, worker: str, amount: int, at: datetime, to: str | None = None) -> Posting:
-    """Both sides of it.
+def posting(
+    posting_id: str,
+    what: What,
+    worker: str,
+    amount: int,
+    at: datetime,
+    to: str | None = None,
+    corrects: str | None = None,
+) -> Posting:
+    """Both sides of it; where it corrects another, both turned round.
 
     Raises:
         Refusal: it was handed on to nobody, or to himself.
@@ -77,20 +87,22 @@ def posting(posting_id: str, what: What, worker: str, amount: int, at: datetime,
         sides = (worker, None)
     else:
         sides = (None, worker)
-    lines = [Line(worker=sides[0], amount=amount), Line(worker=sides[1], amount=-amount)]
-    return Posting(posting_id=posting_id, what=what, at=at, lines=lines)
+    first = amount if corrects is None else -amount
+    lines = [Line(worker=sides[0], amount=first), Line(worker=sides[1], amount=-first)]
+    return Posting(posting_id=posting_id, what=what, at=at, lines=lines, corrects=corrects)
 
 
 def post(known: Matter | None, told: Matter, new: Posting) -> tuple[Matter, Sequence[Event]] | None:
     """Enter a posting; None if it is entered.
 
     Raises:
-        Refusal: its id is used for another posting, the matter is another resident's, or has too many.
+        Refusal: its id is used for another posting, the matter is another resident's, or has too many; or it corrects
+            what cannot be corrected.
     """
     matter = known or told
     same = next((one for one in matter.postings if one.posting_id == new.posting_id), None)
     if same is not None:
-        if (same.what, same.lines) == (new.what, new.lines):
+        if (same.what, same.lines, same.corrects) == (new.what, new.lines, new.corrects):
             return None
         raise refusal("posting_id", "known_posting", "another posting has this id; take a new one", status=409)
     if None not in (matter.person_id, told.person_id) and matter.person_id != told.person_id:
@@ -99,6 +111,7 @@ def post(known: Matter | None, told: Matter, new: Posting) -> tuple[Matter, Sequ
         raise refusal("community", "other_community", "this matter is another community's", status=409)
     if len(matter.postings) >= MOST_POSTINGS:
         raise refusal("matter_id", "too_many", f"at most {MOST_POSTINGS} postings in one matter", status=409)
+    _correctable(matter, new)
     update = {
         "postings": [*matter.postings, new],
         "person_id": matter.person_id or told.person_id,
@@ -108,6 +121,21 @@ def post(known: Matter | None, told: Matter, new: Posting) -> tuple[Matter, Sequ
     entered = matter.model_copy(update=update)
     after = entered.model_copy(update={"is_open": any(balances([entered]).values())})
     return after, [_event(after, new)]
+
+
+def _correctable(matter: Matter, new: Posting) -> None:
+    if new.corrects is None:
+        return
+    wrong = next((one for one in matter.postings if one.posting_id == new.corrects), None)
+    if wrong is None:
+        raise refusal("corrects", "unknown_posting", "this matter has no posting of this id", status=404)
+    if wrong.corrects is not None:
+        raise refusal("corrects", "is_correction", "a correction is not corrected; record what is right", status=409)
+    if any(one.corrects == new.corrects for one in matter.postings):
+        raise refusal("corrects", "corrected", "this posting was corrected already", status=409)
+    turned = [Line(worker=line.worker, amount=-line.amount) for line in wrong.lines]
+    if (new.what, new.lines) != (wrong.what, turned):
+        raise refusal("corrects", "other_posting", "what, worker, amount and to are those of the posting", status=409)
 
 
 def of_whom(matter: Matter, counting: Mapping[str, str]) -> Matter:
@@ -136,11 +164,12 @@ def _event(matter: Matter, new: Posting) -> MoneyRecorded:
         worker=next(line.worker for line in reversed(new.lines) if line.worker is not None),
         person_id=matter.person_id,
         what=new.what,
-        amount=abs(new.lines[0].amount),
+        amount=new.lines[0].amount,
         owed=matter.owed(),
         to=new.lines[0].worker if new.what == "handed_on" else None,
         at=new.at,
         sealed=new.sealed,
+        corrects=new.corrects,
     )
 
 
@@ -151,7 +180,8 @@ def retold(known: Told, event: Event) -> Told:
     facts = event.model_dump(include={"matter_id", "community", "grid", "person_id"})
     if event.at is None or (known and "postings" not in known):
         return facts
-    entered = posting(event.posting_id, cast(What, event.what), event.worker, event.amount, event.at, event.to)
+    what, amount = cast(What, event.what), abs(event.amount)
+    entered = posting(event.posting_id, what, event.worker, amount, event.at, event.to, event.corrects)
     postings = [*known.get("postings", ()), entered.model_copy(update={"sealed": event.sealed})]
     matter = Matter(**facts, postings=postings, changed_at=event.at)
     return {**dict(matter), "is_open": any(balances([matter]).values())}

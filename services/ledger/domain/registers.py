@@ -7,6 +7,7 @@ from typing import Any
 from services.ledger.domain import (
     cases_retold,
     evidence,
+    facilities,
     follow_ups_retold,
     gates,
     money,
@@ -19,6 +20,7 @@ from services.ledger.domain import (
 )
 from services.ledger.domain.cases import Case
 from services.ledger.domain.evidence import Owing
+from services.ledger.domain.facilities import Facility
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.gates import Agreement, Check
 from services.ledger.domain.money import Matter
@@ -32,6 +34,7 @@ from services.ledger.domain.register import Access, Building, Person
 from shared.contracts import cases, follow_ups, ledger, people
 from shared.contracts.envelope import Event
 from shared.contracts.evidence import EvidenceForgiven, EvidenceOwed
+from shared.contracts.facilities import FacilityRegistered
 from shared.contracts.gates import AgreementEnded, AgreementRecorded, GateChecked
 from shared.contracts.money import MoneyRecorded
 from shared.contracts.needs import NeedRaised
@@ -105,6 +108,7 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
             working=frozenset({"next_day", "next_at"}),
             going_on=evidence.going_on,
         ),
+        "facilities": Register(Facility, (FacilityRegistered,), lambda one: one.facility_id, facilities.retold),
     }
 )
 """By the name of the collection."""
