@@ -525,12 +525,13 @@ def _compare(known: Any, value: Any, path: str, changes: Document) -> None:
     # Patches take elements out of the arrays of a document itself without a version, so places there may have moved.
     elif "." in path and isinstance(known, (list, tuple)) and isinstance(value, (list, tuple)):
         olds, news = cast("Sequence[Any]", known), cast("Sequence[Any]", value)
-        # What has no parts is set whole: that is shorter than the paths to what differs in it.
-        if len(olds) == len(news) and isinstance(news[0], (dict, list)):
-            for number, (old, new) in enumerate(zip(olds, news, strict=True)):
-                if old != new:
-                    _compare(old, new, f"{path}.{number}", changes)
-            return
+        if len(olds) == len(news):
+            differ = [number for number, (old, new) in enumerate(zip(olds, news, strict=True)) if old != new]
+            # What has no parts is set whole: that is shorter than the paths to what differs in it.
+            if all(isinstance(news[number], (dict, list)) for number in differ):
+                for number in differ:
+                    _compare(olds[number], news[number], f"{path}.{number}", changes)
+                return
     changes[path] = value
 
 
