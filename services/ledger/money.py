@@ -4,6 +4,7 @@ from services.ledger.domain import money as rules
 from services.ledger.domain.money import Matter, Posting
 from services.ledger.domain.people import registered
 from services.ledger.house import Ledger
+from services.ledger.keeping import sealer_of
 from shared.consumer import Router
 from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.envelope import Meta
@@ -29,7 +30,9 @@ async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer
     )
     new = rules.posting(command.posting_id, command.what, command.worker, command.amount, now, command.to)
     if command.note:
-        sealed = house.runtime.sealer.seal(command.note, f"money:{command.matter_id}")
+        subject, matter = f"money:{command.matter_id}", await house.store.money.all.get(command.matter_id)
+        whose = person_id if matter is None else matter.person_id or person_id
+        sealed = (await sealer_of(house, subject, whose, make=True)).seal(command.note, subject)
         new = new.model_copy(update={"sealed": sealed})
     return await _post(house, told, new, meta)
 

@@ -13,13 +13,16 @@ from services.ledger.domain.presence import Presence
 from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
-from services.ledger.guests import as_requested
+from services.ledger.guests import details_of
 from services.ledger.house import Ledger
 from services.ledger.imports_api import TAKES
+from services.ledger.keeping import Sealers
 from services.ledger.portraits import opened
 from services.ledger.spreadsheets import FILE_LIMIT
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.duties import ZONE
+from shared.contracts.intake import Address
+from shared.contracts.presence import PresenceDetails
 from shared.contracts.refusal import refusal
 from shared.contracts.rounds import (
     AddToRound,
@@ -32,6 +35,7 @@ from shared.contracts.rounds import (
 )
 from shared.documents import Document
 from shared.pages import decode_cursor, page
+from shared.sealing import Sealer
 from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 
 PREFIX = "/api/ledger"
@@ -126,19 +130,25 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         if names and found:
             purpose = "missing" if state == "missing" else "members"
             await house.runtime.openings.note(who, f"round:{round_id}", purpose, community=known.told.community)
+        noted = [one["member_id"] for one in answer["items"] if names and any(met["sealed"] for met in one["met"])]
+        sealers, context = await rounds.sealers(house, known.facts, noted), rounds.context_of(round_id)
         answer["items"] = [
-            {**_show_member(one), "records": _records(round_id, one["met"], names)} for one in answer["items"]
+            {
+                **_show_member(one),
+                "records": _records(one["met"], context, sealers(one["member_id"]) if names else None),
+            }
+            for one in answer["items"]
         ]
         if names:
             await _name(answer["items"])
         return answer
 
-    def _records(round_id: str, met: list[Document], names: bool) -> list[Document]:
-        """What was recorded; what was noted with it only for whoever may read that."""
+    def _records(met: list[Document], context: str, sealer: Sealer | None) -> list[Document]:
+        """What was recorded; what was noted with it only for whoever may read that, None once it was erased."""
         shown = [{name: value for name, value in one.items() if name != "sealed"} for one in met]
-        if not names:
+        if sealer is None:
             return shown
-        notes = [rounds.unsealed(house, round_id, one["sealed"]) if one["sealed"] else "" for one in met]
+        notes = [sealer.left(one["sealed"], context) if one["sealed"] else "" for one in met]
         return [{**one, "note": note} for one, note in zip(shown, notes, strict=True)]
 
     async def _name(items: list[dict[str, Any]]) -> None:
@@ -147,13 +157,16 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
             house.store.presences.by_id([one["presence_id"] for one in items if one["presence_id"]]),
         )
         details = await asyncio.gather(*(_details(people.get(one["person_id"])) for one in items))
+        guests = await details_of(house, list(present.values()))
         for one, known in zip(items, details, strict=True):
             guest = present.get(one["presence_id"])
-            one["details"] = known if guest is None else _guest(guest)
+            one["details"] = known if guest is None else _guest(guest, guests.get(guest.presence_id))
 
-    def _guest(known: Presence) -> dict[str, Any]:
-        address, resident = as_requested(house, known)
-        return {"name": resident.name, "phone": resident.phone, "address": address.model_dump(mode="json")}
+    def _guest(known: Presence, told: PresenceDetails | None) -> dict[str, Any] | None:
+        if told is None:
+            return None
+        address = Address(building=known.building, unit=told.unit, room=told.room)
+        return {"name": told.name, "phone": told.phone, "address": address.model_dump(mode="json")}
 
     async def _details(person: Person | None) -> dict[str, Any] | None:
         if person is None or person.erased:
@@ -172,16 +185,21 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         found = await house.store.rounds.strangers_page(round_id, limit + 1, place[0] if place else "")
         if names and found:
             await house.runtime.openings.note(who, f"round:{round_id}", "strangers", community=known.told.community)
-        return page(found, limit, lambda one: (one["_id"],), lambda one: _stranger(round_id, one["state"], names))
+        strange = {one["_id"]: house.store.rounds.strangers.state(one) for one in found}
+        sealers = await rounds.sealers(house, known.facts, [one.person_id for one in strange.values()] if names else [])
+        return page(found, limit, lambda one: (one["_id"],), lambda one: _stranger(strange[one["_id"]], sealers, names))
 
-    def _stranger(round_id: str, state: Document, names: bool) -> dict[str, Any]:
-        known = Stranger.model_validate(state, strict=False)
-        met = _records(round_id, [one.model_dump() for one in known.met], names)
+    def _stranger(known: Stranger, sealers: Sealers, names: bool) -> dict[str, Any]:
+        context, sealer = rounds.context_of(known.round_id), sealers(known.person_id)
+        met = _records([one.model_dump() for one in known.met], context, sealer if names else None)
         shown = {**known.model_dump(mode="json", exclude={"sealed", "met"}), "records": met}
         if not names or known.sealed is None:
             return shown
-        told = RoundRecord.model_validate_json(rounds.unsealed(house, round_id, known.sealed), extra="ignore")
-        return {**shown, "details": told.model_dump(mode="json", include={"name", "phone", "address"})}
+        told = sealer.left(known.sealed, context)
+        if told is None:
+            return {**shown, "details": None}
+        record = RoundRecord.model_validate_json(told, extra="ignore")
+        return {**shown, "details": record.model_dump(mode="json", include={"name", "phone", "address"})}
 
     @app.post(
         f"{PREFIX}/rounds/{{round_id}}/records",

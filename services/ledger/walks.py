@@ -38,7 +38,7 @@ async def _entrance(house: Ledger, member: Member) -> Address | None:
     """Behind which entrance somebody is found; None: that is not known any more."""
     if member.presence:
         known = await house.store.presences.all.get(member.person_id)
-        return None if known is None else as_requested(house, known)[0]
+        return None if known is None else (await as_requested(house, known))[0]
     person = await house.store.register.current(member.person_id)
     return None if person is None or person.erased else (await opened(house, person)).details.address
 
