@@ -40,12 +40,12 @@ async def sealers_of(
         return lambda _: house.runtime.sealer
     keys, people = house.store.keys, {one for one in whom if one is not None}
     found = await keys.of({subject, *people})
-    if make and (without := people - found.keys()):
-        known = await house.store.people_by_id(sorted(without))
-        found |= await keys.make({name: None for name, one in known.items() if not one.erased})
-    if make and subject not in found and not found.keys() >= set(whom):
-        ends = (since or house.runtime.clock()) + house.categories.keeps(_kind(subject))
-        found |= await keys.make({subject: ends})
+    if make:
+        known = await house.store.people_by_id(without) if (without := sorted(people - found.keys())) else {}
+        missing: dict[str, datetime | None] = {name: None for name, one in known.items() if not one.erased}
+        if subject not in found and not {*found, *missing} >= set(whom):
+            missing[subject] = (since or house.runtime.clock()) + house.categories.keeps(_kind(subject))
+        found |= await keys.make(missing) if missing else {}
     beside = keys.under(subject, found[subject]) if subject in found else house.runtime.sealer
     own = {one: keys.under(one, found[one], beside) for one in people if one in found}
     return lambda person_id: own.get(person_id or "", beside)
