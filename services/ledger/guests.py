@@ -38,8 +38,12 @@ async def as_requested(house: Ledger, presence: Presence) -> tuple[Address, Resi
     guest = (await details_of(house, [presence])).get(presence.presence_id)
     if guest is None:
         raise refusal("presence_id", "erased", "what was known of this person was erased", status=410)
-    address = Address(building=presence.building, unit=guest.unit, room=guest.room)
-    return address, Resident(name=guest.name, phone=guest.phone)
+    return behind(presence, guest), Resident(name=guest.name, phone=guest.phone)
+
+
+def behind(presence: Presence, guest: PresenceDetails) -> Address:
+    """The door behind which somebody is."""
+    return Address(building=presence.building, unit=guest.unit, room=guest.room)
 
 
 def marks_of(house: Ledger, community: str, building: str, told: PresenceDetails) -> tuple[str, list[str]]:

@@ -41,7 +41,9 @@ class Keys:
 
     async def of(self, names: Iterable[str]) -> dict[str, str]:
         """The keys of these, of those that have one, in one question."""
-        return {one["_id"]: one["key"] for one in await self.all.find({"_id": {"$in": list(names)}})}
+        wanted = list(names)
+        found = await self.all.find({"_id": {"$in": wanted}}) if wanted else []
+        return {one["_id"]: one["key"] for one in found}
 
     async def make(self, names: Mapping[str, datetime | None]) -> dict[str, str]:
         """The keys of these, made where there is none, with the day on which they end."""
@@ -49,7 +51,7 @@ class Keys:
         had = await self.all.insert_new(
             [{"_id": name, "v": 1, "key": key, "ends": names[name]} for name, key in fresh.items()]
         )
-        return {**fresh, **(await self.of(had) if had else {})}
+        return {**fresh, **await self.of(had)}
 
     async def sealers(self, names: Iterable[str]) -> dict[str, Sealer]:
         """What opens what is about these, of those that have a key, in one question."""

@@ -13,7 +13,7 @@ from services.ledger.domain.presence import Presence
 from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
-from services.ledger.guests import details_of
+from services.ledger.guests import behind, details_of
 from services.ledger.house import Ledger
 from services.ledger.imports_api import TAKES
 from services.ledger.keeping import Sealers
@@ -21,7 +21,6 @@ from services.ledger.portraits import opened
 from services.ledger.spreadsheets import FILE_LIMIT
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.duties import ZONE
-from shared.contracts.intake import Address
 from shared.contracts.presence import PresenceDetails
 from shared.contracts.refusal import refusal
 from shared.contracts.rounds import (
@@ -165,8 +164,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
     def _guest(known: Presence, told: PresenceDetails | None) -> dict[str, Any] | None:
         if told is None:
             return None
-        address = Address(building=known.building, unit=told.unit, room=told.room)
-        return {"name": told.name, "phone": told.phone, "address": address.model_dump(mode="json")}
+        return {"name": told.name, "phone": told.phone, "address": behind(known, told).model_dump(mode="json")}
 
     async def _details(person: Person | None) -> dict[str, Any] | None:
         if person is None or person.erased:
