@@ -24,6 +24,8 @@ M = TypeVar("M", bound=BaseModel)
 
 OWN = "own"
 """Key id of seals that were made with a key of their own."""
+KEPT = "kept"
+"""The same, of a key that is kept for a time: beside it, the first opens as well."""
 
 
 class _Chance:
@@ -103,17 +105,30 @@ class Sealer:
         except (InvalidTag, ValueError):
             raise CannotOpen(f"the seal does not belong to {context}, or was changed") from None
 
+    def left(self, seal: str, context: str) -> str | None:
+        """The text; None: it was sealed with a key of its own, which was destroyed since.
+
+        Raises:
+            CannotOpen: it is under a key that all share, and does not open.
+        """
+        try:
+            return self.open(seal, context)
+        except CannotOpen:
+            if seal.partition(".")[0] in (OWN, KEPT):
+                return None
+            raise
+
     def own_key(self, context: str) -> str:
         """A fresh key for one record, sealed under this one: once it is gone, the record cannot be opened any more."""
         return self.seal(base64.b64encode(_chance.take(_KEY)).decode(), context)
 
-    def under(self, own_key: str, context: str) -> "Sealer":
+    def under(self, own_key: str, context: str, key_id: str = OWN) -> "Sealer":
         """Seals with what `own_key` made; opens that, and what was sealed with the keys of this one before.
 
         Raises:
             CannotOpen: it is no key of this context.
         """
-        own = Sealer({OWN: base64.b64decode(self.open(own_key, context))}, OWN)
+        own = Sealer({key_id: base64.b64decode(self.open(own_key, context))}, key_id)
         own._ciphers = {**self._ciphers, **own._ciphers}
         return own
 

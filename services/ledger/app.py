@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from services.ledger import cases, evidence, observation, programmes
+from services.ledger import cases, evidence, keeping, observation, programmes
 from services.ledger.api import add_routes
 from services.ledger.cases_api import add_case_routes
 from services.ledger.catalogues import fit
@@ -79,6 +79,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("grids", lambda: follow_buildings(house), pause=1.0)
     runtime.every("first line", lambda: move_up(house), pause=600.0)
     runtime.every("forgetting", lambda: forget(house), pause=10.0)
+    runtime.every("keys", lambda: keeping.forget(house), pause=10.0)
     imports = load(settings.catalogue_dir / "imports.yaml", Imports)
     importing = Importing(house, ImportStore(runtime, house.store), imports)
     runtime.every("imports", importing.go_on, pause=0.5)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from services.ledger import follow_ups
+from services.ledger import follow_ups, keeping
 from services.ledger.domain import cases as rules
 from services.ledger.domain.cases import Case, Said, Step
 from services.ledger.domain.people import registered
@@ -28,6 +28,7 @@ from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
 from shared.documents import Occupied
 from shared.identity import derived_id
+from shared.sealing import Sealer
 
 router: Router[Ledger] = Router("ledger")
 
@@ -74,7 +75,7 @@ async def add_step(house: Ledger, command: AddStep, meta: Meta) -> CaseAnswer:
         step_id=command.step_id,
         who=command.who or case.owner,
         due=command.due or house.runtime.clock() + timedelta(days=kind.days if kind else 1),
-        sealed=_sealed(house, command.case_id, command.text),
+        sealed=(await sealer_of(house, case, make=True)).seal(command.text, context_of(command.case_id)),
         fingerprint=house.runtime.lookup.blind(
             "step", command.case_id, command.text, command.who, command.due.isoformat() if command.due else None
         ),
@@ -92,14 +93,14 @@ async def done_step(house: Ledger, command: DoneStep, meta: Meta) -> CaseAnswer:
 @router.command(AnswerCase)
 async def answer(house: Ledger, command: AnswerCase, meta: Meta) -> CaseAnswer:
     """Those who raised it are told."""
-    said = _said(house, command, "answer", command.text)
+    said = await _said(house, command, "answer", command.text)
     return await _act(house, command, meta, lambda known: rules.answer(known, said))
 
 
 @router.command(CloseCase)
 async def close(house: Ledger, command: CloseCase, meta: Meta) -> CaseAnswer:
     """It has its end."""
-    said = _said(house, command, "outcome", command.outcome) if command.outcome else None
+    said = await _said(house, command, "outcome", command.outcome) if command.outcome else None
     now = house.runtime.clock()
     return await _act(house, command, meta, lambda known: rules.close(known, said, now, drop=command.drop_steps))
 
@@ -107,7 +108,7 @@ async def close(house: Ledger, command: CloseCase, meta: Meta) -> CaseAnswer:
 @router.command(ReopenCase)
 async def reopen(house: Ledger, command: ReopenCase, meta: Meta) -> CaseAnswer:
     """It had no end after all."""
-    said, now = _said(house, command, "reason", command.reason), house.runtime.clock()
+    said, now = await _said(house, command, "reason", command.reason), house.runtime.clock()
     return await _act(
         house,
         command,
@@ -153,6 +154,8 @@ async def _case(house: Ledger, command: OpenCase, since: datetime) -> Case:
         known = await house.store.buildings.get(f"{command.community}/{building}")
         grid = known.grid if known else None
     details = CaseDetails(title=command.title, text=command.text)
+    context = context_of(command.case_id)
+    sealer = await keeping.sealer_of(house, context, command.person_id, make=True)
     return Case(
         case_id=command.case_id,
         community=command.community,
@@ -165,19 +168,18 @@ async def _case(house: Ledger, command: OpenCase, since: datetime) -> Case:
         parties=list(dict.fromkeys(command.parties)),
         topic=f"{command.source}/{command.source_id}" if command.source is not None else None,
         source=command.source,
-        sealed=_sealed(house, command.case_id, details.model_dump_json()),
+        sealed=sealer.seal(details.model_dump_json(), context),
         fingerprint=house.runtime.lookup.blind("case", command.model_dump_json()),
         opened_at=house.runtime.clock(),
-        steps=_first_steps(house, command, since),
+        steps=_first_steps(house, command, since, sealer.seal("", context)),
     )
 
 
-def _first_steps(house: Ledger, command: OpenCase, since: datetime) -> list[Step]:
+def _first_steps(house: Ledger, command: OpenCase, since: datetime, sealed: str) -> list[Step]:
     """To answer, where that is to be done within a time."""
     due = _answer_by(house, command.kind, since)
     if due is None:
         return []
-    sealed = _sealed(house, command.case_id, "")
     return [Step(step_id=rules.ANSWER, who=command.owner, due=due, sealed=sealed, fingerprint="")]
 
 
@@ -197,19 +199,26 @@ async def _act(
     return CaseAnswer(status="accepted" if outcome.changed else "duplicate", case_id=case.case_id, state=case.state)
 
 
-def _said(house: Ledger, command: AnswerCase | CloseCase | ReopenCase, what: str, text: str) -> Said:
+async def _said(house: Ledger, command: AnswerCase | CloseCase | ReopenCase, what: str, text: str) -> Said:
+    case = rules.existing(await house.store.cases.all.get(command.case_id))
     return Said.model_validate(
         {
             "what": what,
             "at": house.runtime.clock(),
             "by": command.worker or "ledger",
-            "sealed": _sealed(house, command.case_id, text),
+            "sealed": (await sealer_of(house, case, make=True)).seal(text, context_of(case.case_id)),
         }
     )
 
 
-def _sealed(house: Ledger, case_id: str, text: str) -> str:
-    return house.runtime.sealer.seal(text, f"case:{case_id}")
+async def sealer_of(house: Ledger, case: Case, *, make: bool = False) -> Sealer:
+    """What seals and opens what is written in a case: the person's key whom it is about, else its own."""
+    return await keeping.sealer_of(house, context_of(case.case_id), case.person_id, make=make)
+
+
+def context_of(case_id: str) -> str:
+    """What the seals of a case belong to."""
+    return f"case:{case_id}"
 
 
 async def open_fever(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None:

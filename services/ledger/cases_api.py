@@ -1,11 +1,12 @@
 """HTTP in: cases, for those who answer for them, who lead, or who take part."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
 
-from services.ledger import cases
+from services.ledger import cases, gates
 from services.ledger.domain.cases import Case, Step
 from services.ledger.domain.gates import Agreement
 from services.ledger.house import Ledger
@@ -27,6 +28,7 @@ from shared.contracts.cases import (
 from shared.contracts.refusal import refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
+from shared.sealing import Sealer
 from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
@@ -102,10 +104,12 @@ def add_case_routes(app: FastAPI, house: Ledger) -> None:
         if opens or any(one.who == name for one in case.steps):
             await house.runtime.openings.note(who, f"case:{case_id}", "cases", community=case.community, grid=case.grid)
         shown = show(case)
+        sealer = await cases.sealer_of(house, case)
         if opens:
-            shown |= _details(house, case)
-        shown["steps"] = [_step(house, case, one, opens or one.who == name) for one in case.steps]
-        shown["agreements"] = [_agreement(house, one, counts.get(one.agreement_id), opens) for one in agreements]
+            shown |= _details(sealer, case)
+        shown["steps"] = [_step(sealer, case, one, opens or one.who == name) for one in case.steps]
+        partners = await gates.partners_of(house, agreements) if opens else {}
+        shown["agreements"] = [_agreement(one, counts.get(one.agreement_id), partners) for one in agreements]
         return shown
 
     @app.post(
@@ -175,27 +179,24 @@ def show(case: Case) -> dict[str, Any]:
     return {**shown, "next_due": case.due_at, "steps": steps}
 
 
-def _details(house: Ledger, case: Case) -> dict[str, Any]:
-    opened = house.runtime.sealer.open(case.sealed, f"case:{case.case_id}")
-    details = CaseDetails.model_validate_json(opened, extra="ignore")
-    said = [
-        {**one.model_dump(exclude={"sealed"}), "text": house.runtime.sealer.open(one.sealed, f"case:{case.case_id}")}
-        for one in case.said
-    ]
-    return {"details": details.model_dump(), "said": said}
+def _details(sealer: Sealer, case: Case) -> dict[str, Any]:
+    """Its texts; None instead of each that was erased."""
+    context = cases.context_of(case.case_id)
+    opened = sealer.left(case.sealed, context)
+    details = None if opened is None else CaseDetails.model_validate_json(opened, extra="ignore").model_dump()
+    said = [{**one.model_dump(exclude={"sealed"}), "text": sealer.left(one.sealed, context)} for one in case.said]
+    return {"details": details, "said": said}
 
 
-def _step(house: Ledger, case: Case, step: Step, opens: bool) -> dict[str, Any]:
+def _step(sealer: Sealer, case: Case, step: Step, opens: bool) -> dict[str, Any]:
     shown = step.model_dump(exclude={"sealed", "fingerprint"})
-    return {**shown, "text": house.runtime.sealer.open(step.sealed, f"case:{case.case_id}")} if opens else shown
+    return {**shown, "text": sealer.left(step.sealed, cases.context_of(case.case_id))} if opens else shown
 
 
-def _agreement(house: Ledger, known: Agreement, counted: Document | None, opens: bool) -> dict[str, Any]:
+def _agreement(known: Agreement, counted: Document | None, partners: Mapping[str, str | None]) -> dict[str, Any]:
     shown = known.model_dump(exclude={"sealed", "fingerprint", "owner", "kind"})
     shown |= counted or {"checks": 0, "stops": 0, "fevers": 0}
-    if opens:
-        shown["partner"] = house.runtime.sealer.open(known.sealed, f"agreement:{known.agreement_id}")
-    return shown
+    return {**shown, "partner": partners[known.agreement_id]} if known.agreement_id in partners else shown
 
 
 def _place_of(document: Document) -> tuple[datetime, str]:

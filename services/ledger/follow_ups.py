@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from services.ledger import keeping
 from services.ledger.domain import follow_ups as rules
 from services.ledger.domain.follow_ups import FollowUp, Plan, Record, hears
 from services.ledger.domain.moments import happened
 from services.ledger.domain.people import registered
 from services.ledger.domain.presence import existing
 from services.ledger.guests import as_requested
+from services.ledger.guests import context_of as guest_context
 from services.ledger.house import Ledger, cause_of
 from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
@@ -184,17 +186,17 @@ async def whom(house: Ledger, known: FollowUp) -> dict[str, Any]:
     return {**resident.model_dump(), "address": address.model_dump(), "call": [one.model_dump() for one in contacts]}
 
 
-async def sealer_of(house: Ledger, known: FollowUp) -> Sealer:
-    """What opens what was said: the person's own key; the service's, for who lives elsewhere."""
-    own = None if known.presence else await house.store.register.sealer(known.person_id)
-    return own or house.runtime.sealer
+async def sealer_of(house: Ledger, known: FollowUp, *, make: bool = False) -> Sealer:
+    """What opens what was said: the own key of the person, or of the presence of who lives elsewhere."""
+    if known.presence:
+        return await keeping.sealer_of(house, guest_context(known.person_id), make=make)
+    return await house.store.keys.sealer(known.person_id) or house.runtime.sealer
 
 
 def opened_record(one: Record, known: FollowUp, sealer: Sealer) -> FollowUpSaid:
-    """What was measured and heard at one try."""
-    if one.sealed is None:
-        return FollowUpSaid()
-    return FollowUpSaid.model_validate_json(sealer.open(one.sealed, context_of(known.follow_up_id)), extra="ignore")
+    """What was measured and heard at one try; nothing, once it was erased."""
+    said = None if one.sealed is None else sealer.left(one.sealed, context_of(known.follow_up_id))
+    return FollowUpSaid() if said is None else FollowUpSaid.model_validate_json(said, extra="ignore")
 
 
 async def records_of(house: Ledger, known: FollowUp) -> list[dict[str, Any]]:
@@ -214,7 +216,7 @@ def context_of(follow_up_id: str) -> str:
 async def _meant(house: Ledger, known: FollowUp) -> tuple[Address, Resident, Sequence[FamilyContact]]:
     """Where somebody is, who it is, and whom of the family to ask."""
     if known.presence:
-        return *as_requested(house, existing(await house.store.presences.all.get(known.person_id))), ()
+        return *(await as_requested(house, existing(await house.store.presences.all.get(known.person_id)))), ()
     portrait = await opened(house, registered(await house.store.register.current(known.person_id)))
     return portrait.details.address, resident_of(portrait), portrait.details.contacts
 
@@ -224,7 +226,7 @@ async def _said(house: Ledger, known: FollowUp, command: RecordFollowUp) -> str 
     if command.temperature is None and not command.note:
         return None
     told = FollowUpSaid(temperature=command.temperature, note=command.note)
-    return (await sealer_of(house, known)).seal(told.model_dump_json(), context_of(known.follow_up_id))
+    return (await sealer_of(house, known, make=True)).seal(told.model_dump_json(), context_of(known.follow_up_id))
 
 
 async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:

@@ -1,11 +1,15 @@
 """Messages in: what outsiders agreed to, and who came through a gate."""
 
+from collections.abc import Sequence
+
 from services.ledger import cases
 from services.ledger.domain import cases as case_rules
 from services.ledger.domain import gates as rules
+from services.ledger.domain import keeping as keeping_rules
 from services.ledger.domain.gates import Agreement, Check
 from services.ledger.domain.moments import happened
 from services.ledger.house import Ledger, cause_of
+from services.ledger.keeping import sealer_of, sealers_of
 from shared.consumer import Router
 from shared.contracts.cases import OpenCase
 from shared.contracts.envelope import Meta
@@ -27,6 +31,7 @@ router: Router[Ledger] = Router("ledger")
 async def record(house: Ledger, command: RecordAgreement, meta: Meta) -> AgreementAnswer:
     """An outsider agreed to something."""
     case = case_rules.existing(await house.store.cases.all.get(command.case_id))
+    subject = f"agreement:{command.agreement_id}"
     told = Agreement(
         agreement_id=command.agreement_id,
         case_id=case.case_id,
@@ -38,7 +43,7 @@ async def record(house: Ledger, command: RecordAgreement, meta: Meta) -> Agreeme
         begins=command.begins,
         ends=command.ends,
         zone=command.zone,
-        sealed=house.runtime.sealer.seal(command.partner, f"agreement:{command.agreement_id}"),
+        sealed=(await sealer_of(house, subject, make=True)).seal(command.partner, subject),
         fingerprint=house.runtime.lookup.blind("agreement", command.model_dump_json()),
     )
     outcome = await house.store.cases.agreements.update(
@@ -87,7 +92,7 @@ async def open_fever(house: Ledger, event: GateChecked, meta: Meta) -> None:
     if owner is None and found.case_id is not None:
         case = await house.store.cases.all.get(found.case_id)
         owner = case.owner if case else None
-    note = house.runtime.sealer.open(found.sealed, f"gate-check:{found.check_id}") if found.sealed else ""
+    note = await _opened(house, found) or ""
     kind = house.cases.gate.fever
     command = OpenCase(
         case_id=_fever_case(found.check_id),
@@ -107,7 +112,7 @@ async def open_fever(house: Ledger, event: GateChecked, meta: Meta) -> None:
 async def _check(house: Ledger, command: RecordGateCheck) -> Check:
     agreements = await _agreements(house, command)
     stop = rules.stop_of(agreements, command.gate, command.at, house.cases.gate.tolerance)
-    sealed = house.runtime.sealer.seal(command.text, f"gate-check:{command.check_id}") if command.text else None
+    sealed = await _sealed(house, command) if command.text else None
     told = Check(
         check_id=command.check_id,
         community=command.community,
@@ -127,6 +132,31 @@ async def _check(house: Ledger, command: RecordGateCheck) -> Check:
     agreement, wall = stop
     applies = wall.isoformat(timespec="minutes")
     return told.model_copy(update={"agreement_id": agreement.agreement_id, "applies": applies})
+
+
+async def partners_of(house: Ledger, agreements: Sequence[Agreement]) -> dict[str, str | None]:
+    """Who agreed, by agreement, in one question; None: that was erased. Whoever shows it notes it."""
+    subjects = [f"agreement:{one.agreement_id}" for one in agreements]
+    own = await house.store.keys.sealers(subjects)
+    return {
+        one.agreement_id: own.get(subject, house.runtime.sealer).left(one.sealed, subject)
+        for subject, one in zip(subjects, agreements, strict=True)
+    }
+
+
+async def _sealed(house: Ledger, command: RecordGateCheck) -> str:
+    """Who or what came through, under the key of that day, whose days are counted from its end."""
+    subject, since = keeping_rules.checks_of(command.community, command.at), keeping_rules.day_after(command.at)
+    sealers = await sealers_of(house, subject, [None], make=True, since=since)
+    return sealers(None).seal(command.text, f"gate-check:{command.check_id}")
+
+
+async def _opened(house: Ledger, known: Check) -> str | None:
+    """What was sealed so; None: nothing, or it was erased."""
+    if known.sealed is None:
+        return None
+    sealer = await sealer_of(house, keeping_rules.checks_of(known.community, known.at))
+    return sealer.left(known.sealed, f"gate-check:{known.check_id}")
 
 
 async def _agreements(house: Ledger, command: RecordGateCheck) -> list[Agreement]:

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Query, Request
 
 from services.ledger import gates
 from services.ledger.cases_api import seen
-from services.ledger.domain.gates import Check
+from services.ledger.domain.gates import Agreement, Check
 from services.ledger.house import Ledger, today
 from shared.access import LEADERS, Role
 from shared.contracts.gates import (
@@ -55,7 +55,14 @@ def add_gate_routes(app: FastAPI, house: Ledger) -> None:
         found = await house.store.cases.in_force(who.community, day, limit + 1, place[0] if place else "")
         if found:
             await house.runtime.openings.note(who, f"agreements:{day}", "gate", community=who.community)
-        return page(found, limit, lambda one: (one["_id"],), lambda one: _agreement(house, one))
+        known = {one["_id"]: house.store.cases.agreements.state(one) for one in found}
+        partners = await gates.partners_of(house, list(known.values()))
+        return page(
+            found,
+            limit,
+            lambda one: (one["_id"],),
+            lambda one: {**_agreement(known[one["_id"]]), "partner": partners[one["_id"]]},
+        )
 
     @app.post(
         f"{PREFIX}/agreements/{{agreement_id}}/end",
@@ -107,10 +114,8 @@ def add_gate_routes(app: FastAPI, house: Ledger) -> None:
         return page(found, limit, _place_of, lambda one: _show(house.store.cases.checks.state(one)))
 
 
-def _agreement(house: Ledger, document: Document) -> dict[str, Any]:
-    known = house.store.cases.agreements.state(document)
-    partner = house.runtime.sealer.open(known.sealed, f"agreement:{known.agreement_id}")
-    return {**known.model_dump(exclude={"sealed", "fingerprint", "owner", "ended_at"}), "partner": partner}
+def _agreement(known: Agreement) -> dict[str, Any]:
+    return known.model_dump(exclude={"sealed", "fingerprint", "owner", "ended_at"})
 
 
 def _show(known: Check) -> dict[str, Any]:

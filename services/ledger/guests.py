@@ -8,20 +8,42 @@ from services.ledger.domain.sheets import Entrance, Member
 from services.ledger.house import Ledger
 from shared.contracts.intake import Address, Resident
 from shared.contracts.presence import PresenceDetails
+from shared.contracts.refusal import refusal
 from shared.contracts.rounds import OpenRound, RoundRecord
 
 
-def details_of(house: Ledger, presence: Presence) -> PresenceDetails:
-    """What is sealed of somebody who is here."""
-    opened = house.runtime.sealer.open(presence.sealed, f"presence:{presence.presence_id}")
-    return PresenceDetails.model_validate_json(opened, extra="ignore")
+def context_of(presence_id: str) -> str:
+    """What is sealed of somebody belongs to this, and its key to the same."""
+    return f"presence:{presence_id}"
 
 
-def as_requested(house: Ledger, presence: Presence) -> tuple[Address, Resident]:
-    """Where somebody is and who it is, as a request names them."""
-    guest = details_of(house, presence)
-    address = Address(building=presence.building, unit=guest.unit, room=guest.room)
-    return address, Resident(name=guest.name, phone=guest.phone)
+async def details_of(house: Ledger, presences: Sequence[Presence]) -> dict[str, PresenceDetails]:
+    """What is sealed of these, of whom it was not erased, in one question."""
+    own = await house.store.keys.sealers(context_of(one.presence_id) for one in presences)
+    found = dict[str, PresenceDetails]()
+    for one in presences:
+        context = context_of(one.presence_id)
+        opened = own.get(context, house.runtime.sealer).left(one.sealed, context)
+        if opened is not None:
+            found[one.presence_id] = PresenceDetails.model_validate_json(opened, extra="ignore")
+    return found
+
+
+async def as_requested(house: Ledger, presence: Presence) -> tuple[Address, Resident]:
+    """Where somebody is and who it is, as a request names them.
+
+    Raises:
+        Refusal: 410, it was erased.
+    """
+    guest = (await details_of(house, [presence])).get(presence.presence_id)
+    if guest is None:
+        raise refusal("presence_id", "erased", "what was known of this person was erased", status=410)
+    return behind(presence, guest), Resident(name=guest.name, phone=guest.phone)
+
+
+def behind(presence: Presence, guest: PresenceDetails) -> Address:
+    """The door behind which somebody is."""
+    return Address(building=presence.building, unit=guest.unit, room=guest.room)
 
 
 def marks_of(house: Ledger, community: str, building: str, told: PresenceDetails) -> tuple[str, list[str]]:

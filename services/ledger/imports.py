@@ -16,7 +16,7 @@ from services.ledger.domain.people import Portrait, portrait
 from services.ledger.domain.register import Overtaken, Person, register_person
 from services.ledger.house import Ledger, today
 from services.ledger.imports_store import ImportStore, rows_context
-from services.ledger.people_store import key_context
+from services.ledger.key_store import key_context
 from services.ledger.portraits import drawn
 from services.ledger.reading import Reading
 from services.ledger.recognition import Aliases, aliases_of, fingerprint_of

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from services.ledger.domain.imports import Import
 from services.ledger.domain.register import Person
-from services.ledger.people_store import claim_of, key_context
+from services.ledger.key_store import key_context
+from services.ledger.people_store import claim_of
 from services.ledger.store import Store
 from shared.documents import Document, Index
 from shared.runtime import Runtime
@@ -65,9 +66,7 @@ class ImportStore:
     async def make_keys(self, people: Sequence[str]) -> tuple[dict[str, str], set[str]]:
         """A key for each; by person, and who had one."""
         keys = {one: self._sealer.own_key(key_context(one)) for one in people}
-        had = await self._store.register.keys.insert_new(
-            [{"_id": one, "v": 1, "key": key} for one, key in keys.items()]
-        )
+        had = await self._store.keys.all.insert_new([{"_id": one, "v": 1, "key": key} for one, key in keys.items()])
         return keys, had
 
 

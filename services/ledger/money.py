@@ -1,9 +1,12 @@
 """Messages in: money between helpers and residents; what was bought is owed from the moment that it is noted."""
 
+from collections.abc import Sequence
+
 from services.ledger.domain import money as rules
 from services.ledger.domain.money import Matter, Posting
 from services.ledger.domain.people import registered
 from services.ledger.house import Ledger
+from services.ledger.keeping import sealer_of
 from shared.consumer import Router
 from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.envelope import Meta
@@ -31,7 +34,9 @@ async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer
         command.posting_id, command.what, command.worker, command.amount, now, command.to, command.corrects
     )
     if command.note:
-        sealed = house.runtime.sealer.seal(command.note, f"money:{command.matter_id}")
+        subject, matter = context_of(command.matter_id), await house.store.money.all.get(command.matter_id)
+        whose = person_id if matter is None else matter.person_id or person_id
+        sealed = (await sealer_of(house, subject, whose, make=True)).seal(command.note, subject)
         new = new.model_copy(update={"sealed": sealed})
     return await _post(house, told, new, meta)
 
@@ -51,9 +56,24 @@ async def bought(house: Ledger, event: DeliveryBought, meta: Meta) -> None:
     await _post(house, told, rules.posting(meta.id, "receipt", event.worker, event.amount, now), meta)
 
 
-def unsealed(house: Ledger, matter_id: str, sealed: str) -> str:
-    """What somebody noted with a posting; whoever shows it notes it."""
-    return house.runtime.sealer.open(sealed, f"money:{matter_id}")
+async def notes(house: Ledger, matters: Sequence[Matter]) -> dict[tuple[str, str], str | None]:
+    """What was noted with the postings of these, by matter and posting; None: it was erased. Whoever shows it notes it."""
+    whom = {one.person_id for one in matters if one.person_id is not None}
+    own = await house.store.keys.sealers({*whom, *(context_of(one.matter_id) for one in matters)})
+    found: dict[tuple[str, str], str | None] = {}
+    for one in matters:
+        context = context_of(one.matter_id)
+        theirs = [sealer for name in (one.person_id or "", context) if (sealer := own.get(name)) is not None]
+        for each in one.postings:
+            if each.sealed is not None:
+                texts = (sealer.left(each.sealed, context) for sealer in theirs or [house.runtime.sealer])
+                found[one.matter_id, each.posting_id] = next((text for text in texts if text is not None), None)
+    return found
+
+
+def context_of(matter_id: str) -> str:
+    """What is noted with money belongs to this, and its key, if it has one, to the same."""
+    return f"money:{matter_id}"
 
 
 async def _post(house: Ledger, told: Matter, new: Posting, meta: Meta) -> MoneyAnswer:

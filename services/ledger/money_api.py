@@ -1,5 +1,6 @@
 """HTTP in: who owes whom, for those who lead, and for each worker what is his."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -62,7 +63,9 @@ def add_money_routes(app: FastAPI, house: Ledger) -> None:
         if notes and found:
             record = f"money:{len(found[:limit])}"
             await house.runtime.openings.note(who, record, "money", community=who.community)
-        return page(found, limit, _place_of, lambda one: _show(house, house.store.money.all.state(one), notes))
+        matters = {one["_id"]: house.store.money.all.state(one) for one in found}
+        noted = await money.notes(house, list(matters.values())) if notes else None
+        return page(found, limit, _place_of, lambda one: _show(matters[one["_id"]], noted))
 
     @app.get(f"{PREFIX}/money/balances", tags=["money"])
     async def balances(who: Somebody, worker: Name = None, person: Name = None) -> dict[str, Any]:
@@ -82,11 +85,10 @@ def _theirs(who: Principal, worker: str | None) -> dict[str, Any]:
     return {"community": who.community, "grids": (), "worker": who.worker or who.name}
 
 
-def _show(house: Ledger, known: Matter, notes: bool) -> dict[str, Any]:
+def _show(known: Matter, notes: Mapping[tuple[str, str], str | None] | None) -> dict[str, Any]:
     postings = [one.model_dump(exclude={"sealed"}) for one in known.postings]
-    if notes:
-        for shown, one in zip(postings, known.postings, strict=True):
-            shown["note"] = money.unsealed(house, known.matter_id, one.sealed) if one.sealed else ""
+    if notes is not None:
+        postings = [{**one, "note": notes.get((known.matter_id, one["posting_id"]), "")} for one in postings]
     matter = known.model_dump(exclude={"postings", "is_open"})
     return {**matter, "open": known.is_open, "owed": known.owed(), "postings": postings}
 

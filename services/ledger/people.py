@@ -67,7 +67,7 @@ async def _with_news(
     fingerprint: str,
 ) -> Person:
     """The person as known and told."""
-    sealer = await house.store.register.sealer(person_id, make=True)
+    sealer = await house.store.keys.sealer(person_id, make=True)
     assert sealer is not None
     building = await house.store.buildings.get(f"{news.community}/{news.details.address.building}")
     grid = building.grid if building else None
@@ -161,7 +161,7 @@ async def merge(house: Ledger, command: MergePeople, meta: Meta) -> Registration
             raise refusal("other", "other_community", "they live in different communities", status=409)
         if known.merged_into is not None or other.merged_into not in (None, command.person_id):
             raise refusal("other", "merged", "one of them is known under another id already", status=409)
-        sealer = await store.register.sealer(command.person_id, make=True)
+        sealer = await store.keys.sealer(command.person_id, make=True)
         assert sealer is not None
         portrait = rules.combined(await opened(house, other), portrait_of(known, sealer))
         after = _redrawn(house, known, known.facts.grid, portrait, sealer)
@@ -246,12 +246,14 @@ async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None 
     if known.merged_into is not None:
         raise refusal("person_id", "merged", f"known as {known.merged_into}; erase that person", status=409)
     everybody = await store.register.ids_of(person_id)
+    await store.keys.destroy(everybody)
     for one in reversed(everybody):
-        await store.register.destroy_key(one)
         await store.register.let_go(one)
     outcomes = await asyncio.gather(
         *(store.people.update(one, lambda known: life.erase(known, reason), cause) for one in everybody)
     )
+    # Whoever wrote of them in between has made a key anew.
+    await store.keys.destroy(everybody)
     return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)
 
 
@@ -272,7 +274,7 @@ async def _change(
     while True:
         known = await _current(house, person_id)
         person_id = known.facts.person_id
-        sealer = await register_of.sealer(person_id, make=True)
+        sealer = await house.store.keys.sealer(person_id, make=True)
         assert sealer is not None
         told = after(known, portrait_of(known, sealer), sealer)
         try:

@@ -1,4 +1,4 @@
-"""Documents of people: who they are by which blind index, their keys, and the lists of them."""
+"""Documents of people: who they are by which blind index, and the lists of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 from services.ledger.domain.people import TELLING
 from services.ledger.domain.register import Person
+from services.ledger.key_store import Keys
 from shared.aggregates import Aggregates
 from shared.documents import Document, Index, Write
 from shared.runtime import Runtime
@@ -60,11 +61,6 @@ def context_of(person_id: str) -> str:
     return f"person:{person_id}"
 
 
-def key_context(person_id: str) -> str:
-    """What the seal of a person's key belongs to."""
-    return f"person-key:{person_id}"
-
-
 def unsealed(value: Any) -> Any:
     """Without what is sealed."""
     if isinstance(value, dict):
@@ -79,10 +75,10 @@ class Register:
     holds: a claim is one conditional write.
     """
 
-    def __init__(self, runtime: Runtime, people: Aggregates[Person]) -> None:
+    def __init__(self, runtime: Runtime, people: Aggregates[Person], keys: Keys) -> None:
         self.people = people
         self.aliases = runtime.collection("aliases", [HELD_BY])
-        self.keys = runtime.collection("person_keys")
+        self._keys = keys
         self._about = [runtime.collection(name) for name in ABOUT]
         self._sealer = runtime.sealer
 
@@ -147,27 +143,6 @@ class Register:
         """A person holds these no more; None: nothing at all."""
         of = {} if aliases is None else {"_id": {"$in": list(aliases)}}
         await self.aliases.delete({"person": person_id, **of})
-
-    async def sealer(self, person_id: str, *, make: bool = False) -> Sealer | None:
-        """What opens and seals what is known of a person; None: the key was destroyed, or there never was one.
-
-        Args:
-            person_id: who.
-            make: make a key if there is none. Whoever is first has made it.
-        """
-        known = await self.keys.get(person_id)
-        if known is None and make:
-            fresh = self._sealer.own_key(key_context(person_id))
-
-            def decide(known: Document | None) -> tuple[Write | None, Document]:
-                return (None, known) if known else (Write(set={"key": fresh}), {"key": fresh})
-
-            known = await self.keys.update(person_id, decide, new=True)
-        return None if known is None else self._sealer.under(known["key"], key_context(person_id))
-
-    async def destroy_key(self, person_id: str) -> None:
-        """Nothing that was sealed with it can be opened any more."""
-        await self.keys.delete({"_id": person_id})
 
     async def absorbed(self) -> int:
         """How many documents stand for somebody who is known under another id."""
@@ -281,12 +256,8 @@ class Register:
 
     async def with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
         """Each with what opens what is known, in one question."""
-        ids = [one.facts.person_id for one in people]
-        keys = {one["_id"]: one["key"] for one in await self.keys.find({"_id": {"$in": ids}})}
-        return [
-            (one, self._sealer.under(keys[name], key_context(name)) if name in keys else self._sealer)
-            for name, one in zip(ids, people, strict=True)
-        ]
+        own = await self._keys.sealers([one.facts.person_id for one in people])
+        return [(one, own.get(one.facts.person_id, self._sealer)) for one in people]
 
     async def page(self, query: Document, *, limit: int, after: str | None) -> list[Document]:
         """People by id; those who are known under another id, or erased, are not among them."""

@@ -35,7 +35,7 @@ def portrait_of(person: Person, sealer: Sealer) -> Portrait:
 
 async def sealer_of(house: Ledger, person: Person) -> Sealer:
     """What opens what is known of somebody: the own key; the service's, for who was entered before there were such."""
-    return await house.store.register.sealer(person.facts.person_id) or house.runtime.sealer
+    return await house.store.keys.sealer(person.facts.person_id) or house.runtime.sealer
 
 
 async def opened(house: Ledger, person: Person) -> Portrait:

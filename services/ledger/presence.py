@@ -6,8 +6,9 @@ from services.ledger.domain.moments import happened
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.people import registered
 from services.ledger.domain.presence import Presence
-from services.ledger.guests import as_requested, marks_of
+from services.ledger.guests import as_requested, context_of, marks_of
 from services.ledger.house import Ledger, cause_of
+from services.ledger.keeping import sealer_of
 from services.ledger.portraits import opened, resident_of
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
@@ -33,13 +34,15 @@ async def register(house: Ledger, command: RegisterPresence, meta: Meta) -> Regi
         name=command.name, unit=command.unit, room=command.room, phone=command.phone, home=command.home
     )
     household, lookups = marks_of(house, command.community, command.building, details)
+    subject = context_of(command.presence_id)
+    sealer = await sealer_of(house, subject, make=True)
     told = Presence(
         presence_id=command.presence_id,
         community=command.community,
         grid=building.grid,
         building=command.building,
         since=command.at or house.runtime.clock(),
-        sealed=house.runtime.sealer.seal(details.model_dump_json(), f"presence:{command.presence_id}"),
+        sealed=sealer.seal(details.model_dump_json(), subject),
         fingerprint=house.runtime.lookup.blind("presence", command.model_dump_json()),
         stairwell=house.runtime.lookup.stairwell(command.community, command.building, command.unit),
         household=household,
@@ -101,7 +104,7 @@ async def _request(house: Ledger, command: PinNeed) -> tuple[SubmitRequest, str 
         here = rules.existing(await house.store.presences.all.get(command.presence_id))
         if not here.here:
             raise refusal("presence_id", "wrong_state", "they are not here any more", status=409)
-        address, resident = as_requested(house, here)
+        address, resident = await as_requested(house, here)
         community, grid = here.community, here.grid
     else:
         person = registered(await house.store.register.current(command.person_id or ""))

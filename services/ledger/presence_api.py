@@ -72,13 +72,14 @@ def add_presence_routes(app: FastAPI, house: Ledger) -> None:
 
     @app.get(f"{PREFIX}/presences/{{presence_id}}", tags=["presence"])
     async def one(who: Somebody, presence_id: str) -> dict[str, Any]:
-        """Who it is, where, and where they live; the opening is noted."""
+        """Who it is, where, and where they live; the opening is noted. `details` are null once they were erased."""
         who.require(*THERE)
         known = await _seen(who, presence_id)
         await house.runtime.openings.note(
             who, f"presence:{presence_id}", "presence", community=known.community, grid=known.grid
         )
-        return {**_show(known), "details": details_of(house, known).model_dump()}
+        details = (await details_of(house, [known])).get(presence_id)
+        return {**_show(known), "details": None if details is None else details.model_dump()}
 
     @app.post(
         f"{PREFIX}/presences/{{presence_id}}/end",

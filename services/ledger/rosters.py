@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 from zoneinfo import ZoneInfo
 
+from services.ledger import rounds
 from services.ledger.domain.imports import Imports
-from services.ledger.domain.presence import Presence
 from services.ledger.domain.record_lists import LISTED
 from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
+from services.ledger.domain.sheets import RoundFacts
 from services.ledger.export import Listing
-from services.ledger.guests import as_requested
+from services.ledger.guests import behind, details_of
 from services.ledger.house import Ledger
 from services.ledger.portraits import opened
-from services.ledger.rounds import unsealed
+from shared.contracts.intake import Address
 from shared.documents import Document
+from shared.sealing import Sealer
 
 _AT_ONCE = 200
 
@@ -35,11 +36,8 @@ async def _rows(
     zone, place = ZoneInfo(house.kinds.hours.zone), None
     while found := await house.store.rounds.members(known.told.round_id, state, grids, _AT_ONCE, place, building):
         place = (found[-1]["order"], found[-1]["place"])
-        details = await named(house, found)
-        yield [
-            _row(imports, one, who or {}, records(house, known.told.round_id, one["met"]), zone)
-            for one, who in zip(found, details, strict=True)
-        ]
+        details, told = await asyncio.gather(named(house, found), records(house, known.facts, found, names=True))
+        yield [_row(imports, one, who or {}, met, zone) for one, who, met in zip(found, details, told, strict=True)]
 
 
 def _row(imports: Imports, one: Document, who: Document, met: Sequence[Document], zone: ZoneInfo) -> list[str]:
@@ -54,43 +52,45 @@ def _row(imports: Imports, one: Document, who: Document, met: Sequence[Document]
     return [told.get(name) or "" for name in LISTED]
 
 
-def records(house: Ledger, round_id: str, met: Sequence[Document]) -> list[Document]:
-    """What was recorded of somebody, with what was noted."""
-    return [{**shown(one), "note": unsealed(house, round_id, one["sealed"]) if one["sealed"] else ""} for one in met]
+async def records(
+    house: Ledger, facts: RoundFacts, members: Sequence[Document], *, names: bool
+) -> list[list[Document]]:
+    """What was recorded of each; `names`: with what was noted."""
+    noted = [one["member_id"] for one in members if names and any(met["sealed"] for met in one["met"])]
+    sealers, context = await rounds.sealers(house, facts, noted), rounds.context_of(facts.round_id)
+    return [recorded(one["met"], context, sealers(one["member_id"]) if names else None) for one in members]
 
 
-def shown(met: Document) -> Document:
-    """A record without what was noted."""
-    return {name: value for name, value in met.items() if name != "sealed"}
+def recorded(met: Sequence[Document], context: str, sealer: Sealer | None) -> list[Document]:
+    """What was recorded; what was noted with it only for whoever may read that, None once it was erased."""
+    shown = [{name: value for name, value in one.items() if name != "sealed"} for one in met]
+    if sealer is None:
+        return shown
+    notes = [sealer.left(one["sealed"], context) if one["sealed"] else "" for one in met]
+    return [{**one, "note": note} for one, note in zip(shown, notes, strict=True)]
 
 
-async def named(house: Ledger, members: Sequence[Document]) -> list[dict[str, Any] | None]:
+async def named(house: Ledger, members: Sequence[Document]) -> list[Document | None]:
     """Name, phone and address of each member of a roster; None: erased."""
-    ids = {True: [], False: []}
-    for one in members:
-        ids[one["presence"]].append(one["person_id"])
-    people, present = await asyncio.gather(house.store.people_by_id(ids[False]), house.store.presences.by_id(ids[True]))
-    return list(
-        await asyncio.gather(
-            *(
-                _guest(house, present.get(one["person_id"]))
-                if one["presence"]
-                else _resident(house, people.get(one["person_id"]))
-                for one in members
-            )
-        )
+    people, present = await asyncio.gather(
+        house.store.people_by_id([one["person_id"] for one in members if not one["presence"]]),
+        house.store.presences.by_id([one["person_id"] for one in members if one["presence"]]),
     )
+    guests = await details_of(house, list(present.values()))
+    found: dict[str, Document | None] = {
+        name: _shown(guest.name, guest.phone, behind(present[name], guest)) for name, guest in guests.items()
+    }
+    details = await asyncio.gather(*(_resident(house, person) for person in people.values()))
+    found |= zip(people, details, strict=True)
+    return [found.get(one["person_id"]) for one in members]
 
 
-async def _guest(house: Ledger, known: Presence | None) -> dict[str, Any] | None:
-    if known is None:
-        return None
-    address, resident = as_requested(house, known)
-    return {"name": resident.name, "phone": resident.phone, "address": address.model_dump(mode="json")}
-
-
-async def _resident(house: Ledger, person: Person | None) -> dict[str, Any] | None:
-    if person is None or person.erased:
+async def _resident(house: Ledger, person: Person) -> Document | None:
+    if person.erased:
         return None
     known = (await opened(house, person)).details
-    return known.model_dump(mode="json", include={"name", "phone", "address"})
+    return _shown(known.name, known.phone, known.address)
+
+
+def _shown(name: str, phone: str | None, address: Address) -> Document:
+    return {"name": name, "phone": phone, "address": address.model_dump(mode="json")}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 
-from services.ledger import guests
+from services.ledger import guests, keeping
 from services.ledger.domain import follow_ups, reports, rounds, sheets, strangers
 from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.domain.needs import one_of_them
@@ -25,6 +25,7 @@ from shared.contracts.intake import Address
 from shared.contracts.refusal import Refusal, refusal
 from shared.contracts.rounds import AddToRound, CloseRound, Of, OpenRound, RecordRound, RoundAnswer, RoundRecord
 from shared.identity import derived_id
+from shared.sealing import Sealer
 
 router: Router[Ledger] = Router("ledger")
 
@@ -44,6 +45,8 @@ class RecordLine:
     sheet_id: str | None
     """None: not on the roster."""
     met: Met
+    sealed: str | None = None
+    """The record as it came, of somebody who is not on the books."""
 
 
 @router.command(OpenRound)
@@ -204,7 +207,7 @@ async def _beside(house: Ledger, facts: RoundFacts, line: RecordLine, cause: Met
         round_id=facts.round_id,
         person_id=line.member_id if facts.of == "person" else None,
         met=(line.met,),
-        sealed=None if line.member_id else _seal(house, facts, line.record.model_dump_json()),
+        sealed=line.sealed,
         at=line.met.at,
     )
     outcome = await house.store.rounds.strangers.update(
@@ -263,11 +266,19 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
     ids = [one[0] if one else None for one in meant]
     places = await house.store.rounds.sheets_of(told.round_id, {one for one in ids if one is not None})
     others = await _standing_as(house, told, {one for one in ids if one is not None} - places.keys())
-    lines = []
-    for one, member_id in zip(records, ids, strict=True):
-        stands, sheet_id = others.get(member_id or "", (member_id, places.get(member_id or "")))
-        lines.append(RecordLine(one, stands, sheet_id, _met(house, known, one)))
-    return lines
+    standing = [others.get(one or "", (one, places.get(one or ""))) for one in ids]
+    sealed = [name for one, (name, _) in zip(records, standing, strict=True) if one.note or not name]
+    sealing = await sealers(house, known.facts, sealed, make=True)
+    return [
+        RecordLine(
+            one,
+            name,
+            sheet_id,
+            _met(known, one, sealing(name)),
+            None if name else sealing(None).seal(one.model_dump_json(), context_of(told.round_id)),
+        )
+        for one, (name, sheet_id) in zip(records, standing, strict=True)
+    ]
 
 
 async def _standing_as(house: Ledger, told: OpenRound, strange: set[str]) -> dict[str, tuple[str, str]]:
@@ -332,7 +343,7 @@ async def _meant(house: Ledger, told: OpenRound, one: RoundRecord, present: list
     return sorted({*present, *(each.person_id if told.of == "person" else each.household for each in found)})
 
 
-def _met(house: Ledger, known: Round, one: RoundRecord) -> Met:
+def _met(known: Round, one: RoundRecord, sealer: Sealer) -> Met:
     left = tuple(name for name in known.told.checklist if name not in one.checked)
     return Met(
         outcome=one.outcome,
@@ -341,7 +352,7 @@ def _met(house: Ledger, known: Round, one: RoundRecord) -> Met:
         worker=one.worker,
         unchecked=left if one.outcome == "done" else (),
         card=one.card,
-        sealed=_seal(house, known.facts, one.note) if one.note else None,
+        sealed=sealer.seal(one.note, context_of(known.told.round_id)) if one.note else None,
     )
 
 
@@ -374,7 +385,8 @@ def _strange(house: Ledger, name: str | None, phone: str | None, address: Addres
 async def _beside_as(house: Ledger, of: Of, member: Member) -> set[str]:
     """Under which names somebody may have been recorded while he was not on the roster."""
     if member.presence:
-        address, told = as_requested(house, existing(await house.store.presences.all.get(member.person_id)))
+        guest = existing(await house.store.presences.all.get(member.person_id))
+        address, told = await as_requested(house, guest)
     else:
         known = await opened(house, registered(await house.store.register.current(member.person_id)))
         address, told = known.details.address, resident_of(known)
@@ -404,13 +416,19 @@ def _stranger(round_id: str, member_id: str) -> str:
     return f"{round_id}/{member_id}"
 
 
-def _seal(house: Ledger, facts: RoundFacts, text: str) -> str:
-    return house.runtime.sealer.seal(text, f"round:{facts.round_id}")
+async def sealers(
+    house: Ledger, facts: RoundFacts, members: Sequence[str | None], *, make: bool = False
+) -> keeping.Sealers:
+    """What seals and opens what is noted of these: a person's own key; for households and strangers, the round's."""
+    of_person = facts.of == "person"
+    whom = {one if of_person else None for one in members}
+    found = await keeping.sealers_of(house, context_of(facts.round_id), whom, make=make)
+    return found if of_person else lambda _: found(None)
 
 
-def unsealed(house: Ledger, round_id: str, sealed: str) -> str:
-    """What somebody noted, or the record of a stranger; whoever shows it notes it."""
-    return house.runtime.sealer.open(sealed, f"round:{round_id}")
+def context_of(round_id: str) -> str:
+    """What is sealed in a round belongs to this, and the round's key to the same."""
+    return f"round:{round_id}"
 
 
 def _answer(round_id: str, known: Round | None, *, changed: bool, strangers: int = 0) -> RoundAnswer:

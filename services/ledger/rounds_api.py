@@ -14,6 +14,7 @@ from services.ledger.domain.strangers import Stranger
 from services.ledger.export import Form, sent
 from services.ledger.house import Ledger
 from services.ledger.imports_api import TAKES, Purpose
+from services.ledger.keeping import Sealers
 from services.ledger.spreadsheets import FILE_LIMIT
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.duties import ZONE
@@ -133,14 +134,12 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
             purpose = "missing" if state == "missing" else "members"
             await house.runtime.openings.note(who, f"round:{round_id}", purpose, community=known.told.community)
         rows = answer["items"]
-        answer["items"] = [{**_show_member(one), "records": _records(round_id, one["met"], names)} for one in rows]
+        told = await rosters.records(house, known.facts, rows, names=names)
+        answer["items"] = [{**_show_member(one), "records": met} for one, met in zip(rows, told, strict=True)]
         if names:
             for one, details in zip(answer["items"], await rosters.named(house, rows), strict=True):
                 one["details"] = details
         return answer
-
-    def _records(round_id: str, met: list[Document], names: bool) -> list[Document]:
-        return rosters.records(house, round_id, met) if names else [rosters.shown(one) for one in met]
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/members.{{form}}", tags=["rounds"], response_class=Response)
     async def listed(who: Somebody, round_id: str, form: Form, asked: Annotated[Asked, Query()]) -> Response:
@@ -169,9 +168,8 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         if not names or "person_id" not in found:
             return answer
         await house.runtime.openings.note(who, f"round:{round_id}", "card", community=known.told.community)
-        items = [_show_member(found)]
-        await _name(items)
-        return {**answer, "details": items[0]["details"]}
+        (details,) = await rosters.named(house, [found])
+        return {**answer, "details": details}
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/strangers", tags=["rounds"])
     async def strangers(
@@ -184,16 +182,21 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         found = await house.store.rounds.strangers_page(round_id, limit + 1, place[0] if place else "")
         if names and found:
             await house.runtime.openings.note(who, f"round:{round_id}", "strangers", community=known.told.community)
-        return page(found, limit, lambda one: (one["_id"],), lambda one: _stranger(round_id, one["state"], names))
+        strange = {one["_id"]: house.store.rounds.strangers.state(one) for one in found}
+        sealers = await rounds.sealers(house, known.facts, [one.person_id for one in strange.values()] if names else [])
+        return page(found, limit, lambda one: (one["_id"],), lambda one: _stranger(strange[one["_id"]], sealers, names))
 
-    def _stranger(round_id: str, state: Document, names: bool) -> dict[str, Any]:
-        known = Stranger.model_validate(state, strict=False)
-        met = _records(round_id, [one.model_dump() for one in known.met], names)
+    def _stranger(known: Stranger, sealers: Sealers, names: bool) -> dict[str, Any]:
+        context, sealer = rounds.context_of(known.round_id), sealers(known.person_id)
+        met = rosters.recorded([one.model_dump() for one in known.met], context, sealer if names else None)
         shown = {**known.model_dump(mode="json", exclude={"sealed", "met"}), "records": met}
         if not names or known.sealed is None:
             return shown
-        told = RoundRecord.model_validate_json(rounds.unsealed(house, round_id, known.sealed), extra="ignore")
-        return {**shown, "details": told.model_dump(mode="json", include={"name", "phone", "address"})}
+        told = sealer.left(known.sealed, context)
+        if told is None:
+            return {**shown, "details": None}
+        record = RoundRecord.model_validate_json(told, extra="ignore")
+        return {**shown, "details": record.model_dump(mode="json", include={"name", "phone", "address"})}
 
     @app.post(
         f"{PREFIX}/rounds/{{round_id}}/records",

@@ -13,6 +13,7 @@ from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
 from services.ledger.evidence_store import Evidence
 from services.ledger.facility_store import Facilities
+from services.ledger.key_store import Keys
 from services.ledger.money_store import Money
 from services.ledger.number_store import OF_DAY, Numbers
 from services.ledger.observation_store import Observations
@@ -70,7 +71,8 @@ class Store:
         self.numbers = Numbers(runtime, self.entries)
         self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
         self.presences = Presences(runtime, self.people, self.needs)
-        self.register = Register(runtime, self.people)
+        self.keys = Keys(runtime)
+        self.register = Register(runtime, self.people, self.keys)
         self._heads: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 

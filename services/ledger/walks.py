@@ -1,7 +1,7 @@
 """Sheets of a roster as work: somebody is sent from door to door, and again for those who are left."""
 
 from services.ledger.domain.sheets import Member, RoundFacts
-from services.ledger.guests import as_requested
+from services.ledger.guests import behind, details_of
 from services.ledger.house import Ledger
 from services.ledger.needs import SOURCE, raise_need, request_id_of
 from services.ledger.portraits import opened
@@ -38,7 +38,8 @@ async def _entrance(house: Ledger, member: Member) -> Address | None:
     """Behind which entrance somebody is found; None: that is not known any more."""
     if member.presence:
         known = await house.store.presences.all.get(member.person_id)
-        return None if known is None else as_requested(house, known)[0]
+        guest = (await details_of(house, [known])).get(member.person_id) if known is not None else None
+        return None if known is None or guest is None else behind(known, guest)
     person = await house.store.register.current(member.person_id)
     return None if person is None or person.erased else (await opened(house, person)).details.address
 

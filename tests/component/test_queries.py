@@ -12,7 +12,7 @@ from services.dispatch.domain.looks import parts_of
 from services.dispatch.photos import forget
 from services.dispatch.store import Store
 from services.ledger.imports_store import ImportStore
-from services.ledger.people_store import Register, among
+from services.ledger.people_store import among
 from services.ledger.store import Store as LedgerStore
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually
@@ -259,7 +259,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         assert await LedgerStore(at.ledger.runtime).looking() is None
         for sought in ({"phone": "+86 100 0000 0003"}, {"id_number": "110101194105010017"}):
             await at.ledger.post("/people:find", {"community": "tiebei", **sought})
-        register = Register(at.ledger.runtime, LedgerStore(at.ledger.runtime).people)
+        register = LedgerStore(at.ledger.runtime).register
         assert await register.to_forget(at.ledger.runtime.clock(), 10) == []
         assert await register.not_in_first_line({"nobody"}, 10) == []
         assert await register.held("nobody") == []

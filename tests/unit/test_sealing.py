@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sealing import CannotOpen, Lookup, Sealer
+from shared.sealing import KEPT, CannotOpen, Lookup, Sealer
 from shared.settings import Secrets, SettingsError
 
 OLD, NEW = os.urandom(32), os.urandom(32)
@@ -152,3 +152,18 @@ def test_what_is_sealed_under_a_key_of_its_own_opens_with_that_key_alone() -> No
     with pytest.raises(CannotOpen):
         SEALER.under(key, "person-key:2")
     assert own.reseal(before, "person:1").startswith("own.")
+
+
+def test_of_two_keys_one_beside_the_other_opens_as_well_and_what_is_gone_is_nothing() -> None:
+    """What a destroyed key sealed is nothing; what the shared key cannot open is still a mistake."""
+    kept = SEALER.under(SEALER.own_key("person-key:case:1"), "person-key:case:1", KEPT)
+    both = kept.under(SEALER.own_key("person-key:1"), "person-key:1")
+    seals = [one.seal("李奶奶", "case:1") for one in (SEALER, kept, both)]
+    assert [one.partition(".")[0] for one in seals[1:]] == ["kept", "own"]
+    assert [both.left(one, "case:1") for one in seals] == ["李奶奶"] * 3
+    assert [kept.left(one, "case:1") for one in seals] == ["李奶奶", "李奶奶", None]
+    assert [SEALER.left(one, "case:1") for one in seals] == ["李奶奶", None, None]
+    other = SEALER.under(SEALER.own_key("person-key:case:1"), "person-key:case:1", KEPT)
+    assert other.left(seals[1], "case:1") is None, "a key of the same name, made since"
+    with pytest.raises(CannotOpen):
+        SEALER.left(seals[0], "case:2")

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from stdnum.cn import ric
@@ -26,6 +26,8 @@ TELLING = ("id_number", "born")
 """Of the blind indexes, those that two people may share and one person never has two of."""
 
 Days = Annotated[int, Field(ge=1, le=36_500)]
+Subject = Literal["case", "round", "presence", "gate", "agreement", "money"]
+"""What has a key of its own, as far as it is about nobody on the books."""
 
 
 class Category(Entry):
@@ -46,6 +48,7 @@ class PeopleCatalogue(Entry):
     """The catalogue `people.yaml`."""
 
     keep_days: Days
+    keep_days_of: dict[Subject, Days] = Field(default_factory=dict[Subject, Days])
     categories: dict[Slug, Category]
     lists: dict[Slug, SourceList]
 
@@ -60,6 +63,10 @@ class PeopleCatalogue(Entry):
         """For how long somebody of these categories is remembered after leaving."""
         days = [one.keep_days for name in categories if (one := self.categories.get(name)) and one.keep_days]
         return timedelta(days=max(days, default=self.keep_days))
+
+    def keeps(self, subject: Subject) -> timedelta:
+        """For how long what is about nobody on the books can be opened after its end."""
+        return timedelta(days=self.keep_days_of.get(subject, self.keep_days))
 
 
 @dataclass(frozen=True, slots=True)
