@@ -57,7 +57,7 @@ async def bought(house: Ledger, event: DeliveryBought, meta: Meta) -> None:
 
 
 async def notes(house: Ledger, matters: Sequence[Matter]) -> dict[tuple[str, str], str | None]:
-    """What was noted with the postings of these, by matter and posting; None: it was erased. Whoever shows it notes it."""
+    """What was noted with the postings of these, by matter and posting; None: erased. Whoever shows it notes it."""
     whom = {one.person_id for one in matters if one.person_id is not None}
     own = await house.store.keys.sealers({*whom, *(context_of(one.matter_id) for one in matters)})
     found: dict[tuple[str, str], str | None] = {}
