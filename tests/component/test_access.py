@@ -204,7 +204,8 @@ async def forgotten(at: Running, covered: set[tuple[str, str, str]]) -> list[str
 def fits(parts: list[str], shape: list[str]) -> bool:
     """Whether a path is one of a template's."""
     return len(parts) == len(shape) and all(
-        expected.startswith("{") or part == expected for part, expected in zip(parts, shape, strict=True)
+        part == expected or ("{" in expected and part.startswith(expected.partition("{")[0]))
+        for part, expected in zip(parts, shape, strict=True)
     )
 
 
