@@ -129,7 +129,10 @@ async def fall_due(house: Ledger) -> int:
             hears=hears(facts.needs),
         )
         await begin(house, told)
-        await house.store.plans.update(known.plan_id, lambda known: rules.go_on(known, at), cause)
+        plan = await house.store.plans.update(known.plan_id, lambda known: rules.go_on(known, at), cause)
+        # Whoever ended it in between has seen what was due before this began.
+        if plan.state is not None and plan.state.ended:
+            await _excuse(house, [name], Meta(f"ended:{name}", "", "ledger", now, known.person_id))
 
     await asyncio.gather(*(one(known) for known in due))
     return len(due)
@@ -166,17 +169,20 @@ async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collec
         meta: why.
         plans: ids of plans; None: all.
     """
-    store, now = house.store, house.runtime.clock()
-    going_on, due = await asyncio.gather(store.plans_of(person), store.due_of(person))
+    store = house.store
+    going_on = await store.plans_of(person)
     await asyncio.gather(
         *(store.plans.update(one.plan_id, rules.end, meta) for one in going_on if plans is None or one.plan_id in plans)
     )
+    # After the plans have ended nothing more falls due by them that stays so.
+    due = await store.due_of(person)
+    await _excuse(house, [one.follow_up_id for one in due if plans is None or one.plan_id in plans], meta)
+
+
+async def _excuse(house: Ledger, names: Sequence[str], meta: Meta) -> None:
+    now, store = house.runtime.clock(), house.store.follow_ups
     await asyncio.gather(
-        *(
-            store.follow_ups.update(one.follow_up_id, lambda known: rules.let_be(known, house.rules, now), meta)
-            for one in due
-            if plans is None or one.plan_id in plans
-        )
+        *(store.update(one, lambda known: rules.let_be(known, house.rules, now), meta) for one in names)
     )
 
 

@@ -4,10 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from services.ledger import follow_ups
+from services.ledger.app import furnished
+from services.ledger.domain.follow_ups import Plan
 from shared.contracts.observation import ObservationStarted, PersonReleased
 from shared.identity import derived_id
 from tests import world
@@ -125,3 +129,25 @@ async def test_nobody_is_observed_or_released_outside_ones_place(ward: Ward) -> 
     (seen,) = await ward.ledger.items("/observation", who="grid_worker", building="2")
     assert (seen["person_id"], seen["last_day"], len(seen["lists"])) == (MR_WANG, "2026-12-01", 1)
     assert "household" not in seen
+
+
+async def test_what_a_replica_begins_of_a_plan_that_was_ended_meanwhile_is_due_no_more(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked at the plans before the release, and comes to begin what was due then only after it."""
+    await ward.operator.ask("observation.start", TOLD)
+    await eventually(lambda: ward.planned(ended=False))
+    house = furnished(ward.ledger.runtime)
+    stale = await house.store.due_plans(ward.clock() + timedelta(days=1), 10)
+    assert len(stale) == 2
+    released = await ward.ledger.post("/observation/o1/release", {"command_id": "r1", "reason": "negative_test"})
+    assert released.status_code == 200
+    await eventually(lambda: ward.planned(ended=True))
+
+    async def as_before(*_: object) -> list[Plan]:
+        return stale
+
+    monkeypatch.setattr(type(house.store), "due_plans", as_before)
+    await follow_ups.fall_due(house)
+    begun = await ward.ledger.stored("follow_ups")
+    assert [one["state"]["state"] for one in begun] == ["excused", "excused"]
