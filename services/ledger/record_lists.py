@@ -13,6 +13,7 @@ from services.ledger.domain.imports import Imports, Wrong, headings
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger, cause_of
 from services.ledger.reading import table
+from services.ledger.round_lines import understood
 from shared.contracts.duties import ZONE
 from shared.contracts.envelope import Meta, Problem
 from shared.contracts.refusal import Refusal
@@ -42,7 +43,7 @@ async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes,
     read = await asyncio.to_thread(_read, imports, content, day)
     if read.problems:
         raise Refusal(*read.problems[:TOLD])
-    lines = await _told_as_rows(rounds.understood(house, known, read.records), read.rows)
+    lines = await _told_as_rows(understood(house, known, read.records), read.rows)
     round_id = known.told.round_id
     whole = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records))
     # All cards first, so that none of the file is recorded where one of them is another's.

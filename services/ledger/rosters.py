@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from zoneinfo import ZoneInfo
 
-from services.ledger import rounds
+from services.ledger import round_lines
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.record_lists import LISTED
 from services.ledger.domain.register import Person
@@ -57,7 +57,7 @@ async def records(
 ) -> list[list[Document]]:
     """What was recorded of each; `names`: with what was noted."""
     noted = [one["member_id"] for one in members if names and any(met["sealed"] for met in one["met"])]
-    sealers, context = await rounds.sealers(house, facts, noted), rounds.context_of(facts.round_id)
+    sealers, context = await round_lines.sealers(house, facts, noted), round_lines.context_of(facts.round_id)
     return [recorded(one["met"], context, sealers(one["member_id"]) if names else None) for one in members]
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, StringConstraints
 
-from services.ledger import record_lists, rosters, rounds
+from services.ledger import record_lists, rosters, round_lines, rounds
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
@@ -183,11 +183,13 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         if names and found:
             await house.runtime.openings.note(who, f"round:{round_id}", "strangers", community=known.told.community)
         strange = {one["_id"]: house.store.rounds.strangers.state(one) for one in found}
-        sealers = await rounds.sealers(house, known.facts, [one.person_id for one in strange.values()] if names else [])
+        sealers = await round_lines.sealers(
+            house, known.facts, [one.person_id for one in strange.values()] if names else []
+        )
         return page(found, limit, lambda one: (one["_id"],), lambda one: _stranger(strange[one["_id"]], sealers, names))
 
     def _stranger(known: Stranger, sealers: Sealers, names: bool) -> dict[str, Any]:
-        context, sealer = rounds.context_of(known.round_id), sealers(known.person_id)
+        context, sealer = round_lines.context_of(known.round_id), sealers(known.person_id)
         met = rosters.recorded([one.model_dump() for one in known.met], context, sealer if names else None)
         shown = {**known.model_dump(mode="json", exclude={"sealed", "met"}), "records": met}
         if not names or known.sealed is None:
