@@ -9,7 +9,7 @@ from services.ledger.domain.imports import Imports
 from services.ledger.domain.record_lists import LISTED
 from services.ledger.domain.register import Person
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import RoundFacts
+from services.ledger.domain.sheets import RoundFacts, natural
 from services.ledger.export import Listing
 from services.ledger.guests import behind, details_of
 from services.ledger.house import Ledger
@@ -19,6 +19,7 @@ from shared.documents import Document
 from shared.sealing import Sealer
 
 _AT_ONCE = 200
+_BUILDING = LISTED.index("building")
 
 
 def listing(
@@ -34,10 +35,22 @@ async def _rows(
     house: Ledger, imports: Imports, known: Round, state: str | None, grids: Sequence[str], building: str | None
 ) -> AsyncIterator[list[list[str]]]:
     zone, place = ZoneInfo(house.kinds.hours.zone), None
+    building_rows: list[list[str]] = []
     while found := await house.store.rounds.members(known.told.round_id, state, grids, _AT_ONCE, place, building):
         place = (found[-1]["order"], found[-1]["place"])
         details, told = await asyncio.gather(named(house, found), records(house, known.facts, found, names=True))
-        yield [_row(imports, one, who or {}, met, zone) for one, who, met in zip(found, details, told, strict=True)]
+        for one, who, met in zip(found, details, told, strict=True):
+            row = _row(imports, one, who or {}, met, zone)
+            if building_rows and row[_BUILDING] != building_rows[0][_BUILDING]:
+                yield sorted(building_rows, key=_door)
+                building_rows = []
+            building_rows.append(row)
+    yield sorted(building_rows, key=_door)
+
+
+def _door(row: list[str]) -> list[str]:
+    """Where one comes by, one after the other: on the sheets, doors stand by hashes."""
+    return [natural(row[LISTED.index(name)]) for name in ("unit", "room", "name")]
 
 
 def _row(imports: Imports, one: Document, who: Document, met: Sequence[Document], zone: ZoneInfo) -> list[str]:
