@@ -139,7 +139,7 @@ async def partners_of(house: Ledger, agreements: Sequence[Agreement]) -> dict[st
     subjects = [f"agreement:{one.agreement_id}" for one in agreements]
     own = await house.store.keys.sealers(subjects)
     return {
-        one.agreement_id: own.get(subject, house.runtime.sealer).left(one.sealed, subject)
+        one.agreement_id: own[subject].left(one.sealed, subject)
         for subject, one in zip(subjects, agreements, strict=True)
     }
 

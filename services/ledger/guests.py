@@ -23,7 +23,7 @@ async def details_of(house: Ledger, presences: Sequence[Presence]) -> dict[str, 
     found = dict[str, PresenceDetails]()
     for one in presences:
         context = context_of(one.presence_id)
-        opened = own.get(context, house.runtime.sealer).left(one.sealed, context)
+        opened = own[context].left(one.sealed, context)
         if opened is not None:
             found[one.presence_id] = PresenceDetails.model_validate_json(opened, extra="ignore")
     return found

@@ -54,8 +54,10 @@ class Keys:
         return {**fresh, **await self.of(had)}
 
     async def sealers(self, names: Iterable[str]) -> dict[str, Sealer]:
-        """What opens what is about these, of those that have a key, in one question."""
-        return {name: self.under(name, key) for name, key in (await self.of(names)).items()}
+        """What opens what is about each of these, in one question; the service's key, where there is no other."""
+        wanted = set(names)
+        found = await self.of(wanted)
+        return {name: self.under(name, found[name]) if name in found else self._sealer for name in wanted}
 
     def under(self, name: str, key: str, beside: Sealer | None = None) -> Sealer:
         """Seals with this key; opens that, what was sealed before there were such, and what another opens beside it."""

@@ -63,10 +63,10 @@ async def notes(house: Ledger, matters: Sequence[Matter]) -> dict[tuple[str, str
     found: dict[tuple[str, str], str | None] = {}
     for one in matters:
         context = context_of(one.matter_id)
-        theirs = [sealer for name in (one.person_id or "", context) if (sealer := own.get(name)) is not None]
+        theirs = [own[name] for name in (one.person_id, context) if name is not None]
         for each in one.postings:
             if each.sealed is not None:
-                texts = (sealer.left(each.sealed, context) for sealer in theirs or [house.runtime.sealer])
+                texts = (sealer.left(each.sealed, context) for sealer in theirs)
                 found[one.matter_id, each.posting_id] = next((text for text in texts if text is not None), None)
     return found
 

@@ -80,7 +80,6 @@ class Register:
         self.aliases = runtime.collection("aliases", [HELD_BY])
         self._keys = keys
         self._about = [runtime.collection(name) for name in ABOUT]
-        self._sealer = runtime.sealer
 
     async def current(self, person_id: str) -> Person | None:
         """Somebody, as known under whichever id by now."""
@@ -257,7 +256,7 @@ class Register:
     async def with_sealers(self, people: Sequence[Person]) -> list[tuple[Person, Sealer]]:
         """Each with what opens what is known, in one question."""
         own = await self._keys.sealers([one.facts.person_id for one in people])
-        return [(one, own.get(one.facts.person_id, self._sealer)) for one in people]
+        return [(one, own[one.facts.person_id]) for one in people]
 
     async def page(self, query: Document, *, limit: int, after: str | None) -> list[Document]:
         """People by id; those who are known under another id, or erased, are not among them."""

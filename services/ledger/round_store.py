@@ -10,7 +10,7 @@ from typing import Any
 from services.ledger.domain.follow_ups import hears
 from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import Entrance, Member, Sheet, summed, tallied
+from services.ledger.domain.sheets import Entrance, Member, Members, Sheet, summed, tallied
 from services.ledger.domain.strangers import Stranger
 from services.ledger.people_store import LIVING
 from shared.contracts.rounds import Counts, OpenRound
@@ -166,7 +166,7 @@ class Rounds:
         rows = [
             {"grid": sheet["grid"], "building": sheet["building"], **member.model_dump()}
             for sheet in (one["state"] for one in found)
-            for member in _members(sheet)
+            for member in Members(sheet["members"])
             if member.member_id == name
         ]
         return rows[0] if rows else {"member_id": name}
@@ -222,7 +222,7 @@ class Rounds:
         here = {
             one["state"]["round_id"]: member
             for one in sheets
-            for member in _members(one["state"])
+            for member in Members(one["state"]["members"])
             if member.member_id in members
         }
         stood = [one for one in rounds if one["_id"] in here]
@@ -293,7 +293,7 @@ class Rounds:
                     **member.model_dump(),
                 }
                 for sheet in (one["state"] for one in found)
-                for number, member in enumerate(_members(sheet))
+                for number, member in enumerate(Members(sheet["members"]))
                 if state in (None, member.state) and (sheet["order"], number) > (order, place)
             ]
             if len(found) < _SHEETS_AT_ONCE:
@@ -368,10 +368,6 @@ class Rounds:
         return await self.strangers.collection.find(
             {"state.round_id": round_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit, fields={"history": 0}
         )
-
-
-def _members(sheet: Document) -> list[Member]:
-    return [Member.model_validate(one, strict=False) for one in sheet["members"]]
 
 
 def _sums(prefix: str) -> Document:
