@@ -48,6 +48,8 @@ MR_WANG = {
     "phone": "+86 100 0000 0003",
     "birth_year": 1980,
 }
+TAKEN = {"accepted", "duplicate"}
+"""How a request may be answered that was told once: `duplicate` if database or broker hesitated after the write."""
 PING = {"relation": "daughter", "name": "李萍", "phone": "+86 100 0000 0002"}
 """On whose word Mrs Li's requests sometimes come."""
 
