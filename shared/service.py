@@ -54,7 +54,7 @@ def spare_the_collector() -> None:
     took almost half of the processor time of long lists.
     """
     gc.freeze()
-    gc.set_threshold(10_000, 10, 100)
+    gc.set_threshold(50_000, 20, 100)
 
 
 def run(build: Callable[[Settings], FastAPI], name: str) -> None:
