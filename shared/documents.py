@@ -27,7 +27,7 @@ DUPLICATE_KEY = 11000
 PATCH_LINGER = 0.3
 """Seconds that patches wait for others of the same document."""
 REMEMBERED = 500
-"""Documents just written that a collection keeps in memory."""
+"""Documents just written, or read to be written, that a collection keeps in memory."""
 _TRIES = 50
 _NOTHING = object()
 _PLAIN = re.compile(r"[^.$]+").fullmatch
@@ -261,6 +261,13 @@ class Collection:
         with _translated():
             return await self.raw.find(query, fields, sort=list(sort) or None, limit=limit).to_list(None)
 
+    async def find_to_write(self, query: Document) -> list[Document]:
+        """Documents that match, whole, and remembered: most likely each is written next, and the look is saved."""
+        found = await self.find(query)
+        for document in found:
+            self._remember(document)
+        return found
+
     async def stream(
         self, query: Document, *, sort: Sequence[tuple[str, int]] = (), fields: Document | None = None
     ) -> AsyncGenerator[Document, None]:
@@ -374,7 +381,8 @@ class Collection:
                 guessed = not decision.changed and decision.document_id in guesses
                 if names is None and not guessed:
                     decision.settle()
-                    self._remember(decision)
+                    if decision.changed:
+                        self._remember(decision.result())
                 elif again := decision.again(self.name):
                     if names is None or names == ("_id",):
                         groups[decision.document_id] = again
@@ -384,12 +392,11 @@ class Collection:
                     else:
                         again[0].fail(Occupied(self.name, decision.document_id, names))
 
-    def _remember(self, decision: "_Decision") -> None:
+    def _remember(self, document: Document) -> None:
         """Keep what was just written: most documents are written again soon, and the look is saved."""
-        if decision.changed:
-            self._recent[decision.document_id] = decision.result()
-            if len(self._recent) > REMEMBERED:
-                del self._recent[next(iter(self._recent))]
+        self._recent[document["_id"]] = document
+        if len(self._recent) > REMEMBERED:
+            del self._recent[next(iter(self._recent))]
 
     async def _write(self, operations: "list[InsertOne[Document] | UpdateOne]") -> dict[int, tuple[str, ...]]:
         """Write in one go; the positions of those that were refused, with the fields that another document has."""

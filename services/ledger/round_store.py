@@ -194,10 +194,9 @@ class Rounds:
         return (await self.sheets_of(round_id, [member_id])).get(member_id)
 
     async def sheets_of(self, round_id: str, members: Names[str]) -> dict[str, str]:
-        """On which sheet each of these stands, of those who stand on one."""
-        found = await self.sheets.collection.find(
-            {"state.round_id": round_id, "state.members.member_id": {"$in": list(members)}},
-            fields={"state.members.member_id": 1},
+        """On which sheet each of these stands, of those who stand on one; the sheets are most likely written next."""
+        found = await self.sheets.collection.find_to_write(
+            {"state.round_id": round_id, "state.members.member_id": {"$in": list(members)}}
         )
         wanted = set(members)
         return {
@@ -314,15 +313,16 @@ class Rounds:
                 await self._add_up(round_id, building, map(self.sheets.state, whole), whole=True)
 
     async def _add_up(self, round_id: str, building: str, told: Iterable[Sheet], *, whole: bool = False) -> bool:
-        """False: the version before kept the sums alone, so what `told` leaves out must be told, too."""
+        """False: the sums were written by a replica of a version before, which tells no sheets: all must be told."""
         some = list(told)
 
         def decide(known: Document | None) -> tuple[Write | None, bool]:
-            before = None if known is None else known.get("sheets")
-            if known is not None and before is None and not whole:
+            before = {} if known is None else known.get("sheets", {})
+            stands = known is None or all(known.get(name) == number for name, number in summed(before).items())
+            if not (stands or whole):
                 return None, False
-            after = tallied(before or {}, some)
-            if after == before:
+            after = tallied(before, some)
+            if stands and after == before:
                 return None, True
             place = {"round_id": round_id, "building": building, "grid": some[0].grid}
             return Write(set={**place, "sheets": after, **summed(after)}), True

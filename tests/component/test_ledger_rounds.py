@@ -388,6 +388,20 @@ async def test_sums_of_the_version_before_are_made_whole(at: Running) -> None:
     assert (found["members"], found["done"], found["missing"]) == (24, 2, 22)
 
 
+async def test_what_a_replica_of_the_version_before_adds_up_is_in_the_sums(at: Running) -> None:
+    """Beside a new one it knows the sums alone, and writes them anew from every sheet of the building."""
+    await world.accepted(at.ledger, "/people", person(24, address={"building": "1", "unit": "2", "room": "101"}))
+    await opened(at.ledger)
+    tallies = at.ledger.runtime.database.collection("tallies")
+    sheet, other = await at.ledger.stored("sheets", {"state.building": "1"})
+    (before,) = await tallies.find({"_id": f"{ROUND}/1"})
+    await record(at.ledger, {"member_id": sheet["state"]["members"][0]["member_id"]})
+    await tallies.raw.update_one({"_id": before["_id"]}, {"$set": {"sheets": before["sheets"]}, "$inc": {"v": 1}})
+    await record(at.ledger, {"member_id": other["state"]["members"][0]["member_id"]})
+    found = await counts(at.ledger)
+    assert (found["members"], found["done"], found["missing"]) == (25, 2, 23)
+
+
 async def test_a_name_is_the_same_in_either_width(at: Running) -> None:
     """A desk's program may write brackets as it likes; without a phone, door and name tell who it is."""
     told = {**person(50), "name": "李（大）", "phone": None}

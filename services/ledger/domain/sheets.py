@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Annotated, Any, Literal, Self, overload
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
@@ -175,7 +176,7 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
     """How it went with some of its members, by name; None if all that was known."""
     if known is None:
         return None
-    members, counts = known.members, known.counts.model_dump()
+    members, counts = known.members, Counter(known.counts.model_dump())
     for name, met in told:
         place = members.place_of(name)
         before = members[place]
@@ -183,8 +184,9 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
             continue
         every = [*before.met, met]
         after = before.model_copy(update={"met": every, "state": state_of(every)})
-        members, now, then = members.changed(place, after), count([after]), count([before])
-        counts = {field: number + getattr(now, field) - getattr(then, field) for field, number in counts.items()}
+        members = members.changed(place, after)
+        counts.update(_counted(after))
+        counts.subtract(_counted(before))
     if members is known.members:
         return None
     return known.model_copy(update={"members": members, "counts": Counts(**counts)}), []
@@ -224,19 +226,17 @@ def state_of(met: Sequence[Met]) -> Literal["missing"] | Ending:
 
 def count(members: Sequence[Member]) -> Counts:
     """How many are in which state."""
-    states = Counter([one.state for one in members])
-    seen = [one for one in members if one.met]
-    return Counts(
-        members=len(members),
-        missing=states["missing"],
-        done=states["done"],
-        elsewhere=states["elsewhere"],
-        moved=states["moved"],
-        refused=states["refused"],
-        excused=states["excused"],
-        again=sum(len({(one.at, one.point) for one in member.met if one.outcome in MET}) > 1 for member in seen),
-        incomplete=sum(bool(undone(member)) for member in seen),
-    )
+    return Counts(**Counter(name for one in members for name in _counted(one)))
+
+
+def _counted(member: Member) -> list[str]:
+    """In which of the counts somebody is one."""
+    found = ["members", member.state]
+    if len({(one.at, one.point) for one in member.met if one.outcome in MET}) > 1:
+        found.append("again")
+    if undone(member):
+        found.append("incomplete")
+    return found
 
 
 def tallied(known: Mapping[str, Sequence[int]], told: Iterable[Sheet]) -> dict[str, Sequence[int]]:
@@ -254,7 +254,8 @@ def tallied(known: Mapping[str, Sequence[int]], told: Iterable[Sheet]) -> dict[s
 
 def summed(tally: Mapping[str, Sequence[int]]) -> dict[str, int]:
     """The counts of a whole building."""
-    return dict(zip(Counts.model_fields, map(sum, list(zip(*tally.values(), strict=True))[1:]), strict=True))
+    sums = [sum(column) for column in zip(*tally.values(), strict=True)][1:]
+    return dict(zip(Counts.model_fields, sums or repeat(0), strict=False))
 
 
 def undone(member: Member) -> set[str]:
