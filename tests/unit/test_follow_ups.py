@@ -88,6 +88,28 @@ def test_a_wall_time_stays_where_clocks_change() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "begins", "times"),
+    [
+        ("2027-03-27T00:00", "2027-03-27T02:30", ["27 02:30", "28 03:30", "29 02:30"]),
+        ("2026-10-24T00:00", "2026-10-24T02:30", ["24 02:30", "25 02:30", "26 02:30"]),
+    ],
+)
+def test_a_time_that_the_clocks_leave_out_or_show_twice_comes_once(first: str, begins: str, times: list[str]) -> None:
+    """Paris has no half past two on the last Sunday of March, and two on that of October."""
+    paris = ZoneInfo("Europe/Paris")
+    plan = planned(begins=begins, rule="FREQ=DAILY", zone="Europe/Paris")
+    start, found = datetime.fromisoformat(first).replace(tzinfo=paris).astimezone(UTC), []
+    # Asked from every quarter of an hour, whether something came before it or not.
+    for quarter in range(3 * 24 * 4 - 8):
+        asked = start + timedelta(minutes=15 * quarter)
+        following = rules.following(plan, asked)
+        assert following is not None
+        assert following > asked
+        found.append(f"{following.astimezone(paris):%d %H:%M}")
+    assert list(dict.fromkeys(found))[:3] == times
+
+
+@pytest.mark.parametrize(
     ("changes", "problem"),
     [
         ({"zone": "Asia/Nowhere"}, ("zone", "unknown_zone")),

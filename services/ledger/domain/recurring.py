@@ -45,9 +45,12 @@ def following(one: Recurring, after: datetime) -> datetime | None:
     """The next time, in UTC; None: there is none. By the wall clock, also where that is changed."""
     zone = ZoneInfo(one.zone)
     local = after.astimezone(zone).replace(tzinfo=None)
-    times = rrulestr(one.rule, dtstart=datetime.fromisoformat(one.begins)).xafter(local)
-    found = next((at for at in islice(times, _LOOKED_AT) if one.days == "all" or is_workday(at.date())), None)
-    return found.replace(tzinfo=zone).astimezone(UTC) if found else None
+    walls = islice(rrulestr(one.rule, dtstart=datetime.fromisoformat(one.begins)).xafter(local), _LOOKED_AT)
+    times = (
+        wall.replace(tzinfo=zone).astimezone(UTC) for wall in walls if one.days == "all" or is_workday(wall.date())
+    )
+    # Where the clocks show an hour twice, what comes next by the wall clock may have been the first time round.
+    return next((at for at in times if at > after), None)
 
 
 def wrong_times(one: Recurring) -> Iterator[Problem]:
