@@ -1,5 +1,6 @@
 """`doorstep round`: rosters worked through by a time, and who is missing."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -39,11 +40,13 @@ def open_round(
     grid: Annotated[Several, typer.Option(help="round.grid", show_default=False)] = None,
     building: Annotated[Several, typer.Option(help="round.building", show_default=False)] = None,
     category: Annotated[Several, typer.Option(help="round.category", show_default=False)] = None,
+    source: Annotated[Several, typer.Option("--list", help="round.list", show_default=False)] = None,
     point: Annotated[Several, typer.Option(help="round.point", show_default=False)] = None,
+    team: Annotated[Several, typer.Option(metavar="NAME=BUILDING,…", help="round.team", show_default=False)] = None,
     check: Annotated[Several, typer.Option(help="round.check", show_default=False)] = None,
 ) -> None:
     """Freeze a roster and begin, and say how many are on it; the same again changes nothing."""
-    roster = {"grids": grid, "buildings": building, "categories": category}
+    roster = {"grids": grid, "buildings": building, "categories": category, "lists": source}
     body = {
         "round_id": round_id,
         "community": community,
@@ -54,6 +57,7 @@ def open_round(
         "opens": opens.astimezone().isoformat() if opens else None,
         "roster": {name: values for name, values in roster.items() if values},
         "points": point or [],
+        "teams": [_team(one) for one in team or ()],
         "checklist": check or [],
     }
     with session.client() as client:
@@ -95,6 +99,8 @@ def show(session: Session, round_id: Id) -> None:
     table = Table("", *(session.say(f"round.{name}") for name in _COUNTS))
     for place in numbers["buildings"]:
         table.add_row(session.say("round.one_building", building=place["building"]), *_figures(place))
+    for name, counts in numbers["teams"].items():
+        table.add_row(name, *_figures(counts))
     table.add_row(session.say("round.all"), *_figures(one["counts"]), style="bold", end_section=True)
     session.out.print(table)
     for point, count in numbers["points"].items():
@@ -105,10 +111,11 @@ def missing(
     session: Session,
     round_id: Id,
     names: Annotated[bool, typer.Option("--names", help="round.names")] = False,
+    team: Annotated[str | None, typer.Option(help="round.of_team", show_default=False)] = None,
 ) -> None:
     """Who is missing, door by door; with names, the opening is noted."""
     with session.client() as client:
-        found = list(_roster(client, round_id, "missing", names))
+        found = list(_roster(client, round_id, "missing", names=names, team=team))
     if session.json:
         session.write_json({"items": found})
         return
@@ -125,10 +132,11 @@ def members(
     round_id: Id,
     state: Annotated[str | None, typer.Option(help="round.state", show_default=False)] = None,
     names: Annotated[bool, typer.Option("--names", help="round.names")] = False,
+    team: Annotated[str | None, typer.Option(help="round.of_team", show_default=False)] = None,
 ) -> None:
     """How it went with each on the roster, or with those of one state, door by door; with names, that is noted."""
     with session.client() as client:
-        found = list(_roster(client, round_id, "members", names, state))
+        found = list(_roster(client, round_id, "members", names=names, state=state, team=team))
     if session.json:
         session.write_json({"items": found})
         return
@@ -169,9 +177,10 @@ def close(session: Session, round_id: Id) -> None:
 
 
 def _roster(
-    client: Client, round_id: str, which: str, names: bool, state: str | None = None
+    client: Client, round_id: str, which: str, *, names: bool, **asked: str | None
 ) -> Iterator[Mapping[str, Any]]:
-    params = {"limit": _PAGE, "names": "true" if names else "false", **({"state": state} if state else {})}
+    params = {"limit": _PAGE, "names": "true" if names else "false"}
+    params |= {name: value for name, value in asked.items() if value is not None}
     after: dict[str, str] = {}
     while True:
         body = client.read("GET", f"{ROUNDS}/{round_id}/{which}", params={**params, **after})
@@ -179,6 +188,11 @@ def _roster(
         if body["next"] is None:
             return
         after = {"after": body["next"]}
+
+
+def _team(told: str) -> dict[str, Any]:
+    name, _, buildings = told.partition("=")
+    return {"name": name, "buildings": [one for one in re.split("[,，]", buildings) if one]}
 
 
 def _named(one: Mapping[str, Any]) -> tuple[str, ...]:

@@ -23,20 +23,30 @@ _BUILDING = LISTED.index("building")
 
 
 def listing(
-    house: Ledger, imports: Imports, known: Round, state: str | None, grids: Sequence[str], building: str | None
+    house: Ledger,
+    imports: Imports,
+    known: Round,
+    state: str | None,
+    grids: Sequence[str],
+    buildings: Sequence[str] | None,
 ) -> Listing:
     """A roster in the columns in which a desk's list comes in, so that it can be filled in and come back."""
     headings = [imports.records.columns[name][0] for name in LISTED]
-    rows = _rows(house, imports, known, state, grids, building)
+    rows = _rows(house, imports, known, state, grids, buildings)
     return Listing(known.told.title, headings, rows, imports.totals[0])
 
 
 async def _rows(
-    house: Ledger, imports: Imports, known: Round, state: str | None, grids: Sequence[str], building: str | None
+    house: Ledger,
+    imports: Imports,
+    known: Round,
+    state: str | None,
+    grids: Sequence[str],
+    buildings: Sequence[str] | None,
 ) -> AsyncIterator[list[list[str]]]:
     zone, place = ZoneInfo(house.kinds.hours.zone), None
     building_rows: list[list[str]] = []
-    while found := await house.store.rounds.members(known.told.round_id, state, grids, _AT_ONCE, place, building):
+    while found := await house.store.rounds.members(known.told.round_id, state, grids, _AT_ONCE, place, buildings):
         place = (found[-1]["order"], found[-1]["place"])
         details, told = await asyncio.gather(named(house, found), records(house, known.facts, found, names=True))
         for one, who, met in zip(found, details, told, strict=True):

@@ -263,7 +263,7 @@ class Rounds:
         grids: Sequence[str],
         limit: int,
         after: tuple[str, int] | None,
-        building: str | None = None,
+        buildings: Sequence[str] | None = None,
     ) -> list[Document]:
         """Who is missing or whatever else, or all, in the order of doors, with the place on the sheet."""
         order, place = after or ("", -1)
@@ -272,8 +272,8 @@ class Rounds:
             query[f"state.counts.{state}"] = {"$gt": 0}
         if grids:
             query["state.grid"] = {"$in": list(grids)}
-        if building is not None:
-            query["state.building"] = building
+        if buildings is not None:
+            query["state.building"] = {"$in": list(buildings)}
         rows: list[Document] = []
         fields = {f"state.{name}": 1 for name in ("order", "grid", "building", "members")}
         while len(rows) < limit:
@@ -377,7 +377,12 @@ def _sums(prefix: str) -> Document:
 def _asked(told: OpenRound) -> Document:
     roster = told.roster
     query: Document = {**LIVING}
-    for field, values in (("grid", roster.grids), ("categories", roster.categories), ("needs", roster.needs)):
+    for field, values in (
+        ("grid", roster.grids),
+        ("categories", roster.categories),
+        ("lists", roster.lists),
+        ("needs", roster.needs),
+    ):
         if values:
             query[f"state.facts.{field}"] = {"$in": list(values)}
     for field, value in (("lives_alone", roster.lives_alone), ("first_line", roster.first_line)):

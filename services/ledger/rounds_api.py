@@ -1,5 +1,6 @@
 """HTTP in: rounds, how far they are, and who is missing."""
 
+import asyncio
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -35,6 +36,7 @@ from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 PREFIX = "/api/ledger"
 Day = Annotated[date | None, Query(description="The day of a list that has times only.")]
 Building = Annotated[str | None, Query(max_length=16)]
+OfTeam = Annotated[str | None, Query(max_length=32)]
 State = Literal["missing"] | Ending
 
 
@@ -44,6 +46,7 @@ class Asked(BaseModel):
     purpose: Purpose
     state: State | None = None
     building: Annotated[str | None, StringConstraints(max_length=16)] = None
+    team: Annotated[str | None, StringConstraints(max_length=32)] = None
 
 
 def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
@@ -77,10 +80,10 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/numbers", tags=["rounds"])
     async def numbers(who: Somebody, round_id: str) -> dict[str, Any]:
-        """The same building by building, and how many were met at each point."""
-        await _theirs(who, round_id)
-        store = house.store.rounds
-        return {"buildings": await store.counts_by(round_id), "points": await store.points(round_id)}
+        """The same building by building and team by team, and how many were met at each point."""
+        known, store = await _theirs(who, round_id), house.store.rounds
+        buildings, points = await asyncio.gather(store.counts_by(round_id), store.points(round_id))
+        return {"buildings": buildings, "teams": known.by_team(buildings), "points": points}
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/missing", tags=["rounds"])
     async def missing(
@@ -89,13 +92,14 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         limit: Limit = 50,
         after: After = None,
         building: Building = None,
+        team: OfTeam = None,
         names: bool = False,
     ) -> dict[str, Any]:
-        """Who is missing within the token's place, or in one building of it, in the order of doors.
+        """Who is missing within the token's place, or in a building or the buildings of a team, in the order of doors.
 
         `names`: with name, phone and door, for whoever calls or visits them; the opening is noted.
         """
-        return await _members(who, round_id, "missing", limit, after, building, names)
+        return await _members(who, round_id, "missing", limit, after, (building, team), names)
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/members", tags=["rounds"])
     async def members(
@@ -105,13 +109,14 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         after: After = None,
         state: State | None = None,
         building: Building = None,
+        team: OfTeam = None,
         names: bool = False,
     ) -> dict[str, Any]:
         """How it went with each on the roster, or with those of one state, in the order of doors.
 
         `names`: with name, phone and door, and with what was noted, such as why somebody refused; the opening is noted.
         """
-        return await _members(who, round_id, state, limit, after, building, names)
+        return await _members(who, round_id, state, limit, after, (building, team), names)
 
     async def _members(
         who: Principal,
@@ -119,7 +124,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         state: str | None,
         limit: int,
         after: str | None,
-        building: str | None,
+        where: tuple[str | None, str | None],
         names: bool,
     ) -> dict[str, Any]:
         known = await _theirs(who, round_id)
@@ -127,7 +132,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
             who.require(*LEADERS, "grid_worker")
         place = decode_cursor(after, (str, int))
         found = await house.store.rounds.members(
-            round_id, state, who.grids, limit + 1, (place[0], place[1]) if place else None, building
+            round_id, state, who.grids, limit + 1, (place[0], place[1]) if place else None, known.buildings(*where)
         )
         answer = page(found, limit, lambda one: (one["order"], one["place"]), lambda one: one)
         if names and found:
@@ -149,8 +154,9 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         """
         who.require(*LEADERS, "grid_worker")
         known = await _theirs(who, round_id)
+        buildings = known.buildings(asked.building, asked.team)
         await house.runtime.openings.note(who, f"round:{round_id}", asked.purpose, community=known.told.community)
-        return sent(rosters.listing(house, imports, known, asked.state, who.grids, asked.building), form, "members")
+        return sent(rosters.listing(house, imports, known, asked.state, who.grids, buildings), form, "members")
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/cards/{{card}}", tags=["rounds"])
     async def card_of(who: Somebody, round_id: str, card: str, names: bool = False) -> dict[str, Any]:

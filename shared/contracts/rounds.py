@@ -4,10 +4,11 @@ A round is one roster to be worked through by a time: who is tested, measured, v
 frozen when the round opens; from then on everyone on it is in exactly one state.
 """
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
 from shared.contracts.envelope import (
     BuildingNumber,
@@ -43,12 +44,22 @@ class Roster(Contract, extra="forbid"):
     buildings: Annotated[tuple[BuildingNumber, ...], Field(max_length=500)] = ()
     categories: Annotated[tuple[Slug, ...], Field(max_length=16)] = ()
     """At least one of these."""
+    lists: Annotated[tuple[Slug, ...], Field(max_length=16)] = ()
+    """Known by at least one of these source lists."""
     needs: Needs = ()
     """At least one of these."""
     lives_alone: bool | None = None
     first_line: bool | None = None
     after: Identifier | None = None
     """Those who are done in this other round of the same community, such as who said yes in a survey."""
+
+
+class Team(Contract, extra="forbid"):
+    """Some who go together, and the buildings that are theirs."""
+
+    name: Point
+    workers: Annotated[tuple[Identifier, ...], Field(max_length=32)] = ()
+    buildings: Annotated[tuple[BuildingNumber, ...], Field(min_length=1, max_length=200)]
 
 
 class OpenRound(Command):
@@ -72,6 +83,8 @@ class OpenRound(Command):
     """When those who are missing are looked for."""
     points: Annotated[tuple[Point, ...], Field(max_length=64)] = ()
     """Where it may be done; anywhere, unless told."""
+    teams: Annotated[tuple[Team, ...], Field(max_length=64)] = ()
+    """Who goes where; each building is one team's."""
     checklist: Annotated[tuple[Slug, ...], Field(max_length=32)] = ()
     """What belongs to doing it, such as `panes` and `sills`."""
     walks: bool = False
@@ -82,6 +95,16 @@ class OpenRound(Command):
         if self.opens is not None and self.closes <= self.opens:
             raise ValueError("closes must be later than opens")
         return self
+
+    @field_validator("teams")
+    @classmethod
+    def _each_building_is_one_teams(cls, teams: tuple[Team, ...]) -> tuple[Team, ...]:
+        names = [one.name for one in teams]
+        buildings = [building for one in teams for building in one.buildings]
+        for what, told in (("a team", names), ("building", buildings)):
+            if twice := [name for name, times in Counter(told).items() if times > 1]:
+                raise ValueError(f"named twice: {what} {', '.join(twice)}")
+        return teams
 
 
 class CloseRound(Command):

@@ -128,7 +128,7 @@ def tell(label: str, figure: str) -> None:
 def main() -> None:
     """Start engines, measure, tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--people", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--people", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     configure_logs("ledger", "warning")
     spare_the_collector()
     for count in parser.parse_args().people:

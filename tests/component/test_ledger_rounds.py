@@ -388,6 +388,39 @@ async def test_sums_of_the_version_before_are_made_whole(at: Running) -> None:
     assert (found["members"], found["done"], found["missing"]) == (24, 2, 22)
 
 
+async def test_each_team_has_its_buildings_its_list_and_its_figures(at: Running) -> None:
+    """Who goes where is said when the round is opened; each building is one team's."""
+    teams = [{"name": "一队", "workers": [world.ZHAO], "buildings": ["1", "2"]}, {"name": "二队", "buildings": ["3"]}]
+    await opened(at.ledger, teams=teams)
+    await record(at.ledger, {"member_id": id_of(1)}, {"member_id": id_of(23)})
+    figures = (await at.ledger.get(f"/rounds/{ROUND}/numbers"))["teams"]
+    assert {team: (one["members"], one["done"]) for team, one in figures.items()} == {"一队": (16, 1), "二队": (8, 1)}
+    missing = await at.ledger.items(f"/rounds/{ROUND}/missing", team="二队")
+    assert {one["member_id"] for one in missing} == {id_of(number) for number in range(16, 23)}
+    both = await at.ledger.items(f"/rounds/{ROUND}/members", team="一队", building="2")
+    assert {one["member_id"] for one in both} == {id_of(number) for number in range(8, 16)}
+    file = await at.ledger.call("GET", f"/rounds/{ROUND}/members.csv?purpose=walk&team=二队")
+    assert (file.text.count("居民23"), file.text.count("居民1\n"), file.text.count("居民")) == (1, 0, 8)
+
+    unknown = await at.ledger.call("GET", f"/rounds/{ROUND}/missing?team=三队")
+    assert [one["code"] for one in unknown.json()["problems"]] == ["unknown_team"]
+    closes = (at.ledger.runtime.clock() + timedelta(hours=4)).isoformat()
+    told = {"round_id": "r2", "community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
+    for wrong in ([*teams, {"name": "三队", "buildings": ["3"]}], [*teams, {"name": "二队", "buildings": ["4"]}]):
+        refused = await at.ledger.post("/rounds", {**told, "teams": wrong})
+        assert refused.status_code == 422
+        assert [one["field"] for one in refused.json()["problems"]] == ["teams"]
+
+
+async def test_a_roster_can_be_of_a_source_list(at: Running) -> None:
+    """Those found by the community, of whom some are assigned by the city, too."""
+    for number, lists in ((1, ["found_by_community"]), (2, ["found_by_community", "assigned_by_city"])):
+        await world.accepted(at.ledger, "/people", person(number, lists=lists, categories=["newcomer", "returned"]))
+    await world.accepted(at.ledger, "/people", person(3, lists=["assigned_by_city"], categories=["returned"]))
+    known = await opened(at.ledger, roster={"lists": ["found_by_community"]})
+    assert known["members"] == 2
+
+
 async def test_what_a_replica_of_the_version_before_adds_up_is_in_the_sums(at: Running) -> None:
     """Beside a new one it knows the sums alone, and writes them anew from every sheet of the building."""
     await world.accepted(at.ledger, "/people", person(24, address={"building": "1", "unit": "2", "room": "101"}))

@@ -359,6 +359,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
     ledger, now = at.ledger, at.ledger.runtime.clock()
     closes = (now + timedelta(hours=4)).isoformat()
     told = {"round_id": "round", "community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
+    teams = [{"name": "A", "buildings": ["2", "3", "4"]}]
     person = (await ledger.items("/people", community=world.TIEBEI))[0]["id"]
     plan = {"plan_id": "p", "kind": "care_call", "begins": "2026-11-24T10:30"}
     await ledger.post(f"/people/{person}/plans", plan)
@@ -366,7 +367,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
     times = {"kind": "care_call", "begins": "2026-11-24T23:30"}
     await world.accepted(ledger, "/programmes", {"programme_id": "p", **everybody, **times})
     async with profiled(town, "ledger") as queries:
-        await world.accepted(ledger, "/rounds", told)
+        await world.accepted(ledger, "/rounds", {**told, "teams": teams})
         await eventually(lambda: ledger.stored("rounds", {"_id": "round", "state.state": "open"}))
     found = [one for name in ("people", "sheets", "rounds", "tallies") for one in wasteful(queries, name)]
     await multiply_one(ledger, "rounds", lambda copy, number: copy["state"].update(due_at=None))
@@ -383,6 +384,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
             await both_pages(ledger, "/rounds", who)
             await both_pages(ledger, "/rounds/round/missing", who)
             await both_pages(ledger, "/rounds/round/missing", who, building="3")
+            await both_pages(ledger, "/rounds/round/missing", who, team="A")
             await both_pages(ledger, "/rounds/round/members", who)
             await both_pages(ledger, "/rounds/round/members", who, state="refused")
             await ledger.get("/rounds/round/numbers", who=who)

@@ -1,7 +1,8 @@
 """A round: one roster to be worked through by a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -26,6 +27,31 @@ class Round(BaseModel):
     created_at: datetime
     due_at: datetime | None
     """When something is to be done with it."""
+
+    def buildings(self, building: str | None, team: str | None) -> list[str] | None:
+        """Which buildings are asked for; None: all.
+
+        Raises:
+            Refusal: there is no such team.
+        """
+        if team is None:
+            return None if building is None else [building]
+        of_team = next((one.buildings for one in self.told.teams if one.name == team), None)
+        if of_team is None:
+            names = ", ".join(one.name for one in self.told.teams) or "none"
+            raise refusal("team", "unknown_team", f"the teams of this round: {names}", status=404)
+        return [one for one in of_team if building in (None, one)]
+
+    def by_team(self, buildings: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+        """The counts of each team, of those of its buildings."""
+        found = {one["building"]: one for one in buildings}
+        return {
+            team.name: {
+                count: sum(found[one].get(count, 0) for one in team.buildings if one in found)
+                for count in Counts.model_fields
+            }
+            for team in self.told.teams
+        }
 
     @property
     def facts(self) -> RoundFacts:
@@ -148,7 +174,7 @@ def unsettle(known: Round | None) -> Decision:
 
 def _of_residents(roster: Roster) -> bool:
     """Whether it asks for what is known of those alone who live here."""
-    asked = (roster.categories, roster.needs, roster.after)
+    asked = (roster.categories, roster.lists, roster.needs, roster.after)
     return any(asked) or roster.lives_alone is not None or roster.first_line is not None
 
 
