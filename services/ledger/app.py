@@ -18,6 +18,7 @@ from services.ledger.follow_ups import fall_due, lapse
 from services.ledger.follow_ups_api import add_follow_up_routes
 from services.ledger.gates_api import add_gate_routes
 from services.ledger.handlers import router
+from services.ledger.held_api import add_held_routes
 from services.ledger.house import Ledger
 from services.ledger.households_api import add_household_routes
 from services.ledger.imports import Importing
@@ -97,6 +98,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     add_evidence_routes(app, house)
     add_money_routes(app, house)
     add_facility_routes(app, house)
+    add_held_routes(app, house)
     add_people_routes(app, house)
     add_household_routes(app, house)
     add_rebuilding_routes(app, house)

@@ -179,6 +179,12 @@ def show(case: Case) -> dict[str, Any]:
     return {**shown, "next_due": case.due_at, "steps": steps}
 
 
+async def opened(house: Ledger, case: Case) -> dict[str, Any]:
+    """The whole of a case, with its texts."""
+    sealer = await cases.sealer_of(house, case)
+    return {**show(case), **_details(sealer, case), "steps": [_step(sealer, case, one, True) for one in case.steps]}
+
+
 def _details(sealer: Sealer, case: Case) -> dict[str, Any]:
     """Its texts; None instead of each that was erased."""
     context = cases.context_of(case.case_id)

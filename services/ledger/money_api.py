@@ -65,7 +65,7 @@ def add_money_routes(app: FastAPI, house: Ledger) -> None:
             await house.runtime.openings.note(who, record, "money", community=who.community)
         matters = {one["_id"]: house.store.money.all.state(one) for one in found}
         noted = await money.notes(house, list(matters.values())) if notes else None
-        return page(found, limit, _place_of, lambda one: _show(matters[one["_id"]], noted))
+        return page(found, limit, _place_of, lambda one: show(matters[one["_id"]], noted))
 
     @app.get(f"{PREFIX}/money/balances", tags=["money"])
     async def balances(who: Somebody, worker: Name = None, person: Name = None) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def _theirs(who: Principal, worker: str | None) -> dict[str, Any]:
     return {"community": who.community, "grids": (), "worker": who.worker or who.name}
 
 
-def _show(known: Matter, notes: Mapping[tuple[str, str], str | None] | None) -> dict[str, Any]:
+def show(known: Matter, notes: Mapping[tuple[str, str], str | None] | None) -> dict[str, Any]:
+    """A matter with its postings; `notes`: with what was noted."""
     postings = [one.model_dump(exclude={"sealed"}) for one in known.postings]
     if notes is not None:
         postings = [{**one, "note": notes.get((known.matter_id, one["posting_id"]), "")} for one in postings]

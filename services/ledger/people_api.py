@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 
-from services.ledger import follow_ups, people
+from services.ledger import people
 from services.ledger.api import PREFIX, Name, within
 from services.ledger.domain import people as rules
 from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, today
 from services.ledger.people_history import as_it_was
-from services.ledger.people_store import among, unsealed
+from services.ledger.people_store import among
 from services.ledger.portraits import opened
 from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Meta, Phone, Slug
@@ -116,23 +116,6 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
             "observed": {"since": observed.starts, "until": observed.last_day} if observed else None,
             "due": [{"kind": one.kind, "at": one.at} for one in due],
         }
-
-    @app.get(f"{PREFIX}/people/{{person_id}}/export", tags=["people"])
-    async def export(who: Somebody, person_id: str) -> dict[str, Any]:
-        """All that the ledger holds on one person."""
-        who.require(*LEADERS)
-        known = await person_of(house, who, person_id)
-        await note(house, who, known, "export")
-        portrait = await opened(house, known)
-        facts = known.facts
-        held, looked_after, rounds = await asyncio.gather(
-            house.store.register.everything(shown(known), portrait.details.model_dump(mode="json")),
-            house.store.follow_ups_of(await house.store.register.ids_of(facts.person_id)),
-            house.store.rounds.of_members(facts.community, [facts.person_id, facts.household]),
-        )
-        said = await asyncio.gather(*(follow_ups.records_of(house, one) for one in looked_after))
-        times = [{**one.model_dump(), "records": records} for one, records in zip(looked_after, said, strict=True)]
-        return {**held, "follow_ups": times, "rounds": [unsealed(one) for one in rounds]}
 
     @app.post(
         f"{PREFIX}/people",

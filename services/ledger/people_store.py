@@ -61,13 +61,6 @@ def context_of(person_id: str) -> str:
     return f"person:{person_id}"
 
 
-def unsealed(value: Any) -> Any:
-    """Without what is sealed."""
-    if isinstance(value, dict):
-        return {name: unsealed(one) for name, one in value.items() if name != "sealed"}
-    return [unsealed(one) for one in value] if isinstance(value, list) else value
-
-
 class Register:
     """What the ledger keeps about who is who.
 
@@ -153,21 +146,18 @@ class Register:
         found = await self.people.collection.find(query, sort=[("state.forget_at", 1)], limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
 
-    async def everything(self, facts: Document, details: Document) -> Document:
-        """All that rests here about one person, with what was opened of it."""
-        person_id = facts["id"]
+    async def history(self, person_id: str) -> list[Document]:
+        """What happened to somebody's document: each `event`, and when."""
         document = await self.people.collection.get(person_id) or {"history": []}
-        of_person = {"state.person_id": {"$in": list(await self.ids_of(person_id))}}
+        return [{"event": one["type"], "at": one["at"]} for one in document["history"]]
+
+    async def about(self, ids: Sequence[str]) -> dict[str, list[Document]]:
+        """What is told of somebody in documents of other kinds, by kind, as it rests."""
+        of_person = {"state.person_id": {"$in": list(ids)}}
         found = await asyncio.gather(
             *(one.find(of_person, fields={"state": 1}, sort=[("_id", 1)]) for one in self._about)
         )
-        return {
-            **facts,
-            "details": details,
-            "aliases": await self.held(person_id),
-            "history": [{"event": one["type"], "at": one["at"]} for one in document["history"]],
-            **{name: [unsealed(one["state"]) for one in about] for name, about in zip(ABOUT, found, strict=True)},
-        }
+        return dict(zip(ABOUT, found, strict=True))
 
     async def count(self, query: Document) -> int:
         """How many `walk` finds."""

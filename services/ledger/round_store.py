@@ -10,7 +10,7 @@ from typing import Any
 from services.ledger.domain.follow_ups import hears
 from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import Entrance, Member, Members, Sheet, summed, tallied
+from services.ledger.domain.sheets import Entrance, Member, Members, RoundFacts, Sheet, summed, tallied
 from services.ledger.domain.strangers import Stranger
 from services.ledger.people_store import LIVING
 from shared.contracts.rounds import Counts, OpenRound
@@ -206,29 +206,21 @@ class Rounds:
             if (name := member["member_id"]) in wanted
         }
 
-    async def of_members(self, community: str | None, members: Sequence[str]) -> list[Document]:
+    async def of_members(self, community: str | None, members: Sequence[str]) -> list[tuple[RoundFacts, Document]]:
         """How it went with these in every round on whose roster they stand, the last to close before the others."""
         rounds = await self.all.collection.find(
-            {"state.told.community": community},
-            sort=[("state.told.closes", -1), ("_id", 1)],
-            fields={"state.told.kind": 1, "state.told.title": 1},
+            {"state.told.community": community}, sort=[("state.told.closes", -1), ("_id", 1)], fields={"history": 0}
         )
         of_them = {"state.members.member_id": {"$in": list(members)}}
         sheets = await self.sheets.collection.find(
             {"state.round_id": {"$in": [one["_id"] for one in rounds]}, **of_them},
             fields={"state.round_id": 1, "state.members": 1},
         )
-        here = {
-            one["state"]["round_id"]: member
-            for one in sheets
-            for member in Members(one["state"]["members"])
-            if member.member_id in members
-        }
-        stood = [one for one in rounds if one["_id"] in here]
-        return [
-            {"round_id": one["_id"], **one["state"]["told"], **here[one["_id"]].model_dump(mode="json")}
-            for one in stood
-        ]
+        here: dict[str, list[Document]] = {}
+        for one in sheets:
+            found = (member for member in Members(one["state"]["members"]) if member.member_id in members)
+            here.setdefault(one["state"]["round_id"], []).extend(member.model_dump() for member in found)
+        return [(self.all.state(one).facts, member) for one in rounds for member in here.get(one["_id"], ())]
 
     async def unsettled_with(self, community: str, members: Names[str]) -> dict[str, dict[str, str]]:
         """On which rosters of rounds under way any of these stands, and how it went with each, by round."""

@@ -209,15 +209,19 @@ async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Offic
     case = {"case_id": "c1", "community": world.TIEBEI, "kind": "medical", "title": "复查", "owner": world.ZHAO}
     assert (await ledger.post("/cases", {**case, "person_id": person_id})).status_code == 202
     await opened(ledger, "n1")
+    body = {"community": world.TIEBEI, "worker": world.ZHAO, "what": "receipt", "amount": 100, "note": "米"}
+    receipt = await ledger.post("/money", {**body, "posting_id": "p", "matter_id": "m", "person_id": person_id})
+    assert receipt.status_code == 202, receipt.text
     done = {"member_id": person_id, "note": "在家"}
     answer = await record(ledger, done, round_id="n1")
     assert answer.status_code == 200, answer.text
     held = await ledger.get(f"/people/{person_id}/export", who="coordinator")
     (tested,) = held["rounds"]
     assert (tested["round_id"], tested["title"], tested["state"]) == ("n1", "核酸", "done")
-    assert "sealed" not in str(tested["met"])
-    assert [one["case_id"] for one in held["cases"]] == ["c1"]
-    assert "sealed" not in str(held["cases"])
+    assert [one["note"] for one in tested["met"]] == ["在家"]
+    assert [(one["case_id"], one["details"]["title"]) for one in held["cases"]] == [("c1", "复查")]
+    assert [[one["note"] for one in matter["postings"]] for matter in held["money"]] == [["米"]]
+    assert "sealed" not in str(held)
     assert held["details"]["id_number"] == LI
     assert [one["event"] for one in held["history"]] == ["doorstep.person.registered.v1"]
     assert [one["plan_id"] for one in held["plans"]] == ["p1"]
