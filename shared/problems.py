@@ -32,7 +32,8 @@ def problems_of(error: ValidationError) -> tuple[Problem, ...]:
         Problem(
             field=".".join(str(part) for part in one["loc"]),
             code=_CODES.get(one["type"], "wrong_type" if one["type"].endswith("_type") else one["type"]),
-            message=one["msg"],
+            # What our own validators say needs no word about where it comes from.
+            message=one["msg"].removeprefix("Value error, "),
         )
         for one in found[:20]
     )

@@ -409,7 +409,8 @@ async def test_each_team_has_its_buildings_its_list_and_its_figures(at: Running)
     for wrong in ([*teams, {"name": "三队", "buildings": ["3"]}], [*teams, {"name": "二队", "buildings": ["4"]}]):
         refused = await at.ledger.post("/rounds", {**told, "teams": wrong})
         assert refused.status_code == 422
-        assert [one["field"] for one in refused.json()["problems"]] == ["teams"]
+        (problem,) = refused.json()["problems"]
+        assert (problem["field"], problem["message"].partition(":")[0]) == ("teams", "named twice")
 
 
 async def test_a_roster_can_be_of_a_source_list(at: Running) -> None:
