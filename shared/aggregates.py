@@ -87,8 +87,8 @@ class Aggregates(Generic[S]):
         return None if document is None else self.state(document)
 
     def state(self, document: Document) -> S:
-        """The state in a stored document."""
-        return self._model.model_validate(document["state"], strict=False)
+        """The state in a stored document. Of what the version after added, it is for that to know."""
+        return self._model.model_validate(document["state"], strict=False, extra="ignore")
 
     def _dumped(self, state: S) -> Document:
         return state.model_dump(exclude_defaults=self._brief)

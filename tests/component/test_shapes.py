@@ -19,8 +19,8 @@ MANY = 1200
 """More than one page of them."""
 
 
-class Door(BaseModel):
-    """As the version before writes it."""
+class Door(BaseModel, extra="forbid"):
+    """As the version before writes it; as a command, it takes no field that it does not know."""
 
     flat: str
     knocks: int = 0
