@@ -1,6 +1,7 @@
 """One aggregate, one document, one write: state, version, and the history of events that it raised."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from shared.contracts.envelope import Event, Meta
 from shared.documents import Collection, Document, Index, Write
 from shared.outbox import Outbox, Record
+from shared.sealing import without_seals
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -177,6 +179,33 @@ class Aggregates(Generic[S]):
         if written:
             self._outbox.send(self.collection, document_id, raised)
         return written
+
+    async def throw_away(self, query: Document) -> int:
+        """Have every seal gone that all could open, in the documents that match and in the events that they raised.
+
+        Safe to repeat.
+
+        Returns:
+            How many matched.
+
+        Raises:
+            StorageUnavailable: the database did not answer.
+        """
+        found = await self.collection.find(query, fields={"_id": 1})
+
+        def throw(document: Document | None) -> tuple[Write | None, None]:
+            if document is None:
+                return None, None
+            bodies = [
+                json.dumps(without_seals(json.loads(one["body"])), ensure_ascii=False) for one in document["history"]
+            ]
+            history = [{**one, "body": body} for one, body in zip(document["history"], bodies, strict=True)]
+            return Write(set={"state": without_seals(document["state"]), "history": history}), None
+
+        for one in found:
+            self.collection.forget(one["_id"])
+        await asyncio.gather(*(self.collection.update(one["_id"], throw) for one in found))
+        return len(found)
 
     async def rewrite_older(self) -> int:
         """Write a page of those that rest in an older shape as the model writes them now; how many these were.

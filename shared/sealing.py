@@ -6,8 +6,8 @@ import os
 import re
 import threading
 import unicodedata
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,6 +26,8 @@ OWN = "own"
 """Key id of seals that were made with a key of their own."""
 KEPT = "kept"
 """The same, of a key that is kept for a time: beside it, the first opens as well."""
+GONE = "gone"
+"""Key id of what stands for a seal that was thrown away."""
 
 
 class _Chance:
@@ -106,7 +108,7 @@ class Sealer:
             raise CannotOpen(f"the seal does not belong to {context}, or was changed") from None
 
     def left(self, seal: str, context: str) -> str | None:
-        """The text; None: it was sealed with a key of its own, which was destroyed since.
+        """The text; None: its own key was destroyed since, or it was thrown away.
 
         Raises:
             CannotOpen: it is under a key that all share, and does not open.
@@ -114,7 +116,7 @@ class Sealer:
         try:
             return self.open(seal, context)
         except CannotOpen:
-            if seal.partition(".")[0] in (OWN, KEPT):
+            if seal.partition(".")[0] in (OWN, KEPT, GONE):
                 return None
             raise
 
@@ -142,6 +144,29 @@ class Sealer:
 def half_width(text: str) -> str:
     """Text as it is compared: `（` and `(` are the same (Unicode NFKC)."""
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+def gone(seal: str) -> str:
+    """Stands for a seal under a key that all share: its SHA-256, which opens nothing, and by which the same is known.
+
+    A seal with a key of its own stays as it is: that key can be destroyed.
+    """
+    if seal.partition(".")[0] in (OWN, KEPT, GONE):
+        return seal
+    return f"{GONE}.{hashlib.sha256(seal.encode()).hexdigest()}"
+
+
+def without_seals(value: Any) -> Any:
+    """A document, or a part of one, with every `sealed` in it gone."""
+    if isinstance(value, dict):
+        parts = cast("dict[str, Any]", value)
+        return {
+            name: gone(one) if name == "sealed" and isinstance(one, str) else without_seals(one)
+            for name, one in parts.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [without_seals(one) for one in cast("Sequence[Any]", value)]
+    return value
 
 
 class Lookup:

@@ -128,14 +128,17 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
 
     @app.get(f"{PREFIX}/tasks/{{task_id}}", tags=["tasks"])
     async def one_task(who: Somebody, task_id: str) -> dict[str, Any]:
-        """One task. Name, phone, door and list are opened for who has it and for who leads; the opening is noted."""
+        """One task. Name, phone, door and list are opened for who has it and for who leads; the opening is noted.
+
+        `details` is null where the person was erased.
+        """
         task, facts = await _seen(who, task_id)
         shown = show(task)
         if who.role in LEADERS or (task.state in TAKEN and task.worker == who.worker):
             await _note_opening(who, f"task:{task_id}", facts)
-            sealed = house.runtime.sealer.open(facts.sealed, f"request:{task.request_id}")
-            details = RequestDetails.model_validate_json(sealed, extra="ignore")
-            shown["details"] = details.model_dump(mode="json", by_alias=True)
+            told = house.runtime.sealer.left(facts.sealed, f"request:{task.request_id}")
+            details = None if told is None else RequestDetails.model_validate_json(told, extra="ignore")
+            shown["details"] = None if details is None else details.model_dump(mode="json", by_alias=True)
         return shown
 
     @app.post(

@@ -32,6 +32,7 @@ from shared.contracts.dispatch import (
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.intake import RequestAmended, RequestCancelled, RequestCreated, RequestFacts
 from shared.contracts.ledger import BuildingClosed, BuildingOpened
+from shared.contracts.people import PersonErased
 from shared.contracts.refusal import refusal
 from shared.documents import Occupied
 from shared.identity import derived_id
@@ -69,6 +70,12 @@ async def amend(house: Dispatch, event: RequestAmended, meta: Meta) -> None:
     await house.store.tasks.update(
         task_id, lambda known: offering.amend(known, task_id, facts_of(event), meta.sequence, situation), meta
     )
+
+
+@router.event(PersonErased)
+async def forget_person(house: Dispatch, event: PersonErased, _: Meta) -> None:
+    """Nobody is to know any more for whom tasks were, and where."""
+    await house.store.tasks.throw_away({"state.facts.person": event.person_id})
 
 
 @router.event(RequestCancelled)

@@ -117,15 +117,20 @@ async def forget_person(house: Intake, event: PersonErased, _: Meta) -> None:
 async def submit_what_was_told(house: Intake, event: FollowUpRecorded, meta: Meta) -> None:
     """Somebody was called or visited and asked for something: that is a request."""
     if event.sealed is not None:
-        opened = house.runtime.sealer.open(event.sealed, f"follow-up:{event.follow_up_id}")
-        await submit(house, SubmitRequest.model_validate_json(opened), meta)
+        await _submit_sealed(house, event.sealed, f"follow-up:{event.follow_up_id}", meta)
 
 
 @router.event(NeedRaised)
 async def submit_what_is_needed(house: Intake, event: NeedRaised, meta: Meta) -> None:
     """The ledger's own work found that somebody needs something: that is a request."""
-    opened = house.runtime.sealer.open(event.sealed, f"need:{event.need_id}")
-    await submit(house, SubmitRequest.model_validate_json(opened), meta)
+    await _submit_sealed(house, event.sealed, f"need:{event.need_id}", meta)
+
+
+async def _submit_sealed(house: Intake, seal: str, context: str, meta: Meta) -> None:
+    """What the ledger asks for; an event that is sent again after the person was erased asks for nothing more."""
+    told = house.runtime.sealer.left(seal, context)
+    if told is not None:
+        await submit(house, SubmitRequest.model_validate_json(told), meta)
 
 
 async def understand(house: Intake, command: SubmitRequest, request_id: str) -> RequestCreated:
@@ -171,7 +176,10 @@ async def changed(house: Intake, command: AmendRequest, request: rules.Request) 
         raise refusal("request_id", "unknown_request", "there is no request of this id", status=404)
     runtime = house.runtime
     context = f"request:{request.request_id}"
-    before = RequestDetails.model_validate_json(runtime.sealer.open(facts.sealed, context), extra="ignore")
+    told = runtime.sealer.left(facts.sealed, context)
+    if told is None:
+        raise refusal("request_id", "erased", "for whom this was, was erased; send a new request", status=410)
+    before = RequestDetails.model_validate_json(told, extra="ignore")
     details = before.model_copy(update=rules.changed_details(command))
     urgency = command.urgency or facts.urgency
     place = await _place(house, facts.community or "", details)

@@ -11,13 +11,16 @@ from shared.runtime import Runtime
 
 LIST = Index((("state.created_at", -1), ("_id", 1)))
 TO_REVIEW = Index((("state.created_at", -1), ("_id", 1)), where={"state.facts.needs_review.0": {"$exists": True}})
+OF_PERSON = Index((("state.facts.person", 1),))
 
 
 class Store:
     """What intake keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.requests = runtime.aggregates("requests", Request, lambda one: one.request_id, [LIST, TO_REVIEW])
+        self.requests = runtime.aggregates(
+            "requests", Request, lambda one: one.request_id, [LIST, TO_REVIEW, OF_PERSON]
+        )
         self._buildings = runtime.collection("buildings")
         self._communities = runtime.collection("communities")
         self._people = runtime.collection("people")
@@ -67,7 +70,8 @@ class Store:
             await self._people.update(lookup, decide)
 
     async def forget_person(self, event: PersonErased) -> None:
-        """Forget how to recognise somebody."""
+        """Forget how to recognise somebody, and for whom and where his requests were."""
+        await self.requests.throw_away({"state.facts.person": event.person_id})
         await self._people.delete({"_id": {"$in": list(event.lookups)}, "person": event.person_id})
 
     async def request_of_key(self, key: str, request_id: str) -> str:

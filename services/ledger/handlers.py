@@ -29,6 +29,7 @@ from shared.contracts.dispatch import DeliveryBought, DeliveryCompleted, Deliver
 from shared.contracts.envelope import UNKNOWN, Event, Meta
 from shared.contracts.follow_ups import FollowUpDue, FollowUpRecorded
 from shared.contracts.gates import GateChecked
+from shared.contracts.intake import RequestFacts
 from shared.contracts.ledger import (
     CloseBuilding,
     GrantAccess,
@@ -38,10 +39,12 @@ from shared.contracts.ledger import (
     RegistrationAnswer,
     RevokeAccess,
 )
+from shared.contracts.needs import NeedRaised
 from shared.contracts.observation import ObservationStarted, PersonReleased
 from shared.contracts.people import PersonErased, PersonMerged
 from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerRegistered
+from shared.sealing import gone
 
 router: Router[Ledger] = Router("ledger")
 for part in (
@@ -90,7 +93,7 @@ async def enter(house: Ledger, event: Event, meta: Meta) -> None:
         request_id=getattr(event, "request_id", None),
         source=meta.source,
         cause=meta.cause,
-        data=event.model_dump_json(by_alias=True),
+        data=_booked(event).model_dump_json(by_alias=True),
         about=(subject := about(event)),
         turn=meta.sequence if subject is not None else None,
     )
@@ -101,6 +104,13 @@ async def enter(house: Ledger, event: Event, meta: Meta) -> None:
     await numbers.note(house, fact)
     if (further := HEARD.get(type(event))) is not None:
         await further(house, event, meta)
+
+
+def _booked(event: Event) -> Event:
+    """As it is entered: for whom a request is stays with those who carry it out, who can throw it away."""
+    if isinstance(event, RequestFacts | FollowUpRecorded | NeedRaised) and event.sealed is not None:
+        return event.model_copy(update={"sealed": gone(event.sealed)})
+    return event
 
 
 @router.command(RegisterBuilding)

@@ -9,6 +9,7 @@ from shared.contracts.follow_ups import FollowUpDue
 from shared.contracts.intake import SubmitRequest
 from shared.contracts.needs import NeedRaised
 from shared.identity import derived_id
+from shared.sealing import gone
 
 SOURCE = "ledger"
 """Of requests that come of such needs."""
@@ -44,7 +45,7 @@ async def raise_need(
     presence_id: str | None = None,
 ) -> bool:
     """Tell intake of a request, once; whether it was told now."""
-    told = NeedRaised(
+    event = NeedRaised(
         community=request.community,
         grid=grid,
         need_id=need_id,
@@ -54,8 +55,9 @@ async def raise_need(
         presence_id=presence_id,
         sealed=house.runtime.sealer.seal(request.model_dump_json(by_alias=True), f"need:{need_id}"),
     )
+    told = Need(need_id=need_id, told=event.model_copy(update={"sealed": gone(event.sealed)}))
     outcome = await house.store.needs.update(
-        need_id, lambda known: rules.raise_need(known, Need(need_id=need_id, told=told)), meta, new=True
+        need_id, lambda known: rules.raise_need(known, told, event), meta, new=True
     )
     return outcome.changed
 

@@ -252,6 +252,8 @@ async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None 
     outcomes = await asyncio.gather(
         *(store.people.update(one, lambda known: life.erase(known, reason), cause) for one in everybody)
     )
+    for aggregates, name in ((store.follow_ups, "state.person_id"), (store.needs, "state.told.person_id")):
+        await aggregates.throw_away({name: {"$in": list(everybody)}})
     # Whoever wrote of them in between has made a key anew.
     await store.keys.destroy(everybody)
     return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)

@@ -15,6 +15,7 @@ HERE = Index(
 )
 KNOWN_BY = Index((("state.lookups", 1),))
 NEEDED = Index((("state.told.community", 1), ("state.told.building", 1), ("_id", 1)))
+NEEDED_BY = Index((("state.told.person_id", 1),))
 LIVES = Index((("state.facts.community", 1), ("state.facts.building", 1), ("_id", 1)))
 """Of people."""
 MOST = 5_000

@@ -1,6 +1,7 @@
 """Documents of the ledger: the chained entries, people, buildings, access."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -18,13 +19,14 @@ from services.ledger.money_store import Money
 from services.ledger.number_store import OF_DAY, Numbers
 from services.ledger.observation_store import Observations
 from services.ledger.people_store import PEOPLE, Register
-from services.ledger.presence_store import LIVES, NEEDED, Presences
+from services.ledger.presence_store import LIVES, NEEDED, NEEDED_BY, Presences
 from services.ledger.programme_store import Programmes
 from services.ledger.round_store import DOORS, Rounds
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.ledger import PersonRegistered
 from shared.documents import Document, Index
 from shared.runtime import Runtime
+from shared.sealing import without_seals
 
 CHAIN = Index((("community", 1), ("sequence", 1)), unique=True)
 OF_REQUEST = Index((("request_id", 1), ("_id", 1)))
@@ -69,7 +71,7 @@ class Store:
         self.money = Money(runtime, self.entries)
         self.facilities = Facilities(runtime)
         self.numbers = Numbers(runtime, self.entries)
-        self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED])
+        self.needs = runtime.aggregates("needs", Need, lambda one: one.need_id, [NEEDED, NEEDED_BY])
         self.presences = Presences(runtime, self.people, self.needs)
         self.keys = Keys(runtime)
         self.register = Register(runtime, self.people, self.keys)
@@ -114,7 +116,7 @@ class Store:
 
     async def _known(self, job: Job[Fact, bool]) -> None:
         known = await self.entries.get(job.item.id)
-        if known is not None and known["data"] != job.item.data:
+        if known is not None and not _same(known["data"], job.item.data):
             job.fail(OtherBody(f"event {job.item.id} was entered before with another body"))
         else:
             job.resolve(False)
@@ -290,6 +292,11 @@ class Store:
 def fact_of(document: Document) -> Fact:
     """What a stored entry says."""
     return Fact.model_validate({**document, "id": document["_id"]})
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two bodies say the same; one of them may be from before requests were entered without their seals."""
+    return one == other or without_seals(json.loads(one)) == without_seals(json.loads(other))
 
 
 def _documents(facts: Sequence[Fact], head: Link) -> tuple[list[Document], list[Link]]:

@@ -1,6 +1,7 @@
 """Privacy on a real broker and database: what is erased cannot be opened, and the book stays whole."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -8,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from shared.identity import derived_id
 from shared.sealing import CannotOpen
 from tests import world
 from tests.component.test_ledger_rounds import opened, record
 from tests.component.test_people import BY_CITY, BY_COMMUNITY, LI
 from tests.component.test_queries import profiled
+from tests.component.test_runtime import quiet
 from tests.running import Clock, Running, Town, eventually, problems
 
 ERASE = {"command_id": "e1", "reason": "asked for it"}
@@ -250,3 +253,55 @@ async def test_who_has_left_is_forgotten_when_the_time_of_the_category_is_over(o
 
 async def _erased(office: Office, person_id: str) -> bool:
     return await office.codes(person_id) == [410, 410, 410, 410]
+
+
+async def test_for_whom_a_request_was_is_known_no_more_when_they_are_erased(town: Town) -> None:
+    """Not in intake, not in dispatch, not in what was called for them, and not in the book, which never had it."""
+    async with town.up("ledger", "intake", "dispatch", clock=Clock()) as at, town.amqp() as source:
+        await world.settle(at.ledger, at.dispatch, at.intake)
+        person_id = derived_id("person", world.MRS_LI["source"], world.MRS_LI["source_id"])
+        request = await source.ask("request.submit", world.for_mrs_li("r1"))
+        (task,) = await eventually(lambda: at.dispatch.items("/tasks", request_id=request["request_id"]))
+        shown = await at.dispatch.get(f"/tasks/{task['id']}", who="coordinator")
+        assert shown["details"]["resident"]["name"] == "李奶奶"
+        (entry,) = await eventually(lambda: at.ledger.stored("entries", {"type": "RequestCreated"}))
+        assert json.loads(entry["data"])["sealed"].startswith("gone.")
+        need = {"need_id": "n1", "kind": "medicine", "person_id": person_id}
+        medicine = (await at.ledger.post("/needs", need)).json()["request_id"]
+        await eventually(lambda: at.dispatch.items("/tasks", request_id=medicine))
+        await eventually(lambda: at.ledger.stored("entries", {"type": "NeedRaised"}))
+
+        assert (await at.ledger.post(f"/people/{person_id}/erase", ERASE)).status_code == 202
+        shown = await eventually(lambda: _without_details(at, task["id"]))
+        assert shown["request_id"] == request["request_id"]
+        await eventually(lambda: _nothing_opens(at))
+        path = f"/requests/{request['request_id']}"
+        change = {"command_id": "c1", "note": "两颗"}
+        refused = await at.intake.call("PATCH", path, who="coordinator", json=change)
+        assert (refused.status_code, problems(refused)) == (410, [("request_id", "erased")])
+
+        before = [one["state"] for one in await at.dispatch.stored("tasks")]
+        span = {"since": "2026-11-01T00:00:00Z", "until": "2026-12-01T00:00:00Z"}
+        for service in (at.intake, at.ledger):
+            assert (await service.post("/events:replay", span)).json()["sent"] > 0
+        await eventually(lambda: quiet(at))
+        assert [one["state"] for one in await at.dispatch.stored("tasks")] == before
+        for service in (at.intake, at.dispatch, at.ledger):
+            assert await service.items("/dead-letters") == []
+
+
+async def _without_details(at: Running, task_id: str) -> dict[str, Any] | None:
+    shown = await at.dispatch.get(f"/tasks/{task_id}", who="coordinator")
+    return dict(shown) if shown["details"] is None else None
+
+
+async def _nothing_opens(at: Running) -> bool:
+    """Whether no seal of a request is left that its services' keys would open."""
+    stored = [
+        *await at.intake.stored("requests"),
+        *await at.dispatch.stored("tasks"),
+        *await at.ledger.stored("needs"),
+        *await at.ledger.stored("entries", {"type": {"$in": ["RequestCreated", "NeedRaised"]}}),
+    ]
+    seals = re.findall(r'sealed\\?[\'"]: ?\\?[\'"]([a-z0-9-]+)\.', repr(stored))
+    return len(seals) >= 10 and set(seals) == {"gone"}

@@ -11,6 +11,7 @@ import pytest
 from services.dispatch.domain.looks import parts_of
 from services.dispatch.photos import forget
 from services.dispatch.store import Store
+from services.intake.store import Store as IntakeStore
 from services.ledger.imports_store import ImportStore
 from services.ledger.people_store import among
 from services.ledger.store import Store as LedgerStore
@@ -74,6 +75,7 @@ async def at(town: Town) -> AsyncIterator[Running]:
         def place(state: dict[str, Any], number: int) -> None:
             state["community"] = ("tiebei", "other")[number % 7 == 0]
             state["grid"] = f"g{number % 6 + 1}"
+            state["person"] = f"p{number % 100}"
 
         def task(copy: dict[str, Any], number: int) -> None:
             state = copy["state"]
@@ -202,6 +204,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         await at.dispatch.get(f"/workers/{world.ZHAO}/hours", who="grid_worker")
         for who in ("coordinator", "grid_worker"):
             await at.dispatch.get("/walks", who=who)
+        assert await Store(at.dispatch.runtime).tasks.throw_away({"state.facts.person": "p7"})
         await both_pages(at.dispatch, "/reconciliation", "operator")
         await both_pages(at.dispatch, "/dead-letters", "operator")
     for collection in ("tasks", "workers", "duties", "dead_letters"):
@@ -220,6 +223,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
                 {"needs_review": True, "community": "tiebei"},
             ):
                 await both_pages(at.intake, "/requests", who, **params)
+        assert await IntakeStore(at.intake.runtime).requests.throw_away({"state.facts.person": "p7"})
         await both_pages(at.intake, "/reconciliation", "operator")
     found += wasteful(queries, "requests")
 

@@ -1,5 +1,6 @@
 """Registers on a real broker and database: each is what its entries say, and what somebody changed is named."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from services.ledger.domain.registers import REGISTERS
 from services.ledger.store import fact_of
 from shared.access import fingerprint
 from shared.contracts.ledger import PersonRegistered
+from shared.sealing import without_seals
 from tests import world
 from tests.lists import number_of
 from tests.running import Clock, Service, Town, eventually, problems
@@ -105,8 +107,12 @@ class Records:
 
 
 def events_of(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All that rests of each event but its trace, which is not entered, and when exactly it was sent."""
-    return [{key: value for key, value in one.items() if key not in ("trace", "sent")} for one in history]
+    """All that rests of each event but its trace and the request in it, which are not entered, and when it was sent."""
+    return [
+        {key: value for key, value in one.items() if key not in ("trace", "sent")}
+        | {"body": without_seals(json.loads(one["body"]))}
+        for one in history
+    ]
 
 
 @pytest.fixture

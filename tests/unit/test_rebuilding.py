@@ -412,7 +412,7 @@ def test_presences(dos: list[Do]) -> None:
 def test_needs() -> None:
     """All of it is in the event."""
     raised = NeedRaised(need_id="n1", kind="medicine", building="1", sealed="k1.AAAA", person_id="p1")
-    comes_out("needs", *lived([lambda known, _: raise_need(known, Need(need_id="n1", told=raised))]))
+    comes_out("needs", *lived([lambda known, _: raise_need(known, Need(need_id="n1", told=raised), raised)]))
 
 
 def posted(

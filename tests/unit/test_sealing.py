@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sealing import KEPT, CannotOpen, Lookup, Sealer
+from shared.sealing import KEPT, CannotOpen, Lookup, Sealer, gone, without_seals
 from shared.settings import Secrets, SettingsError
 
 OLD, NEW = os.urandom(32), os.urandom(32)
@@ -167,3 +167,16 @@ def test_of_two_keys_one_beside_the_other_opens_as_well_and_what_is_gone_is_noth
     assert other.left(seals[1], "case:1") is None, "a key of the same name, made since"
     with pytest.raises(CannotOpen):
         SEALER.left(seals[0], "case:2")
+
+
+def test_a_seal_that_all_could_open_can_be_thrown_away_and_one_with_its_own_key_stays() -> None:
+    """What stands for it is the same each time, tells nothing, and is nothing when it is opened."""
+    own = SEALER.under(SEALER.own_key("person-key:1"), "person-key:1").seal("她的", "person:1")
+    seal = SEALER.seal("他的", "request:1")
+    document = {"state": {"facts": {"sealed": seal, "kind": "x"}, "records": [{"sealed": own}, {"sealed": None}]}}
+    thrown = without_seals(document)
+    assert thrown["state"]["records"] == [{"sealed": own}, {"sealed": None}]
+    assert thrown["state"]["facts"]["kind"] == "x"
+    assert SEALER.left(thrown["state"]["facts"]["sealed"], "request:1") is None
+    assert without_seals(thrown) == thrown
+    assert thrown["state"]["facts"]["sealed"] == gone(seal)

@@ -15,11 +15,12 @@ class Need(BaseModel):
 
     need_id: str
     told: NeedRaised
+    """As it is entered: without the request, which intake alone has to know."""
 
 
-def raise_need(known: Need | None, told: Need) -> tuple[Need, Sequence[Event]] | None:
+def raise_need(known: Need | None, told: Need, event: NeedRaised) -> tuple[Need, Sequence[Event]] | None:
     """Tell intake; None if it was told."""
-    return None if known is not None else (told, [told.told])
+    return None if known is not None else (told, [event])
 
 
 def one_of_them(presence_id: str | None, person_id: str | None) -> None:
