@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import AwareDatetime
 
-from services.dispatch import handlers, photos, workers
+from services.dispatch import handlers, photos
 from services.dispatch.domain.task import TAKEN, Actor, Task
 from services.dispatch.house import Dispatch
+from services.dispatch.workers import handlers as workers
 from shared.access import LEADERS, PARTIES, STAFF, Principal
 from shared.contracts.dispatch import (
     AcceptTask,

@@ -4,19 +4,19 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from services.dispatch import certificate
 from services.dispatch.api import add_routes
 from services.dispatch.catalogues import catalogues
-from services.dispatch.duties import remind
-from services.dispatch.duties_api import add_duty_routes
+from services.dispatch.duties import certificate
+from services.dispatch.duties.api import add_duty_routes
+from services.dispatch.duties.handlers import remind
 from services.dispatch.handlers import count_open, lapse, router, warn
 from services.dispatch.house import Dispatch
 from services.dispatch.photos import forget
 from services.dispatch.planning import Planner
 from services.dispatch.rounds import choose
 from services.dispatch.store import Store
-from services.dispatch.workers import end_absences
-from services.dispatch.workers_api import add_worker_routes
+from services.dispatch.workers.api import add_worker_routes
+from services.dispatch.workers.handlers import end_absences
 from shared.runtime import Runtime
 from shared.service import build_app, run
 from shared.settings import Settings

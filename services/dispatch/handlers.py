@@ -5,11 +5,13 @@ import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from services.dispatch import duties, observed, workers
+from services.dispatch import observed
 from services.dispatch.domain import doing, matching, offering, proving, roster
 from services.dispatch.domain.proving import Evidence
 from services.dispatch.domain.task import Actor, Situation, Task
+from services.dispatch.duties import handlers as duties
 from services.dispatch.house import Dispatch, apply_to_each, cause_of
+from services.dispatch.workers import handlers as workers
 from shared.aggregates import Outcome
 from shared.consumer import Router
 from shared.contracts.dispatch import (

@@ -11,7 +11,7 @@ from services.dispatch.domain.matching import Requirement
 from services.dispatch.domain.roster import COORDINATORS, Door, Gate, Grid, Worker
 from services.dispatch.domain.rounds import Work
 from services.dispatch.domain.task import OPEN, Task
-from services.dispatch.duty_store import Duties
+from services.dispatch.duties.store import Duties
 from shared.batching import Batcher, Job
 from shared.condition import MEASURING
 from shared.contracts.intake import RequestFacts

@@ -9,7 +9,7 @@ from services.ledger import handlers
 from services.ledger.domain.entry import Link, chain
 from services.ledger.domain.registers import about
 from services.ledger.house import Ledger
-from services.ledger.rebuilding_store import event_of
+from services.ledger.rebuilding.store import event_of
 from services.ledger.store import fact_of
 from shared.access import LEADERS, STAFF, Principal
 from shared.contracts.envelope import UNKNOWN

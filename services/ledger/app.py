@@ -2,38 +2,42 @@
 
 from fastapi import FastAPI
 
-from services.ledger import cases, evidence, keeping, observation, programmes
+from services.ledger import keeping
 from services.ledger.api import add_routes
-from services.ledger.cases_api import add_case_routes
+from services.ledger.cases import handlers as cases
+from services.ledger.cases.api import add_case_routes
+from services.ledger.cases.council_api import add_council_routes
 from services.ledger.catalogues import fit
-from services.ledger.council_api import add_council_routes
 from services.ledger.domain.day_reports import Reports
 from services.ledger.domain.facilities import FacilityCatalogue
 from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue
-from services.ledger.evidence_api import add_evidence_routes
-from services.ledger.facilities_api import add_facility_routes
-from services.ledger.follow_ups import fall_due, lapse
-from services.ledger.follow_ups_api import add_follow_up_routes
-from services.ledger.gates_api import add_gate_routes
+from services.ledger.evidence import handlers as evidence
+from services.ledger.evidence.api import add_evidence_routes
+from services.ledger.facilities.api import add_facility_routes
+from services.ledger.follow_ups.api import add_follow_up_routes
+from services.ledger.follow_ups.handlers import fall_due, lapse
+from services.ledger.gates.api import add_gate_routes
 from services.ledger.handlers import router
-from services.ledger.held_api import add_held_routes
 from services.ledger.house import Ledger
-from services.ledger.households_api import add_household_routes
-from services.ledger.imports import Importing
-from services.ledger.imports_api import add_import_routes
-from services.ledger.imports_store import ImportStore
-from services.ledger.money_api import add_money_routes
-from services.ledger.numbers_api import add_number_routes
-from services.ledger.observation_api import add_observation_routes
-from services.ledger.people import follow_buildings, forget, move_up
-from services.ledger.people_api import add_people_routes
-from services.ledger.presence_api import add_presence_routes
-from services.ledger.programmes_api import add_programme_routes
-from services.ledger.rebuilding_api import add_rebuilding_routes
-from services.ledger.round_work import apply_again, work
-from services.ledger.rounds_api import add_round_routes
+from services.ledger.imports.api import add_import_routes
+from services.ledger.imports.importing import Importing
+from services.ledger.imports.store import ImportStore
+from services.ledger.money.api import add_money_routes
+from services.ledger.numbers.api import add_number_routes
+from services.ledger.observation import handlers as observation
+from services.ledger.observation.api import add_observation_routes
+from services.ledger.people.api import add_people_routes
+from services.ledger.people.handlers import follow_buildings, forget, move_up
+from services.ledger.people.held_api import add_held_routes
+from services.ledger.people.households_api import add_household_routes
+from services.ledger.presence.api import add_presence_routes
+from services.ledger.programmes import handlers as programmes
+from services.ledger.programmes.api import add_programme_routes
+from services.ledger.rebuilding.api import add_rebuilding_routes
+from services.ledger.rounds.api import add_round_routes
+from services.ledger.rounds.work import apply_again, work
 from services.ledger.store import Store
 from shared.catalogue import load
 from shared.contracts.catalogue import CaseCatalogue, Kinds, ObservationCatalogue

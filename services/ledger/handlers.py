@@ -1,27 +1,24 @@
 """Messages in: everything that happened is entered; buildings and tokens are registered."""
 
-from services.ledger import (
-    cases,
-    council,
-    doubles,
-    evidence,
-    facilities,
-    follow_ups,
-    gates,
-    money,
-    needs,
-    numbers,
-    observation,
-    people,
-    presence,
-    programmes,
-    rounds,
-    walks,
-)
+from services.ledger import needs
+from services.ledger.cases import council
+from services.ledger.cases import handlers as cases
 from services.ledger.domain import register
 from services.ledger.domain.entry import Fact
 from services.ledger.domain.registers import about
+from services.ledger.evidence import handlers as evidence
+from services.ledger.facilities import handlers as facilities
+from services.ledger.follow_ups import handlers as follow_ups
+from services.ledger.gates import handlers as gates
 from services.ledger.house import Ledger, cause_of
+from services.ledger.money import handlers as money
+from services.ledger.numbers import counting as numbers
+from services.ledger.observation import handlers as observation
+from services.ledger.people import handlers as people
+from services.ledger.presence import handlers as presence
+from services.ledger.programmes import handlers as programmes
+from services.ledger.rounds import doubles, walks
+from services.ledger.rounds import handlers as rounds
 from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
 from shared.contracts import EVENTS

@@ -3,7 +3,7 @@
 from services.ledger.domain import needs as rules
 from services.ledger.domain.needs import Need
 from services.ledger.house import Ledger
-from services.ledger.portraits import opened, resident_of
+from services.ledger.people.portraits import opened, resident_of
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import FollowUpDue
 from shared.contracts.intake import SubmitRequest

@@ -7,21 +7,21 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from services.ledger.case_store import Cases
+from services.ledger.cases.store import Cases
 from services.ledger.domain.entry import Fact, Link, chain
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
-from services.ledger.evidence_store import Evidence
-from services.ledger.facility_store import Facilities
+from services.ledger.evidence.store import Evidence
+from services.ledger.facilities.store import Facilities
 from services.ledger.key_store import Keys
-from services.ledger.money_store import Money
-from services.ledger.number_store import OF_DAY, Numbers
-from services.ledger.observation_store import Observations
-from services.ledger.people_store import PEOPLE, Register
-from services.ledger.presence_store import LIVES, NEEDED, NEEDED_BY, Presences
-from services.ledger.programme_store import Programmes
-from services.ledger.round_store import DOORS, Rounds
+from services.ledger.money.store import Money
+from services.ledger.numbers.store import OF_DAY, Numbers
+from services.ledger.observation.store import Observations
+from services.ledger.people.store import PEOPLE, Register
+from services.ledger.presence.store import LIVES, NEEDED, NEEDED_BY, Presences
+from services.ledger.programmes.store import Programmes
+from services.ledger.rounds.store import DOORS, Rounds
 from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.ledger import PersonRegistered
 from shared.documents import Document, Index

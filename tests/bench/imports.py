@@ -26,7 +26,7 @@ from deploy.engines import MongoNode, RabbitNode
 from deploy.local.secrets import Secrets
 from services.ledger.domain.imports import Imports, words
 from services.ledger.domain.people import PeopleCatalogue
-from services.ledger.reading import Reading
+from services.ledger.imports.reading import Reading
 from shared.catalogue import load
 from shared.service import spare_the_collector
 from tests import world

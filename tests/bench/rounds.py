@@ -17,9 +17,9 @@ from typing import Any
 
 import uvloop
 
-from services.ledger import rounds
 from services.ledger.app import furnished
 from services.ledger.house import Ledger
+from services.ledger.rounds import handlers as rounds
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import OpenRound, RecordRound, RoundRecord
 from shared.service import spare_the_collector

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from services.ledger import rounds
 from services.ledger.app import furnished
 from services.ledger.domain import sheets
 from services.ledger.domain.reports import Report
 from services.ledger.house import Ledger
+from services.ledger.rounds import handlers as rounds
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import AddToRound, RecordRound, RoundRecord
 from shared.identity import derived_id, new_id

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.ledger import follow_ups
 from services.ledger.app import furnished
 from services.ledger.domain.follow_ups import Plan
+from services.ledger.follow_ups import handlers as follow_ups
 from shared.contracts.observation import ObservationStarted, PersonReleased
 from shared.identity import derived_id
 from tests import world

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from services.ledger.app import furnished
-from services.ledger.people import move_up
+from services.ledger.people.handlers import move_up
 from tests import world
 from tests.lists import number_of
 from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.ledger.programmes import TOGETHER
+from services.ledger.programmes.handlers import TOGETHER
 from tests import world
 from tests.running import Clock, Service, Town, eventually, problems
 

@@ -12,8 +12,8 @@ from services.dispatch.domain.looks import parts_of
 from services.dispatch.photos import forget
 from services.dispatch.store import Store
 from services.intake.store import Store as IntakeStore
-from services.ledger.imports_store import ImportStore
-from services.ledger.people_store import among
+from services.ledger.imports.store import ImportStore
+from services.ledger.people.store import among
 from services.ledger.store import Store as LedgerStore
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually

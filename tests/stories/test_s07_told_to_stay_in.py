@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.ledger.observation import case_id
+from services.ledger.observation.handlers import case_id
 from shared.identity import derived_id, new_id
 from tests import world
 from tests.running import Town, eventually

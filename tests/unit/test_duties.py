@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dispatch import certificate
 from services.dispatch.domain import duties as rules
 from services.dispatch.domain.duties import Decision, Duty, hours_of
+from services.dispatch.duties import certificate
 from shared.catalogue import CatalogueError, load
 from shared.contracts.catalogue import Kinds
 from shared.contracts.duties import Attendance

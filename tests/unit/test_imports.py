@@ -14,7 +14,7 @@ from services.ledger.domain import cells, export, imports
 from services.ledger.domain.cells import Wrong
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
-from services.ledger.reading import Reading
+from services.ledger.imports.reading import Reading
 from shared.catalogue import load
 from shared.contracts.ledger import RegisterPerson
 from shared.contracts.refusal import Refusal

@@ -1,0 +1,1 @@
+"""Shifts and tasks with places to book."""

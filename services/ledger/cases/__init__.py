@@ -1,0 +1,1 @@
+"""What somebody answers for until it has its end."""

@@ -1,0 +1,1 @@
+"""Who is looked after, when, and how it went."""

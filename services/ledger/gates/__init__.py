@@ -1,0 +1,1 @@
+"""What outsiders agreed to, and who came through a gate."""

@@ -1,0 +1,137 @@
+"""A list of people into registrations, row by row, with what is wrong where."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import chain, islice
+
+from pydantic import ValidationError
+
+from services.ledger.domain.imports import (
+    GIVEN_UP_AFTER,
+    HEADER_WITHIN,
+    TOLD,
+    Columns,
+    RowProblem,
+    Seen,
+    Words,
+    Wrong,
+    columns,
+    fields_of,
+    marks_of,
+    wrong_fields,
+)
+from services.ledger.domain.people import PeopleCatalogue, checked
+from services.ledger.files.spreadsheets import Row, sheets
+from shared.contracts.ledger import RegisterPerson
+from shared.contracts.refusal import Refusal, refusal
+from shared.sealing import Lookup
+
+CHUNK = 500
+"""Rows entered together."""
+
+
+def table(content: bytes, words: Words) -> tuple[Columns, Iterator[tuple[int, Row]]]:
+    """The first sheet of a file with a header: its columns, and its rows by their numbers, but for sums and empty ones.
+
+    Raises:
+        Refusal: the file as a whole cannot be read, or no row at the top is a header.
+    """
+    for sheet in sheets(content):
+        top = list(islice(sheet, HEADER_WITHIN))
+        at = columns(top, words)
+        if at is not None:
+            return at, _filled(enumerate(chain(top[at.rows :], sheet), at.rows + 1), words)
+    raise refusal("file", "no_header", "no row at the top names its columns: 姓名, and at least one more")
+
+
+def _filled(rows: Iterator[tuple[int, Row]], words: Words) -> Iterator[tuple[int, Row]]:
+    """Rows that tell of somebody, until nothing more is expected."""
+    empty = 0
+    for number, row in rows:
+        empty = 0 if any(cell not in ("", None) for cell in row) else empty + 1
+        if empty >= GIVEN_UP_AFTER:
+            return
+        if not empty and not words.sums_up(row):
+            yield number, row
+
+
+@dataclass(slots=True)
+class Reading:
+    """How a file is read, and what came of it so far.
+
+    Args:
+        buildings: those that are known in the community.
+        lists: source lists that everybody in the file is on.
+        categories: of everybody in the file.
+    """
+
+    community: str
+    source: str
+    words: Words
+    people: PeopleCatalogue
+    buildings: Mapping[str, object]
+    today: date
+    lookup: Lookup
+    lists: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    rows: int = 0
+    wrong: int = 0
+    problems: list[RowProblem] = field(default_factory=list[RowProblem])
+    unknown: tuple[str, ...] = ()
+    """Headings that nobody knows."""
+
+    def chunks(self, content: bytes) -> Iterator[list[RegisterPerson]]:
+        """The good rows of a file, some at a time; the wrong ones are counted and told in `problems`.
+
+        Raises:
+            Refusal: the file as a whole cannot be read.
+        """
+        at, rows = table(content, self.words)
+        self.unknown = at.unknown
+        good = self._good(rows, at)
+        while some := list(islice(good, CHUNK)):
+            yield some
+
+    def _good(self, rows: Iterator[tuple[int, Row]], at: Columns) -> Iterator[RegisterPerson]:
+        seen = Seen()
+        for number, row in rows:
+            self.rows += 1
+            command = self._read(number, row, at, seen)
+            if command is not None:
+                yield command
+
+    def _read(self, number: int, row: Sequence[object], at: Columns, seen: Seen) -> RegisterPerson | None:
+        try:
+            told = fields_of(row, at, self.words)
+            marks = marks_of(told)
+            told["lists"] = (*dict.fromkeys((*told.get("lists", ()), *self.lists)),)
+            told["categories"] = (*dict.fromkeys((*told.get("categories", ()), *self.categories)),)
+            name = self.lookup.blind("imported", self.community, marks[0])
+            given = {**told, "source": self.source, "source_id": name, "community": self.community}
+            command = RegisterPerson.model_validate(given, strict=False)
+            checked(command, self.people, self.today)
+            if command.address.building not in self.buildings:
+                raise Wrong("building", "unknown_building")
+            if seen.twice(marks, command.id_number):
+                raise Wrong("id_number" if command.id_number else "name", "duplicate_in_file")
+        except Wrong as wrong:
+            self._tell(number, at, [(wrong.field, wrong.code)])
+            return None
+        except ValidationError as error:
+            self._tell(number, at, list(wrong_fields(error)))
+            return None
+        except Refusal as refused:
+            self._tell(number, at, [(one.field, one.code) for one in refused.problems])
+            return None
+        return command
+
+    def _tell(self, number: int, at: Columns, found: Sequence[tuple[str, str]]) -> None:
+        self.wrong += 1
+        for name, code in found:
+            if len(self.problems) < TOLD:
+                title = at.titles.get(name) or at.titles.get("address" if name in _PLACE else name, name)
+                self.problems.append(RowProblem(row=number, column=title, code=code))
+
+
+_PLACE = ("building", "unit", "room")

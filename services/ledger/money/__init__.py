@@ -1,0 +1,1 @@
+"""Money between helpers and residents."""

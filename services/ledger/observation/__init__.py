@@ -1,0 +1,1 @@
+"""Who stays at home, and until when."""

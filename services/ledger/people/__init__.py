@@ -1,0 +1,1 @@
+"""Who lives here, and who is who."""

@@ -1,0 +1,303 @@
+"""Messages in: who lives here, who is who, who has gone."""
+
+import asyncio
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from services.ledger.domain import people as rules
+from services.ledger.domain import people_life as life
+from services.ledger.domain.people import Portrait
+from services.ledger.domain.register import FIRST_LINE_AGE, Overtaken, Person, looked_through, register_person
+from services.ledger.house import Ledger, cause_of, today
+from services.ledger.people.portraits import drawn, opened, portrait_of
+from services.ledger.people.recognition import aliases_of, fingerprint_of, identify
+from shared.consumer import Router
+from shared.contracts.envelope import Meta
+from shared.contracts.intake import Address
+from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
+from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
+from shared.contracts.refusal import refusal
+from shared.identity import derived_id
+from shared.sealing import Sealer
+
+router: Router[Ledger] = Router("ledger")
+
+TOGETHER = 200
+"""People who follow their building to another grid, or move up, in one round."""
+FORGET_AT_ONCE = 100
+"""People erased in one round."""
+
+
+@router.command(RegisterPerson)
+async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> RegistrationAnswer:
+    """Somebody lives here; or another list tells of somebody who is known."""
+    return await enter(house, command, meta, command.model_fields_set)
+
+
+async def enter(house: Ledger, command: RegisterPerson, meta: Meta, named: AbstractSet[str]) -> RegistrationAnswer:
+    """Enter a registration; of these fields it says all that there is to know."""
+    news = rules.portrait(command, house.categories, today(house))
+    aliases = aliases_of(house.runtime.lookup, news, derived_id("person", command.source, command.source_id))
+    fingerprint = fingerprint_of(house.runtime.lookup, command)
+    while True:
+        person_id, known = await identify(house, aliases)
+        if known is not None and known.told_by().get(aliases.source) == fingerprint:
+            return RegistrationAnswer(status="duplicate", id=person_id)
+        told = await _with_news(house, person_id, known, news, named, aliases.source, fingerprint)
+        try:
+            outcome = await house.store.people.update(
+                person_id,
+                lambda current, told=told, known=known: register_person(current, told, known),  # type: ignore[misc]
+                meta,
+                new=known is None,
+            )
+        except Overtaken:
+            continue
+        return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
+
+
+async def _with_news(
+    house: Ledger,
+    person_id: str,
+    known: Person | None,
+    news: Portrait,
+    named: AbstractSet[str],
+    source: str,
+    fingerprint: str,
+) -> Person:
+    """The person as known and told."""
+    sealer = await house.store.keys.sealer(person_id, make=True)
+    assert sealer is not None
+    building = await house.store.buildings.get(f"{news.community}/{news.details.address.building}")
+    grid = building.grid if building else None
+    if known is None:
+        return drawn(house, person_id, grid, news, sealer, {source: fingerprint})
+    alone = known.told_by().keys() == {source}
+    portrait = rules.combined(portrait_of(known, sealer), news, named if alone else frozenset())
+    if building is None and portrait.details.address.building == known.facts.building:
+        grid = known.facts.grid
+    return renewed(house, known, grid, portrait, sealer, source, fingerprint)
+
+
+def renewed(
+    house: Ledger, known: Person, grid: str | None, news: Portrait, sealer: Sealer, source: str, fingerprint: str
+) -> Person:
+    """Somebody who is known, after news of a source."""
+    told = drawn(house, known.facts.person_id, grid, news, sealer, {**known.told_by(), source: fingerprint})
+    kept = {"absorbed": known.absorbed, "merged_into": known.merged_into}
+    person = told.model_copy(update=kept)
+    if not known.died:
+        return person
+    gone = person.model_copy(update={"left_at": known.left_at, "died_on": known.died_on})
+    return life.left(gone, house.categories, house.runtime.clock(), died=True)
+
+
+@router.command(MovePerson)
+async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAnswer:
+    """To another door, away, or back."""
+    known = await _current(house, command.person_id)
+    grid = known.facts.grid
+    if command.address is not None:
+        building = await house.store.buildings.get(f"{known.facts.community}/{command.address.building}")
+        if building is None:
+            raise refusal("address.building", "unknown_building", "no building of this number is entered")
+        grid = building.grid
+        observed = await house.store.observations.of_person(await house.store.register.ids_of(command.person_id))
+        if observed is not None and observed.household != _door(house, known, command.address):
+            message = "they are observed behind their door; release them, and begin again behind the new one"
+            raise refusal("person_id", "observed", message, status=409)
+
+    def after(person: Person, portrait: Portrait, sealer: Sealer) -> Person:
+        there = (portrait.details.address, person.facts.grid)
+        if command.address is not None and (command.address, grid) != there:
+            details = portrait.details.model_copy(update={"address": command.address})
+            person = _redrawn(house, person, grid, replace(portrait, details=details), sealer)
+        if command.here:
+            return life.back(person)
+        return life.left(person, house.categories, house.runtime.clock(), died=False)
+
+    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+
+
+def _door(house: Ledger, known: Person, address: Address) -> str:
+    return house.runtime.lookup.household(known.facts.community or "", address.building, address.unit, address.room)
+
+
+@router.command(CorrectPerson)
+async def correct(house: Ledger, command: CorrectPerson, meta: Meta) -> RegistrationAnswer:
+    """Something was wrong, whoever told it."""
+
+    def after(person: Person, portrait: Portrait, sealer: Sealer) -> Person:
+        right = rules.corrected(portrait, command, house.categories, today(house))
+        return person if right == portrait else _redrawn(house, person, person.facts.grid, right, sealer)
+
+    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+
+
+@router.command(RecordDeath)
+async def record_death(house: Ledger, command: RecordDeath, meta: Meta) -> RegistrationAnswer:
+    """Somebody died."""
+    if command.died is not None and command.died > today(house):
+        raise refusal("died", "in_the_future", "this day is yet to come")
+
+    def after(person: Person, _: Portrait, __: Sealer) -> Person:
+        return life.left(person, house.categories, house.runtime.clock(), died=True, died_on=command.died)
+
+    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+
+
+@router.command(MergePeople)
+async def merge(house: Ledger, command: MergePeople, meta: Meta) -> RegistrationAnswer:
+    """Two are one. Each step may be done again: after a crash in between, the same command does the rest."""
+    cause = cause_of(command.command_id, meta)
+    if command.person_id == command.other:
+        raise refusal("other", "same_person", "that is the same id twice")
+    other = await _known(house, command.other)
+    store = house.store
+    while True:
+        known = await _known(house, command.person_id)
+        if known.facts.community != other.facts.community:
+            raise refusal("other", "other_community", "they live in different communities", status=409)
+        if known.merged_into is not None or other.merged_into not in (None, command.person_id):
+            raise refusal("other", "merged", "one of them is known under another id already", status=409)
+        sealer = await store.keys.sealer(command.person_id, make=True)
+        assert sealer is not None
+        portrait = rules.combined(await opened(house, other), portrait_of(known, sealer))
+        after = _redrawn(house, known, known.facts.grid, portrait, sealer)
+        try:
+            outcome = await store.people.update(
+                command.person_id,
+                lambda now, known=known, after=after: life.absorb(now, known, after, other),  # type: ignore[misc]
+                cause,
+            )
+            break
+        except Overtaken:
+            continue
+    await store.people.update(command.other, lambda now: life.vanish(now, command.person_id), cause)
+    await store.register.pass_on(await store.register.held(command.other), command.other, command.person_id)
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.person_id)
+
+
+@router.command(UnmergePeople)
+async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> RegistrationAnswer:
+    """They are two after all."""
+    cause = cause_of(command.command_id, meta)
+    other = await _known(house, command.other)
+    store = house.store
+    outcome = await store.people.update(command.person_id, lambda now: life.release(now, command.other), cause)
+    await store.people.update(command.other, lambda now: life.reappear(now, command.person_id), cause)
+    theirs = (*other.told_by(), *(value for name, value in other.identities.items() if name != "born"))
+    await store.register.pass_on(theirs, command.person_id, command.other)
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.person_id)
+
+
+@router.command(ErasePerson)
+async def erase(house: Ledger, command: ErasePerson, meta: Meta) -> RegistrationAnswer:
+    """Forget somebody. The key goes first: after a crash in between, the same command does the rest."""
+    return await _erase(house, command.person_id, cause_of(command.command_id, meta), command.reason)
+
+
+async def forget(house: Ledger) -> int:
+    """Erase those whose time is over; how many these were."""
+    now = house.runtime.clock()
+    due = await house.store.register.to_forget(now, FORGET_AT_ONCE)
+    for person_id in due:
+        await _erase(house, person_id, Meta(f"forget:{person_id}:{now.isoformat()}", "", "ledger", now, person_id))
+    return len(due)
+
+
+async def follow_buildings(house: Ledger) -> int:
+    """Whoever lives where the grid is another one now belongs to that one; how many these were, at least one."""
+    building = await house.store.looking()
+    if building is None:
+        return 0
+    place = (building.community, building.building, building.grid)
+    others = await house.store.register.of_other_grids(*place, TOGETHER)
+    runtime, building_id = house.runtime, "/".join(place[:2])
+    cause = Meta(runtime.new_id(), "", "ledger", runtime.clock(), building_id)
+    people = house.store.people
+    await asyncio.gather(*(people.update(one, lambda known: life.regrid(known, *place[1:]), cause) for one in others))
+    if not others:
+        await house.store.buildings.update(building_id, lambda known: looked_through(known, building.grid), cause)
+    return len(others) or 1
+
+
+async def move_up(house: Ledger) -> int:
+    """Whoever lives alone and reached the age this year stands in the first line; how many these were.
+
+    No birthday rests in the clear: they are found by the blind index of the year of birth.
+    """
+    blind, communities = house.runtime.lookup.blind, await house.store.communities()
+    years = range(rules.EARLIEST.year, today(house).year - FIRST_LINE_AGE + 1)
+    born = {blind("born", community, str(year)) for community in communities for year in years}
+    old = await house.store.register.not_in_first_line(born, TOGETHER)
+    now = house.runtime.clock()
+    cause = Meta(f"first-line:{now.isoformat()}", "", "ledger", now, "")
+    await asyncio.gather(
+        *(house.store.people.update(one, lambda known: life.move_up(known, born), cause) for one in old)
+    )
+    return len(old)
+
+
+async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None = None) -> RegistrationAnswer:
+    store = house.store
+    known = rules.registered(await store.people.get(person_id))
+    if known.merged_into is not None:
+        raise refusal("person_id", "merged", f"known as {known.merged_into}; erase that person", status=409)
+    everybody = await store.register.ids_of(person_id)
+    await store.keys.destroy(everybody)
+    for one in reversed(everybody):
+        await store.register.let_go(one)
+    outcomes = await asyncio.gather(
+        *(store.people.update(one, lambda known: life.erase(known, reason), cause) for one in everybody)
+    )
+    for aggregates, name in ((store.follow_ups, "state.person_id"), (store.needs, "state.told.person_id")):
+        await aggregates.throw_away({name: {"$in": list(everybody)}})
+    # Whoever wrote of them in between has made a key anew.
+    await store.keys.destroy(everybody)
+    return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)
+
+
+async def _known(house: Ledger, person_id: str) -> Person:
+    return rules.known_person(await house.store.people.get(person_id))
+
+
+async def _current(house: Ledger, person_id: str) -> Person:
+    """Somebody, under whichever id he is known by now."""
+    return rules.known_person(await house.store.register.current(person_id))
+
+
+async def _change(
+    house: Ledger, person_id: str, after: Callable[[Person, Portrait, Sealer], Person], cause: Meta
+) -> RegistrationAnswer:
+    """Make something else of what is known, and hold the aliases that come of it."""
+    register_of = house.store.register
+    while True:
+        known = await _current(house, person_id)
+        person_id = known.facts.person_id
+        sealer = await house.store.keys.sealer(person_id, make=True)
+        assert sealer is not None
+        told = after(known, portrait_of(known, sealer), sealer)
+        try:
+            outcome = await house.store.people.update(
+                person_id,
+                lambda now, known=known, told=told: life.change(now, known, told),  # type: ignore[misc]
+                cause,
+            )
+        except Overtaken:
+            continue
+        if outcome.changed:
+            before, now = ({*one.identities.values()} - {one.identities.get("born")} for one in (known, told))
+            if gone := before - now:
+                await register_of.let_go(person_id, sorted(gone))
+            await asyncio.gather(*(register_of.claim(one, person_id, told.identities) for one in now - before))
+        return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
+
+
+def _redrawn(house: Ledger, person: Person, grid: str | None, known: Portrait, sealer: Sealer) -> Person:
+    """With what is known now; all else as it was."""
+    told = drawn(house, person.facts.person_id, grid, known, sealer, person.told_by())
+    facts = told.facts.model_copy(update={"here": person.facts.here})
+    update = {name: getattr(told, name) for name in ("stairwell", "floor", "identities", "listed")}
+    return person.model_copy(update={**update, "facts": facts})

@@ -1,0 +1,1 @@
+"""Who is in a building and does not live there."""

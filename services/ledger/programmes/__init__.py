@@ -1,0 +1,1 @@
+"""Everybody of a category, a list, a building or a grid is looked after."""

@@ -1,0 +1,1 @@
+"""Registers beside their entries."""

@@ -1,0 +1,1 @@
+"""Rosters that are worked through, until nobody is missing."""

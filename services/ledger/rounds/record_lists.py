@@ -1,0 +1,84 @@
+"""Lists of a round that come as files."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from services.ledger.domain import record_lists as rules
+from services.ledger.domain.imports import Imports, Wrong, headings
+from services.ledger.domain.rounds import Round
+from services.ledger.house import Ledger, cause_of
+from services.ledger.imports.reading import table
+from services.ledger.rounds import handlers as rounds
+from services.ledger.rounds.lines import understood
+from shared.contracts.duties import ZONE
+from shared.contracts.envelope import Meta, Problem
+from shared.contracts.refusal import Refusal
+from shared.contracts.rounds import RECORDS, RoundRecord
+from shared.identity import derived_id
+
+T = TypeVar("T")
+TOLD = 200
+"""Mistakes of one file that are told; the others are not."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """Rows of a file, with their numbers as the file counts them."""
+
+    rows: list[int] = field(default_factory=list[int])
+    records: list[RoundRecord] = field(default_factory=list[RoundRecord])
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+
+async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes, day: date, meta: Meta) -> int:
+    """Record what a file says; how many rows that is. The same file again changes nothing.
+
+    Raises:
+        Refusal: the file cannot be read, or a row is wrong; every such row is named, and nothing is recorded.
+    """
+    read = await asyncio.to_thread(_read, imports, content, day)
+    if read.problems:
+        raise Refusal(*read.problems[:TOLD])
+    lines = await _told_as_rows(understood(house, known, read.records), read.rows)
+    round_id = known.told.round_id
+    whole = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records))
+    # All cards first, so that none of the file is recorded where one of them is another's.
+    await _told_as_rows(rounds.hand_out(house, round_id, whole, lines), read.rows)
+    for start in range(0, len(lines), RECORDS):
+        end = start + RECORDS
+        name = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records[start:end]))
+        cause = cause_of(name, meta)
+        await _told_as_rows(rounds.keep(house, known, lines[start:end], cause), read.rows[start:end])
+    return len(lines)
+
+
+async def _told_as_rows(work: Awaitable[T], rows: Sequence[int]) -> T:
+    """What comes of that; what is wrong is told by the rows of the file."""
+    try:
+        return await work
+    except Refusal as refused:
+        found = []
+        for one in refused.problems:
+            _, number, name = one.field.split(".", 2)
+            found.append(one.model_copy(update={"field": f"{rows[int(number)]}.{name}"}))
+        raise Refusal(*found, status=refused.status) from None
+
+
+def _read(imports: Imports, content: bytes, day: date) -> _Read:
+    words, meaning, zone = headings(imports, imports.records.columns), rules.outcomes(imports), ZoneInfo(ZONE)
+    at, rows = table(content, words)
+    read = _Read()
+    for number, row in rows:
+        try:
+            if (record := rules.record_of(row, at, meaning, day, zone)) is not None:
+                read.records.append(record)
+                read.rows.append(number)
+        except Wrong as wrong:
+            title = at.titles.get(wrong.field, wrong.field)
+            message = f"row {number}, {title}: {wrong.code}"
+            read.problems.append(Problem(field=f"{number}.{title}", code=wrong.code, message=message))
+    return read

@@ -1,0 +1,383 @@
+"""Documents of rounds: the rounds, the sheets of their rosters, the lists that came in, and strangers."""
+
+import asyncio
+from collections.abc import Collection as Names
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from services.ledger.domain.follow_ups import hears
+from services.ledger.domain.reports import Report
+from services.ledger.domain.rounds import Round
+from services.ledger.domain.sheets import Entrance, Member, Members, RoundFacts, Sheet, summed, tallied
+from services.ledger.domain.strangers import Stranger
+from services.ledger.people.store import LIVING
+from shared.contracts.rounds import Counts, OpenRound
+from shared.documents import Collection, Document, Index, Write
+from shared.runtime import Runtime
+
+_DOOR = ("state.facts.community", "state.facts.building", "state.stairwell", "state.floor", "state.facts.household")
+DOORS = Index((*((name, 1) for name in _DOOR), ("_id", 1)))
+"""Of people, for rosters."""
+WORK = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
+LATEST = Index((("state.told.community", 1), ("state.told.closes", -1), ("_id", 1)))
+UNDER_WAY = Index((("state.told.community", 1), ("state.state", 1)))
+LATEST_OF_ALL = Index((("state.told.closes", -1), ("_id", 1)))
+PLACE = Index((("state.round_id", 1), ("state.members.member_id", 1)), unique=True)
+"""Nobody stands on a roster twice."""
+MISSING = Index((("state.round_id", 1), ("state.order", 1)), where={"state.counts.missing": {"$gt": 0}})
+MISSING_OF_GRID = Index(
+    (("state.round_id", 1), ("state.grid", 1), ("state.order", 1)), where={"state.counts.missing": {"$gt": 0}}
+)
+ORDER = Index((("state.round_id", 1), ("state.order", 1)))
+RARE = tuple(
+    Index((("state.round_id", 1), ("state.order", 1)), where={f"state.counts.{state}": {"$gt": 0}})
+    for state in ("elsewhere", "moved", "refused", "excused")
+)
+"""Sheets with somebody of whom this is so: few."""
+OPEN = Index((("state.round_id", 1), ("_id", 1)), where={"state.closed": False})
+OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1), ("state.order", 1)))
+TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
+OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
+
+_entrance = lru_cache(maxsize=256)(Entrance)
+LISTS_OF_CARD = 20
+"""Lists that say of one card who has it, the latest of them."""
+_SHEETS_AT_ONCE = 10
+"""Sheets read at once for a page of members: each has one of those wanted at least, most have more."""
+
+
+class Rounds:
+    """What the ledger keeps of rounds.
+
+    Args:
+        runtime: of the service.
+        people: where those who live here rest.
+    """
+
+    def __init__(self, runtime: Runtime, people: Collection) -> None:
+        self.all = runtime.aggregates(
+            "rounds", Round, lambda one: one.told.round_id, [WORK, LATEST, LATEST_OF_ALL, UNDER_WAY]
+        )
+        self.sheets = runtime.aggregates(
+            "sheets",
+            Sheet,
+            lambda one: one.round_id,
+            [PLACE, MISSING, MISSING_OF_GRID, ORDER, *RARE, OPEN, OF_BUILDING],
+            brief=True,
+        )
+        self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
+        self._cards = runtime.collection("cards", [Index((("reports", 1),))])
+        self._walks = runtime.collection("walks")
+        self._tallies = runtime.collection("tallies", [TALLIES])
+        self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
+        self._people = people
+
+    async def due(self, now: datetime, limit: int) -> list[str]:
+        """Rounds with which something is to be done, longest first."""
+        query = {"state.due_at": {"$type": "date", "$lte": now}}
+        found = await self.all.collection.find(query, sort=[("state.due_at", 1)], limit=limit, fields={"_id": 1})
+        return [one["_id"] for one in found]
+
+    async def not_applied(self, now: datetime, limit: int) -> list[Report]:
+        """Lists that came in and are not on the sheets, though there was time, longest first."""
+        query = {"state.due_at": {"$type": "date", "$lte": now}}
+        found = await self.reports.collection.find(
+            query, sort=[("state.due_at", 1)], limit=limit, fields={"history": 0}
+        )
+        return [self.reports.state(one) for one in found]
+
+    async def page(self, community: str | None, limit: int, after: tuple[datetime, str] | None) -> list[Document]:
+        """Rounds, those that close last before the others."""
+        query: dict[str, Any] = {} if community is None else {"state.told.community": community}
+        if after is not None:
+            closes, name = after
+            query["$or"] = [{"state.told.closes": {"$lt": closes}}, {"state.told.closes": closes, "_id": {"$gt": name}}]
+        return await self.all.collection.find(
+            query, sort=[("state.told.closes", -1), ("_id", 1)], limit=limit, fields={"history": 0}
+        )
+
+    async def buildings_after(self, told: OpenRound, building: str, limit: int) -> list[str]:
+        """The next buildings of the roster, or of the community, in their order."""
+        if named := told.roster.buildings:
+            return sorted(one for one in set(named) if one > building)[:limit]
+        following = {"state.facts.community": told.community, "state.facts.building": {"$gt": building}}
+        found = await self._people.aggregate([{"$match": following}, {"$group": {"_id": "$state.facts.building"}}])
+        return sorted(one["_id"] for one in found)[:limit]
+
+    async def living(self, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
+        """Those of one building for whom the roster is, in the order of doors: persons, or one of each household."""
+        query = {"state.facts.community": told.community, "state.facts.building": building, **_asked(told)}
+        fields = ("facts.grid", "facts.household", "facts.needs", "stairwell")
+        found = await self._people.find(
+            query,
+            sort=[("state.stairwell", 1), ("state.floor", 1), ("state.facts.household", 1), ("_id", 1)],
+            fields={f"state.{name}": 1 for name in fields},
+        )
+        wanted = None if told.roster.after is None else await self._done(told.roster.after, building)
+        members: dict[str, tuple[Entrance, Member]] = {}
+        for one in found:
+            state = one["state"]
+            facts = state["facts"]
+            name = one["_id"] if told.of == "person" else facts["household"]
+            if wanted is not None and name not in wanted:
+                continue
+            entrance = _entrance(grid=facts["grid"], building=building, stairwell=state.get("stairwell"))
+            member = Member(member_id=name, person_id=one["_id"], hears=hears(facts["needs"]))
+            # Of a household that has somebody who hears, it is he who is called.
+            if name not in members or (member.hears and not members[name][1].hears):
+                members[name] = (entrance, member)
+        return list(members.values())
+
+    async def _done(self, round_id: str, building: str) -> set[str]:
+        """Members of another round who are done."""
+        found = await self.sheets.collection.find(
+            {"state.round_id": round_id, "state.building": building}, fields={"state.members": 1}
+        )
+        members = (member for one in found for member in one["state"]["members"])
+        return {member["member_id"] for member in members if member.get("state") == "done"}
+
+    async def hand_out(self, round_id: str, card: str, member_id: str, report_id: str) -> str:
+        """Who has this card: this member, unless another was given it before. One conditional write."""
+
+        def decide(known: Document | None) -> tuple[Write | None, str]:
+            if known is not None and known["member"] != member_id:
+                return None, known["member"]
+            # What was handed out before lists were counted stays with whom it was given to.
+            said = [] if known is None else known.get("reports", ["before"])
+            # Each list that says so holds it, whatever becomes of the others.
+            if report_id in said:
+                return None, member_id
+            return Write(set={"member": member_id, "reports": [*said, report_id][-LISTS_OF_CARD:]}), member_id
+
+        return await self._cards.update(f"{round_id}/{card}", decide, new=True)
+
+    async def holder(self, round_id: str, card: str) -> Document | None:
+        """Who has this card, as on the roster; of somebody who is not on it, `member_id` alone. None: nobody has it."""
+        known = await self._cards.get(f"{round_id}/{card}")
+        if known is None:
+            return None
+        name = known["member"]
+        fields = {f"state.{name}": 1 for name in ("grid", "building", "members")}
+        found = await self.sheets.collection.find(
+            {"state.round_id": round_id, "state.members.member_id": name}, fields=fields
+        )
+        rows = [
+            {"grid": sheet["grid"], "building": sheet["building"], **member.model_dump()}
+            for sheet in (one["state"] for one in found)
+            for member in Members(sheet["members"])
+            if member.member_id == name
+        ]
+        return rows[0] if rows else {"member_id": name}
+
+    async def take_back(self, report_id: str) -> int:
+        """Forget what was handed out by a list that is refused, and by no other; how many."""
+
+        def decide(known: Document | None) -> tuple[Write | None, None]:
+            if known is None or report_id not in known["reports"]:
+                return None, None
+            return Write(set={"reports": [one for one in known["reports"] if one != report_id]}), None
+
+        held = [one["_id"] for one in await self._cards.find({"reports": report_id}, fields={"_id": 1})]
+        await asyncio.gather(*(self._cards.update(one, decide) for one in held))
+        return await self._cards.delete({"_id": {"$in": held}, "reports": []})
+
+    async def forget_after(self, round_id: str, building: str) -> int:
+        """Delete the sheets of a round that has not opened, of buildings after that one; how many."""
+        return await self.sheets.collection.delete(
+            {"state.round_id": round_id, "state.building": {"$gt": building}, "history": []}
+        )
+
+    async def sheet_of(self, round_id: str, member_id: str) -> str | None:
+        """On which sheet somebody stands; None: on none."""
+        return (await self.sheets_of(round_id, [member_id])).get(member_id)
+
+    async def sheets_of(self, round_id: str, members: Names[str]) -> dict[str, str]:
+        """On which sheet each of these stands, of those who stand on one; the sheets are most likely written next."""
+        found = await self.sheets.collection.find_to_write(
+            {"state.round_id": round_id, "state.members.member_id": {"$in": list(members)}}
+        )
+        wanted = set(members)
+        return {
+            name: one["_id"]
+            for one in found
+            for member in one["state"]["members"]
+            if (name := member["member_id"]) in wanted
+        }
+
+    async def of_members(self, community: str | None, members: Sequence[str]) -> list[tuple[RoundFacts, Document]]:
+        """How it went with these in every round on whose roster they stand, the last to close before the others."""
+        rounds = await self.all.collection.find(
+            {"state.told.community": community}, sort=[("state.told.closes", -1), ("_id", 1)], fields={"history": 0}
+        )
+        of_them = {"state.members.member_id": {"$in": list(members)}}
+        sheets = await self.sheets.collection.find(
+            {"state.round_id": {"$in": [one["_id"] for one in rounds]}, **of_them},
+            fields={"state.round_id": 1, "state.members": 1},
+        )
+        here: dict[str, list[Document]] = {}
+        for one in sheets:
+            found = (member for member in Members(one["state"]["members"]) if member.member_id in members)
+            here.setdefault(one["state"]["round_id"], []).extend(member.model_dump() for member in found)
+        return [(self.all.state(one).facts, member) for one in rounds for member in here.get(one["_id"], ())]
+
+    async def unsettled_with(self, community: str, members: Names[str]) -> dict[str, dict[str, str]]:
+        """On which rosters of rounds under way any of these stands, and how it went with each, by round."""
+        rounds = await self.all.collection.find(
+            {"state.told.community": community, "state.state": {"$in": ["open", "closing", "closed"]}},
+            fields={"_id": 1},
+        )
+        found: dict[str, dict[str, str]] = {}
+        for one in await self.sheets.collection.find(
+            {"state.round_id": {"$in": [one["_id"] for one in rounds]}, "state.members.member_id": {"$in": [*members]}},
+            fields={"state.round_id": 1, "state.members.member_id": 1, "state.members.state": 1},
+        ):
+            for member in one["state"]["members"]:
+                if (name := member["member_id"]) in members:
+                    found.setdefault(one["state"]["round_id"], {})[name] = member.get("state", "missing")
+        return found
+
+    async def open_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
+        """Sheets of a round that are not closed, by id."""
+        found = await self.sheets.collection.find(
+            {"state.round_id": round_id, "state.closed": False, "_id": {"$gt": after}},
+            sort=[("_id", 1)],
+            limit=limit,
+            fields={"_id": 1},
+        )
+        return [one["_id"] for one in found]
+
+    async def members(
+        self,
+        round_id: str,
+        state: str | None,
+        grids: Sequence[str],
+        limit: int,
+        after: tuple[str, int] | None,
+        buildings: Sequence[str] | None = None,
+    ) -> list[Document]:
+        """Who is missing or whatever else, or all, in the order of doors, with the place on the sheet."""
+        order, place = after or ("", -1)
+        query: dict[str, Any] = {"state.round_id": round_id}
+        if state is not None:
+            query[f"state.counts.{state}"] = {"$gt": 0}
+        if grids:
+            query["state.grid"] = {"$in": list(grids)}
+        if buildings is not None:
+            query["state.building"] = {"$in": list(buildings)}
+        rows: list[Document] = []
+        fields = {f"state.{name}": 1 for name in ("order", "grid", "building", "members")}
+        while len(rows) < limit:
+            found = await self.sheets.collection.find(
+                {**query, "state.order": {"$gte": order}},
+                sort=[("state.order", 1)],
+                limit=_SHEETS_AT_ONCE,
+                fields=fields,
+            )
+            rows += [
+                {
+                    "place": number,
+                    "order": sheet["order"],
+                    "grid": sheet["grid"],
+                    "building": sheet["building"],
+                    **member.model_dump(),
+                }
+                for sheet in (one["state"] for one in found)
+                for number, member in enumerate(Members(sheet["members"]))
+                if state in (None, member.state) and (sheet["order"], number) > (order, place)
+            ]
+            if len(found) < _SHEETS_AT_ONCE:
+                break
+            order, place = found[-1]["state"]["order"], len(found[-1]["state"]["members"])
+        return rows[:limit]
+
+    async def tally(self, sheets: Iterable[Sheet]) -> None:
+        """Add up the buildings of these sheets with what these say."""
+        buildings: dict[tuple[str, str], list[Sheet]] = {}
+        for one in sheets:
+            buildings.setdefault((one.round_id, one.building), []).append(one)
+        kept = await asyncio.gather(*(self._add_up(*of, some) for of, some in buildings.items()))
+        for (round_id, building), done in zip(buildings, kept, strict=True):
+            if not done:
+                query = {"state.round_id": round_id, "state.building": building}
+                whole = await self.sheets.collection.find(query, fields={"history": 0})
+                await self._add_up(round_id, building, map(self.sheets.state, whole), whole=True)
+
+    async def _add_up(self, round_id: str, building: str, told: Iterable[Sheet], *, whole: bool = False) -> bool:
+        """False: the sums were written by a replica of a version before, which tells no sheets: all must be told."""
+        some = list(told)
+
+        def decide(known: Document | None) -> tuple[Write | None, bool]:
+            before = {} if known is None else known.get("sheets", {})
+            stands = known is None or all(known.get(name) == number for name, number in summed(before).items())
+            if not (stands or whole):
+                return None, False
+            after = tallied(before, some)
+            if stands and after == before:
+                return None, True
+            place = {"round_id": round_id, "building": building, "grid": some[0].grid}
+            return Write(set={**place, "sheets": after, **summed(after)}), True
+
+        return await self._tallies.update(f"{round_id}/{building}", decide)
+
+    async def counts(self, round_id: str) -> Counts:
+        """How many are in which state, all over the round."""
+        found = await self._tallies.aggregate(
+            [{"$match": {"round_id": round_id}}, {"$group": {"_id": None, **_sums("$")}}, {"$unset": "_id"}]
+        )
+        return Counts(**found[0]) if found else Counts()
+
+    async def counts_by(self, round_id: str) -> list[Document]:
+        """The same, building by building."""
+        fields = {"_id": 0, "v": 0, "seen": 0, "sheets": 0, "round_id": 0}
+        return await self._tallies.find({"round_id": round_id}, sort=[("grid", 1), ("building", 1)], fields=fields)
+
+    async def points(self, round_id: str) -> dict[str, int]:
+        """How many members were met at each point."""
+        found = await self.sheets.collection.aggregate(
+            [
+                {"$match": {"state.round_id": round_id, "state.counts.done": {"$gt": 0}}},
+                {"$project": {"state.members.met": 1}},
+                {"$unwind": "$state.members"},
+                {"$unwind": "$state.members.met"},
+                {"$match": {"state.members.met.outcome": "done", "state.members.met.point": {"$ne": None}}},
+                {"$group": {"_id": "$state.members.met.point", "n": {"$sum": 1}}},
+            ]
+        )
+        return {one["_id"]: one["n"] for one in sorted(found, key=lambda one: str(one["_id"]))}
+
+    async def put_walk(self, request_id: str, round_id: str, sheet_id: str, number: int) -> None:
+        """Remember which sheet a request is the walk of."""
+        await self._walks.put(request_id, {"round": round_id, "sheet": sheet_id, "number": number})
+
+    async def walk(self, request_id: str) -> Document | None:
+        """The `round`, `sheet` and `number` of a walk; None: the request is none."""
+        return await self._walks.get(request_id)
+
+    async def strangers_page(self, round_id: str, limit: int, after: str) -> list[Document]:
+        """Those who are not on the roster, by id."""
+        return await self.strangers.collection.find(
+            {"state.round_id": round_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit, fields={"history": 0}
+        )
+
+
+def _sums(prefix: str) -> Document:
+    return {name: {"$sum": f"{prefix}{name}"} for name in Counts.model_fields}
+
+
+def _asked(told: OpenRound) -> Document:
+    roster = told.roster
+    query: Document = {**LIVING}
+    for field, values in (
+        ("grid", roster.grids),
+        ("categories", roster.categories),
+        ("lists", roster.lists),
+        ("needs", roster.needs),
+    ):
+        if values:
+            query[f"state.facts.{field}"] = {"$in": list(values)}
+    for field, value in (("lives_alone", roster.lives_alone), ("first_line", roster.first_line)):
+        if value is not None:
+            query[f"state.facts.{field}"] = value
+    return query

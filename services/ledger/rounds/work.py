@@ -1,0 +1,103 @@
+"""Times of rounds that come: rosters are taken down, and those missing at the end are looked for."""
+
+import asyncio
+
+from services.ledger.domain import rounds, sheets
+from services.ledger.domain.rounds import Round
+from services.ledger.house import Ledger
+from services.ledger.rounds import guests
+from services.ledger.rounds.handlers import apply, close_sheet, put_sheet, settle
+from services.ledger.rounds.walks import send
+from shared.contracts.envelope import Meta
+
+DUE_AT_ONCE = 20
+BUILDINGS_AT_ONCE = 60
+"""Buildings put on sheets before it is written down how far that is."""
+SHEETS_AT_ONCE = 100
+
+
+async def work(house: Ledger) -> int:
+    """Go on with the rounds with which something is to be done; how many these are."""
+    due = await house.store.rounds.due(house.runtime.clock(), DUE_AT_ONCE)
+    for round_id in due:
+        known = await house.store.rounds.all.get(round_id)
+        if known is not None:
+            await _go_on(house, known)
+    return len(due)
+
+
+async def apply_again(house: Ledger) -> int:
+    """Apply lists that a crash left; how many these are."""
+    now = house.runtime.clock()
+    left = await house.store.rounds.not_applied(now, DUE_AT_ONCE)
+    for told in left:
+        known = await house.store.rounds.all.get(told.round_id)
+        if known is not None:
+            await apply(house, known.facts, told, Meta(f"again:{told.report_id}", "", "ledger", now, told.round_id))
+    return len(left)
+
+
+async def _go_on(house: Ledger, known: Round) -> None:
+    now, store = house.runtime.clock(), house.store.rounds.all
+    cause = Meta(f"round:{known.state}:{known.reached}", "", "ledger", now, known.told.round_id)
+    match known.state:
+        case "planned":
+            await store.update(known.told.round_id, lambda one: rounds.begin(one, now), cause)
+        case "opening":
+            await _take_down(house, known, cause)
+        case "open" if known.walking:
+            await _send(house, known, cause)
+        case "open":
+            await store.update(known.told.round_id, lambda one: rounds.close(one, now), cause)
+        case "closing":
+            await _close(house, known, cause)
+
+
+async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
+    """Put those of the next buildings on sheets. What a crash left is made again."""
+    told, store = known.told, house.store.rounds
+    await store.forget_after(told.round_id, known.reached)
+    buildings = await store.buildings_after(told, known.reached, BUILDINGS_AT_ONCE)
+    if not buildings:
+        await store.all.update(told.round_id, rounds.opened, cause)
+        return
+    members = sum(await asyncio.gather(*(_take_down_building(house, known, one, cause) for one in buildings)))
+    await store.all.update(
+        told.round_id, lambda one: rounds.took_down(one, known.reached, buildings[-1], members), cause
+    )
+
+
+async def _take_down_building(house: Ledger, known: Round, building: str, cause: Meta) -> int:
+    store = house.store.rounds
+    living, present = await asyncio.gather(
+        store.living(known.told, building), guests.inside(house, known.told, building)
+    )
+    cut = list(sheets.cut(known.facts, [*living, *present]))
+    await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
+    await store.tally(cut)
+    return sum(one.counts.members for one in cut)
+
+
+async def _send(house: Ledger, known: Round, cause: Meta) -> None:
+    """Have somebody walk the next sheets."""
+    store, round_id = house.store.rounds, known.told.round_id
+    names = await store.open_sheets(round_id, known.reached, SHEETS_AT_ONCE)
+    await asyncio.gather(*(send(house, known.facts, name, 1, cause) for name in names))
+    if names:
+        await store.all.update(round_id, lambda one: rounds.sent_up_to(one, known.reached, names[-1]), cause)
+    else:
+        await store.all.update(round_id, rounds.sent, cause)
+
+
+async def _close(house: Ledger, known: Round, cause: Meta) -> None:
+    """Close the next sheets."""
+    store, round_id = house.store.rounds, known.told.round_id
+    names = await store.open_sheets(round_id, known.reached, SHEETS_AT_ONCE)
+    await asyncio.gather(*(close_sheet(house, known.facts, one, cause) for one in names))
+    if names:
+        await store.all.update(round_id, lambda one: rounds.closed_up_to(one, known.reached, names[-1]), cause)
+    else:
+        counts = await store.counts(round_id)
+        await store.all.update(round_id, lambda one: rounds.closed(one, counts), cause)
+        # Whoever was found in between was not counted, and found the round not closed yet.
+        await settle(house, round_id, cause)
