@@ -15,6 +15,7 @@ from rich.table import Table
 from deploy.cli.client import Client
 from deploy.cli.lists import content_of, told_by_row
 from deploy.cli.session import Session
+from deploy.cli.trouble import Trouble
 
 ROUNDS = "/api/ledger/rounds"
 _COUNTS = ("members", "done", "elsewhere", "moved", "refused", "excused", "missing")
@@ -192,7 +193,10 @@ def _roster(
 
 def _team(told: str) -> dict[str, Any]:
     name, _, buildings = told.partition("=")
-    return {"name": name, "buildings": [one for one in re.split("[,，]", buildings) if one]}
+    numbers = [one for one in re.split("[,，]", buildings) if one]
+    if not name or not numbers:
+        raise Trouble("round.bad_team", told=told)
+    return {"name": name, "buildings": numbers}
 
 
 def _named(one: Mapping[str, Any]) -> tuple[str, ...]:

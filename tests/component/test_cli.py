@@ -455,7 +455,11 @@ def test_who_refused_is_listed_with_the_reason_that_was_noted(system: System) ->
         member = http.post("/api/ledger/people", json=told).json()["id"]
         soon = f"{datetime.now().astimezone() + timedelta(hours=1):%Y-%m-%d %H:%M:%S}"
         of = ("--kind", "testing", "--title", "t", "--community", "tiebei", "--building", "2")
-        system.run("round", "open", "refused", *of, "--closes", soon)
+        opening = ("round", "open", "refused", *of, "--closes", soon)
+        for team in ("北队", "=2", "北队="):
+            assert f"“{team}” does not tell" in system.run(*opening, "--team", team, code=1).stderr
+        assert "no list city" in system.run(*opening, "--list", "city", code=1).stderr
+        system.run(*opening)
         record = {"member_id": member, "outcome": "refused", "note": "身体不适", "at": datetime.now(UTC).isoformat()}
         answer = http.post("/api/ledger/rounds/refused/records", json={"command_id": str(uuid4()), "records": [record]})
         assert answer.is_success, answer.text

@@ -465,6 +465,8 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"kind": "juggling"}, "unknown_kind"),
     ({"closes": "2020-01-01T00:00:00Z"}, "in_the_past"),
     ({"closes": "2026-11-24T10:00:00Z", "opens": "2026-11-24T11:00:00Z"}, "not_allowed"),
+    ({"roster": {"categories": ["elderly_alone", "old"]}}, "unknown_category"),
+    ({"roster": {"lists": ["city"]}}, "unknown_list"),
     ({"roster": {"colour": "red"}}, "unknown_field"),
     ({"community": None}, "wrong_type"),
 )

@@ -85,8 +85,8 @@ async def test_a_programme_for_nobody_or_what_there_is_not_is_refused_by_field(d
         return problems(answer)
 
     assert (await refused(everybody={}))[0][0] == "everybody"
-    assert await refused(everybody={"category": "nobody"}) == [("everybody.category", "unknown")]
-    assert await refused(everybody={"listed": "nobody"}) == [("everybody.listed", "unknown")]
+    assert await refused(everybody={"category": "nobody"}) == [("everybody.category", "unknown_category")]
+    assert await refused(everybody={"listed": "nobody"}) == [("everybody.listed", "unknown_list")]
     assert await refused(kind="nothing") == [("kind", "unknown_kind")]
     assert await refused(zone="Asia/Nowhere") == [("zone", "unknown_zone")]
     assert await refused(rule="FREQ=SECONDLY") == [("rule", "bad_rule")]

@@ -1,7 +1,7 @@
 """What is known of a person: checked, put together when several tell of the same one, moved, merged."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -59,6 +59,19 @@ class PeopleCatalogue(Entry):
                 raise ValueError(f"list {name} names {', '.join(sorted(missing))}, which is no category")
         return self
 
+    def know(self, categories: Iterable[str], lists: Iterable[str], fields: tuple[str, str]) -> None:
+        """Nothing, where all these are here; `fields` are the names under which they were told.
+
+        Raises:
+            Refusal: `unknown_category`, `unknown_list`.
+        """
+        for name in categories:
+            if name not in self.categories:
+                raise refusal(fields[0], "unknown_category", f"people.yaml has no category {name}")
+        for name in lists:
+            if name not in self.lists:
+                raise refusal(fields[1], "unknown_list", f"people.yaml has no list {name}")
+
     def kept(self, categories: Sequence[str]) -> timedelta:
         """For how long somebody of these categories is remembered after leaving."""
         days = [one.keep_days for name in categories if (one := self.categories.get(name)) and one.keep_days]
@@ -100,9 +113,7 @@ def checked(command: RegisterPerson, catalogue: PeopleCatalogue, today: date) ->
     """
     id_number = None if command.id_number is None else checked_id_number(command.id_number)
     birthday = _birthday(command, id_number, today)
-    for name in command.categories:
-        if name not in catalogue.categories:
-            raise refusal("categories", "unknown_category", f"people.yaml has no category {name}")
+    catalogue.know(command.categories, command.lists, ("categories", "lists"))
     return Checked(id_number, birthday, {name: _reason(name, command.categories, catalogue) for name in command.lists})
 
 
@@ -200,9 +211,7 @@ def _birthday(command: RegisterPerson, id_number: str | None, today: date) -> da
 
 
 def _reason(name: str, categories: Sequence[str], catalogue: PeopleCatalogue) -> str:
-    known = catalogue.lists.get(name)
-    if known is None:
-        raise refusal("lists", "unknown_list", f"people.yaml has no list {name}")
+    known = catalogue.lists[name]
     reason = next((one for one in categories if one in known.categories), None)
     if reason is None:
         raise refusal("categories", "category_required", f"say why: list {name} has {', '.join(known.categories)}")

@@ -31,7 +31,7 @@ router: Router[Ledger] = Router("ledger")
 async def record(house: Ledger, command: RecordAgreement, meta: Meta) -> AgreementAnswer:
     """An outsider agreed to something."""
     case = case_rules.existing(await house.store.cases.all.get(command.case_id))
-    subject = f"agreement:{command.agreement_id}"
+    subject = _agreement(command.agreement_id)
     told = Agreement(
         agreement_id=command.agreement_id,
         case_id=case.case_id,
@@ -136,7 +136,7 @@ async def _check(house: Ledger, command: RecordGateCheck) -> Check:
 
 async def partners_of(house: Ledger, agreements: Sequence[Agreement]) -> dict[str, str | None]:
     """Who agreed, by agreement, in one question; None: that was erased. Whoever shows it notes it."""
-    subjects = [f"agreement:{one.agreement_id}" for one in agreements]
+    subjects = [_agreement(one.agreement_id) for one in agreements]
     own = await house.store.keys.sealers(subjects)
     return {
         one.agreement_id: own[subject].left(one.sealed, subject)
@@ -148,7 +148,7 @@ async def _sealed(house: Ledger, command: RecordGateCheck) -> str:
     """Who or what came through, under the key of that day, whose days are counted from its end."""
     subject, since = keeping_rules.checks_of(command.community, command.at), keeping_rules.day_after(command.at)
     sealers = await sealers_of(house, subject, [None], make=True, since=since)
-    return sealers(None).seal(command.text, f"gate-check:{command.check_id}")
+    return sealers(None).seal(command.text, _of_check(command.check_id))
 
 
 async def _opened(house: Ledger, known: Check) -> str | None:
@@ -156,7 +156,7 @@ async def _opened(house: Ledger, known: Check) -> str | None:
     if known.sealed is None:
         return None
     sealer = await sealer_of(house, keeping_rules.checks_of(known.community, known.at))
-    return sealer.left(known.sealed, f"gate-check:{known.check_id}")
+    return sealer.left(known.sealed, _of_check(known.check_id))
 
 
 async def _agreements(house: Ledger, command: RecordGateCheck) -> list[Agreement]:
@@ -176,6 +176,16 @@ async def _agreements(house: Ledger, command: RecordGateCheck) -> list[Agreement
             raise refusal("case_id", "unknown_case", "there is no case of this id", status=404)
         return await house.store.cases.agreements_of(command.case_id)
     return []
+
+
+def _agreement(agreement_id: str) -> str:
+    """What is sealed as that of an agreement, and the name of its key."""
+    return f"agreement:{agreement_id}"
+
+
+def _of_check(check_id: str) -> str:
+    """What is sealed as that of a check."""
+    return f"gate-check:{check_id}"
 
 
 def _fever_case(check_id: str) -> str:

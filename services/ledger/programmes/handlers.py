@@ -33,12 +33,8 @@ async def begin(house: Ledger, command: BeginProgramme, meta: Meta) -> Programme
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
     told = command.everybody
-    for field, value, known in (
-        ("category", told.category, house.categories.categories),
-        ("listed", told.listed, house.categories.lists),
-    ):
-        if value is not None and value not in known:
-            raise refusal(f"everybody.{field}", "unknown", f"people.yaml does not have {value}")
+    categories, lists = ([one] if one else [] for one in (told.category, told.listed))
+    house.categories.know(categories, lists, ("everybody.category", "everybody.listed"))
     programme = Programme.model_validate(command.model_dump())
     now = house.runtime.clock()
     outcome = await house.store.programmes.all.update(

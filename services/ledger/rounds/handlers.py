@@ -37,6 +37,7 @@ async def open_round(house: Ledger, command: OpenRound, meta: Meta) -> RoundAnsw
     """Work through a roster."""
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
+    house.categories.know(command.roster.categories, command.roster.lists, ("roster.categories", "roster.lists"))
     opens = None if command.opens is None else to_milliseconds(command.opens)
     told = command.model_copy(update={"opens": opens, "closes": to_milliseconds(command.closes)})
     now = house.runtime.clock()

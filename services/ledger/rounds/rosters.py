@@ -1,7 +1,7 @@
 """Rosters as people read them: who it is, and what was recorded. Whoever shows them notes it first."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from zoneinfo import ZoneInfo
 
 from services.ledger.domain.imports import Imports
@@ -32,21 +32,23 @@ def listing(
 ) -> Listing:
     """A roster in the columns in which a desk's list comes in, so that it can be filled in and come back."""
     headings = [imports.records.columns[name][0] for name in LISTED]
-    rows = _rows(house, imports, known, state, grids, buildings)
-    return Listing(known.told.title, headings, rows, imports.totals[0])
+    members = house.store.rounds.members
+
+    def after(place: tuple[str, int] | None) -> Awaitable[list[Document]]:
+        return members(known.told.round_id, state, grids, _AT_ONCE, place, buildings)
+
+    return Listing(known.told.title, headings, _rows(house, imports, known, after), imports.totals[0])
 
 
 async def _rows(
     house: Ledger,
     imports: Imports,
     known: Round,
-    state: str | None,
-    grids: Sequence[str],
-    buildings: Sequence[str] | None,
+    after: Callable[[tuple[str, int] | None], Awaitable[list[Document]]],
 ) -> AsyncIterator[list[list[str]]]:
     zone, place = ZoneInfo(house.kinds.hours.zone), None
     building_rows: list[list[str]] = []
-    while found := await house.store.rounds.members(known.told.round_id, state, grids, _AT_ONCE, place, buildings):
+    while found := await after(place):
         place = (found[-1]["order"], found[-1]["place"])
         details, told = await asyncio.gather(named(house, found), records(house, known.facts, found, names=True))
         for one, who, met in zip(found, details, told, strict=True):
