@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
-# Each worker has engines of its own; the files that take longest come first.
+# Each worker has engines of its own. Files are handed out in the order in which they are named: the short ones at the end.
 WORKERS ?= 2
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' --python-version 3.11 --python-platform linux
@@ -45,7 +45,7 @@ test-machine:
 	@deploy/local/install.sh --tests
 
 test: test-machine setup ## run every test but those in containers: unit, component, stories, faults
-	@$(PYTEST) --numprocesses $(WORKERS) --dist loadfile tests/faults tests/stories tests/component tests/unit
+	@$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder tests/unit tests/faults tests/stories tests/component
 
 test-unit: setup ## run the tests of the rules, no broker and no database
 	@$(PYTEST) tests/unit
