@@ -202,9 +202,11 @@ class Aggregates(Generic[S]):
             history = [{**one, "body": body} for one, body in zip(document["history"], bodies, strict=True)]
             return Write(set={"state": without_seals(document["state"]), "history": history}), None
 
-        for one in found:
-            self.collection.forget(one["_id"])
-        await asyncio.gather(*(self.collection.update(one["_id"], throw) for one in found))
+        for start in range(0, len(found), _PAGE):
+            ids = [one["_id"] for one in found[start : start + _PAGE]]
+            for one in ids:
+                self.collection.forget(one)
+            await asyncio.gather(*(self.collection.update(one, throw) for one in ids))
         return len(found)
 
     async def rewrite_older(self) -> int:

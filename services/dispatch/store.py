@@ -33,7 +33,8 @@ LOOKS = Index((("state.looks", 1),), where={"state.looks": {"$type": "string"}})
 BUILDING = Index((("state.facts.community", 1), ("state.facts.building", 1), *_ORDER), where={"state.open": True})
 OF_PERSON = Index((("state.facts.person", 1),))
 TAKEN_AT = Index((("at", 1),))
-BY_WORKER = Index((("state.worker", 1), ("state.open", 1), ("changed", 1)))
+OF_WORKER = Index((("state.worker", 1), ("state.open", 1), *_ORDER))
+DONE_BY = Index((("state.worker", 1), ("changed", 1)), where={"state.open": False})
 OF_COMMUNITY = Index((("state.community", 1), ("_id", 1)))
 AWAY = Index((("state.away_until", 1),), where={"state.away_until": {"$type": "date"}})
 COVERED = Index((("state.until", 1),), where={"state.until": {"$type": "date"}})
@@ -56,7 +57,7 @@ class Store:
             "tasks",
             Task,
             lambda one: one.request_id,
-            [OF_REQUEST, LIST, DUE, WARN, ASKED, SLOT, WAITS, CHECK, LOOKS, BUILDING, BY_WORKER, OF_PERSON],
+            [OF_REQUEST, LIST, DUE, WARN, ASKED, SLOT, WAITS, CHECK, LOOKS, BUILDING, OF_WORKER, DONE_BY, OF_PERSON],
         )
         self.workers = runtime.aggregates("workers", Worker, lambda one: one.worker_id, [OF_COMMUNITY, AWAY])
         self.grids = runtime.aggregates("grids", Grid, lambda one: f"{one.community}/{one.grid}", [COVERED])
