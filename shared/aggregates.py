@@ -240,6 +240,7 @@ class Aggregates(Generic[S]):
                     subject=self.subject(state),
                     sequence=number,
                     cause=cause.id,
+                    actor=cause.actor,
                     traceparent=cause.traceparent,
                 ),
                 exchange=event.exchange,

@@ -65,5 +65,5 @@ class Openings:
             return Opening(subject=request_id or record, record=record), [event]
 
         identity = self._new_id()
-        cause = Meta(identity, "", reader.name, self._clock(), request_id or "")
+        cause = Meta(identity, "", reader.name, self._clock(), request_id or "", actor=reader.name)
         await self._aggregates.update(identity, decide, cause, new=True)

@@ -22,7 +22,7 @@ from shared.contracts.refusal import Refusal, refusal
 from shared.dead_letters import DeadLetters, Reason
 from shared.documents import Collection, StorageUnavailable, Write
 from shared.identity import new_id
-from shared.messages import Incoming, Outgoing, read
+from shared.messages import ACTOR, Incoming, Outgoing, read
 from shared.problems import parse
 from shared.telemetry import Telemetry, trace_id
 
@@ -217,7 +217,7 @@ class Consumer(Generic[House]):
             await self._keep(incoming, meta, Reason("failed", f"{type(error).__name__}: {error}"), tries=tries)
             return "kept"
         exchange = retry_exchange(RETRY_PAUSES[tries - 1])
-        headers = {name: value for name, value in incoming.headers.items() if not name.startswith("x-")}
+        headers = {name: value for name, value in incoming.headers.items() if not name.startswith(("x-", ACTOR))}
         again = Outgoing(
             exchange,
             incoming.queue,

@@ -11,7 +11,7 @@ from shared.contracts.envelope import Meta, Problem
 from shared.contracts.refusal import refusal
 from shared.documents import Collection, Document, Index
 from shared.identity import derived_id
-from shared.messages import Incoming, Outgoing
+from shared.messages import ACTOR, Incoming, Outgoing
 from shared.problems import as_json
 from shared.sealing import CannotOpen, Sealer
 
@@ -61,6 +61,7 @@ class DeadLetters:
                 "correlation_id": incoming.correlation_id,
                 "app_id": incoming.app_id,
                 "user_id": incoming.user_id,
+                "actor": meta.actor,
                 "content_type": incoming.content_type,
                 "headers": {name: str(value) for name, value in incoming.headers.items()},
                 "reason": reason.code,
@@ -110,11 +111,12 @@ class DeadLetters:
             source=document["app_id"] or "",
             time=self._clock(),
             subject=document["correlation_id"] or "",
+            actor=document.get("actor", ""),
         )
         headers: dict[str, Any] = {
             name: value
             for name, value in document["headers"].items()
-            if name.startswith("ce-") or name == "traceparent"
+            if (name.startswith("ce-") and name != ACTOR) or name == "traceparent"
         }
         body, content_type = self._body(document), document["content_type"] or "application/json"
         await self._bus.publish(

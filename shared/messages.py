@@ -9,9 +9,10 @@ from cloudevents.core.bindings.rabbitmq import RabbitMQMessage, from_structured
 from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 
-from shared.contracts.envelope import Meta
+from shared.contracts.envelope import COMMANDS_EXCHANGE, Meta
 from shared.contracts.refusal import refusal
 
+ACTOR = "ce-actor"
 STRUCTURED = "application/cloudevents+json"
 SENT_LIMIT = 1024 * 1024
 """The largest body, in bytes, that we send; a larger one would make the broker close the channel."""
@@ -53,6 +54,8 @@ class Outgoing:
             headers["ce-sequence"] = str(meta.sequence)
         if meta.cause:
             headers["ce-cause"] = meta.cause
+        if meta.actor:
+            headers[ACTOR] = meta.actor
         if meta.traceparent:
             headers["traceparent"] = meta.traceparent
         headers.update(self.headers)
@@ -113,10 +116,16 @@ def read(incoming: Incoming, now: datetime) -> tuple[Meta, bytes]:
             subject=str(attributes.get(f"{prefix}subject") or incoming.correlation_id or ""),
             sequence=_number(attributes.get(f"{prefix}sequence")),
             cause=str(attributes.get(f"{prefix}cause") or ""),
+            actor=str(_actor(incoming) or ""),
             traceparent=str(incoming.headers.get("traceparent") or ""),
         ),
         body,
     )
+
+
+def _actor(incoming: Incoming) -> Any:
+    """Who sent a command, as the broker has checked; who set an event off, as the service says that raised it."""
+    return incoming.user_id if incoming.exchange == COMMANDS_EXCHANGE else incoming.headers.get(ACTOR)
 
 
 def _unwrapped(incoming: Incoming) -> tuple[Mapping[str, Any], bytes]:

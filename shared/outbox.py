@@ -58,6 +58,7 @@ class Record:
             "key": self.key,
             "subject": meta.subject,
             "cause": meta.cause,
+            "actor": meta.actor,
             "trace": meta.traceparent,
             "body": self.body,
             "sent": self.sent,
@@ -74,6 +75,7 @@ class Record:
             subject=document["subject"],
             sequence=document["n"],
             cause=document["cause"],
+            actor=document.get("actor", ""),
             traceparent=document["trace"],
         )
         return cls(document["n"], meta, document["exchange"], document["key"], document["body"], document.get("sent"))

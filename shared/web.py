@@ -195,8 +195,9 @@ async def body(request: Request, contract: type[C], **given: str | None) -> C:
 
 
 def http_meta(request: Request, wire: str, now: datetime) -> Meta:
-    """The attributes of a command that came over HTTP; its trace goes on, or begins here."""
-    return Meta("", wire, "http", now, "", traceparent=request.headers.get("traceparent") or new_trace())
+    """The attributes of a command over HTTP, from whoever the route asked for; its trace goes on, or begins here."""
+    trace = request.headers.get("traceparent") or new_trace()
+    return Meta("", wire, "http", now, "", actor=request.state.actor, traceparent=trace)
 
 
 class Guard:
@@ -234,7 +235,9 @@ class Guard:
 
 async def _anybody(request: Request) -> Principal | None:
     guard: Guard = request.app.state.guard
-    return await guard.who(request)
+    who = await guard.who(request)
+    request.state.actor = who.name if who else ""
+    return who
 
 
 Anybody = Annotated[Principal | None, Depends(_anybody)]

@@ -35,6 +35,7 @@ _CLOUD_EVENT = {
     "ce-sequence": _TEXT
     | {"description": "Position in the history of its subject, from 1, so that the right order can be told."},
     "ce-cause": _TEXT | {"description": "Id of the message or command that made this happen."},
+    "ce-actor": _TEXT | {"description": "Of an event: whose command set it off, by name of token or account."},
     "traceparent": _TEXT | {"description": "W3C trace context."},
 }
 _PROPERTIES = {

@@ -10,7 +10,7 @@ from services.dispatch.domain import doing, matching, offering, proving, roster
 from services.dispatch.domain.proving import Evidence
 from services.dispatch.domain.task import Actor, Situation, Task
 from services.dispatch.duties import handlers as duties
-from services.dispatch.house import Dispatch, apply_to_each, cause_of
+from services.dispatch.house import Dispatch, apply_to_each
 from services.dispatch.workers import handlers as workers
 from shared.aggregates import Outcome
 from shared.consumer import Router
@@ -326,7 +326,7 @@ async def _act(
     outcome = await house.store.tasks.update(
         command.task_id,
         lambda current: rule(current, actor, situation),
-        cause_of(f"{command.worker}:{command.command_id}", meta),
+        meta.named(f"{command.worker}:{command.command_id}"),
     )
     return answer(outcome)
 

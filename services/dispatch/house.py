@@ -71,7 +71,3 @@ async def apply_to_each(
 def drawn(request_id: str, share: float) -> bool:
     """Whether a request is among the share of those that are looked at a second time: by its id, so always the same."""
     return UUID(derived_id("second look", request_id)).int < share * 2**128
-
-
-def cause_of(command_id: str, meta: Meta) -> Meta:
-    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

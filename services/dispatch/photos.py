@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from services.dispatch.domain import proving
 from services.dispatch.domain.looks import HEIGHT, WIDTH, alike, look_of, parts_of
 from services.dispatch.domain.task import Actor, Photo
-from services.dispatch.house import Dispatch, cause_of
+from services.dispatch.house import Dispatch
 from services.dispatch.store import Store
 from shared.contracts.envelope import Meta
 from shared.contracts.refusal import refusal
@@ -60,7 +60,7 @@ async def keep(house: Dispatch, task_id: str, actor: Actor, raw: bytes, meta: Me
     await store.photos.take({"_id": photo_id}, {"$setOnInsert": kept}, upsert=True)
     photo = photo.model_copy(update={"look": look, "same_as": same_as})
     outcome = await store.tasks.update(
-        task_id, lambda known: proving.photograph(known, actor, photo, parts), cause_of(f"photo:{photo_id}", meta)
+        task_id, lambda known: proving.photograph(known, actor, photo, parts), meta.named(f"photo:{photo_id}")
     )
     return PhotoAnswer(status="accepted" if outcome.changed else "duplicate", photo=photo_id, same_as=same_as)
 

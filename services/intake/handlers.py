@@ -55,7 +55,7 @@ async def submit(house: Intake, command: SubmitRequest, meta: Meta, by: str = "a
         submitted_by=by,
     )
     now = runtime.clock()
-    cause = Meta(meta.id or request_id, meta.type, meta.source, meta.time, request_id, traceparent=meta.traceparent)
+    cause = meta.named(meta.id or request_id)
     outcome = await house.store.requests.update(
         request_id, lambda request: rules.submit(request, submission, now), cause, new=True
     )
@@ -73,7 +73,7 @@ async def amend(house: Intake, command: AmendRequest, meta: Meta) -> RequestAnsw
     request = rules.known(await house.store.requests.get(command.request_id))
     facts = await changed(house, command, request)
     outcome = await house.store.requests.update(
-        command.request_id, lambda current: rules.amend(current, facts), _cause(command.command_id, meta)
+        command.request_id, lambda current: rules.amend(current, facts), meta.named(command.command_id)
     )
     return answer(outcome)
 
@@ -81,7 +81,7 @@ async def amend(house: Intake, command: AmendRequest, meta: Meta) -> RequestAnsw
 @router.command(CancelRequest)
 async def cancel(house: Intake, command: CancelRequest, meta: Meta) -> RequestAnswer:
     """The need is gone."""
-    outcome = await house.store.requests.update(command.request_id, rules.cancel, _cause(command.command_id, meta))
+    outcome = await house.store.requests.update(command.request_id, rules.cancel, meta.named(command.command_id))
     return answer(outcome)
 
 
@@ -273,7 +273,3 @@ async def _place(house: Intake, community: str, details: RequestDetails) -> _Pla
 def _community(facts: RequestFacts) -> str:
     """For a metric: whoever submits may write any name, and only those that we know may become a time series."""
     return UNKNOWN if facts.community is None or "unknown_community" in facts.needs_review else facts.community
-
-
-def _cause(command_id: str | None, meta: Meta) -> Meta:
-    return Meta(command_id or meta.id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

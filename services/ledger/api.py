@@ -178,6 +178,7 @@ def _show_entry(document: Document) -> dict[str, Any]:
         "grid": document["grid"],
         "source": document["source"],
         "cause": document["cause"],
+        "actor": document.get("actor") or None,
         "sequence": document["sequence"],
         "previous": document["previous"],
         "hash": document["hash"],

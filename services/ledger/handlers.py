@@ -10,7 +10,7 @@ from services.ledger.evidence import handlers as evidence
 from services.ledger.facilities import handlers as facilities
 from services.ledger.follow_ups import handlers as follow_ups
 from services.ledger.gates import handlers as gates
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from services.ledger.money import handlers as money
 from services.ledger.numbers import counting as numbers
 from services.ledger.observation import handlers as observation
@@ -90,6 +90,7 @@ async def enter(house: Ledger, event: Event, meta: Meta) -> None:
         request_id=getattr(event, "request_id", None),
         source=meta.source,
         cause=meta.cause,
+        actor=meta.actor,
         data=_booked(event).model_dump_json(by_alias=True),
         about=(subject := about(event)),
         turn=meta.sequence if subject is not None else None,
@@ -140,7 +141,7 @@ async def _close(
 ) -> RegistrationAnswer:
     building_id = f"{command.community}/{command.building}"
     outcome = await house.store.buildings.update(
-        building_id, lambda known: register.close_building(known, closed=closed), cause_of(command.command_id, meta)
+        building_id, lambda known: register.close_building(known, closed=closed), meta.named(command.command_id)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=building_id)
 
@@ -149,7 +150,7 @@ async def _close(
 async def grant(house: Ledger, command: GrantAccess, meta: Meta) -> RegistrationAnswer:
     """Let the bearer of a token in."""
     outcome = await house.store.access.update(
-        command.token_hash, lambda known: register.grant(known, command), cause_of(command.command_id, meta)
+        command.token_hash, lambda known: register.grant(known, command), meta.named(command.command_id)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.token_hash)
 
@@ -157,5 +158,5 @@ async def grant(house: Ledger, command: GrantAccess, meta: Meta) -> Registration
 @router.command(RevokeAccess)
 async def revoke(house: Ledger, command: RevokeAccess, meta: Meta) -> RegistrationAnswer:
     """Let the bearer of a token in no more."""
-    outcome = await house.store.access.update(command.token_hash, register.revoke, cause_of(command.command_id, meta))
+    outcome = await house.store.access.update(command.token_hash, register.revoke, meta.named(command.command_id))
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.token_hash)

@@ -9,7 +9,6 @@ from services.ledger.domain.follow_ups import Rules
 from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.store import Store
 from shared.contracts.catalogue import CaseCatalogue, Kinds, ObservationCatalogue
-from shared.contracts.envelope import Meta
 from shared.runtime import Runtime
 
 
@@ -36,8 +35,3 @@ def start_of_day(house: Ledger, at: datetime) -> datetime:
     """When the day of that moment began, where the community is."""
     zone = ZoneInfo(house.kinds.hours.zone)
     return datetime.combine(at.astimezone(zone).date(), time(), zone)
-
-
-def cause_of(command_id: str, meta: Meta) -> Meta:
-    """The command as the cause of what it makes happen."""
-    return Meta(command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)

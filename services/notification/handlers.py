@@ -72,9 +72,8 @@ async def tell(house: Notification, event: Event, meta: Meta) -> None:
 @router.command(AcknowledgeNotification)
 async def acknowledge(house: Notification, command: AcknowledgeNotification, meta: Meta) -> NotificationAnswer:
     """Somebody read a message."""
-    cause = Meta(command.command_id, meta.type, meta.source, meta.time, meta.subject, traceparent=meta.traceparent)
     outcome = await house.store.messages.update(
-        command.notification_id, lambda known: rules.acknowledge(known, command.worker), cause
+        command.notification_id, lambda known: rules.acknowledge(known, command.worker), meta.named(command.command_id)
     )
     return NotificationAnswer(
         status="accepted" if outcome.changed else "duplicate", notification_id=command.notification_id

@@ -4,7 +4,7 @@ A message is a CloudEvent 1.0 in binary mode over AMQP 0-9-1: its attributes tra
 bare JSON body. `Command` and `Event` are the two families; each class writes out its own wire name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
@@ -89,7 +89,16 @@ class Meta:
     """Position of the event in the history of the aggregate that raised it, from 1; 0 for a command."""
     cause: str = ""
     """The id of the message or command that made this happen."""
+    actor: str = ""
+    """Whose command set this off, through however many messages: name of the token, or of the account at the broker.
+
+    Empty: the clock, or somebody who did not say who he is.
+    """
     traceparent: str = ""
+
+    def named(self, identity: str | None) -> "Meta":
+        """The same under another id, such as the command's own, by which its effects are known; None: as it is."""
+        return replace(self, id=identity or self.id)
 
 
 def to_milliseconds(moment: datetime) -> datetime:

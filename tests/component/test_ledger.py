@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,6 +60,26 @@ async def test_what_happens_is_entered_with_its_cause_and_its_place_in_the_chain
     assert (second["previous"], third["previous"]) == (first["hash"], second["hash"])
     assert (first["type"], first["request_id"], first["grid"]) == ("RequestCreated", "r0", "g1")
     assert (await archive.ledger.get("/chain")) == {"entries": 3, "broken": []}
+
+
+async def test_an_entry_says_whose_command_it_was_through_however_many_events(town: Town) -> None:
+    """Of a token or an account that the broker checked; what somebody says of himself counts for nothing."""
+    senders: list[tuple[str, dict[str, Any]]] = [
+        ("1", {"user_id": "source"}),
+        ("2", {}),
+        ("3", {"headers": {"ce-actor": "coordinator"}}),
+    ]
+    async with town.up("intake", "dispatch", "ledger") as at, town.amqp("source") as source:
+        await world.settle(*at.services.values())
+        ids = [(await at.intake.post("/requests", world.groceries("0"), who="coordinator")).json()["request_id"]]
+        for building, sender in senders:
+            body = world.groceries(building, address={"building": building, "unit": "1", "room": "101"})
+            ids.append((await source.ask("request.submit", body, **sender))["request_id"])
+        for request_id, actor in zip(ids, ("demo-coordinator", "source", None, None), strict=True):
+            await eventually(partial(at.ledger.items, "/entries", request_id=request_id, type="DeliveryOffered"))
+            entries = await at.ledger.items("/entries", request_id=request_id)
+            assert {one["type"]: one["actor"] for one in entries} == {"RequestCreated": actor, "DeliveryOffered": actor}
+        assert (await at.ledger.get("/chain"))["broken"] == []
 
 
 async def test_twenty_identical_deliveries_at_once_are_one_entry(archive: Archive) -> None:

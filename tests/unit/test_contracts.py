@@ -798,7 +798,7 @@ def test_the_three_exchanges_and_the_log_are_in_the_document(told: dict[str, Any
 
 
 def test_the_headers_of_the_envelope_are_in_the_document(told: dict[str, Any]) -> None:
-    names = {"specversion", "id", "type", "source", "time", "subject", "sequence", "cause"}
+    names = {"specversion", "id", "type", "source", "time", "subject", "sequence", "cause", "actor"}
     for family in ("command", "event"):
         headers = told["components"]["messageTraits"][family]["headers"]["properties"]
         assert {f"ce-{name}" for name in names} | {"traceparent"} <= headers.keys()

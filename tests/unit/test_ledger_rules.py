@@ -62,6 +62,12 @@ def test_a_change_in_any_field_changes_every_later_hash(field: str) -> None:
     assert [one.hash == other.hash for one, other in zip(honest, forged, strict=True)] == [True, False, False, False]
 
 
+def test_an_entry_of_before_that_names_no_actor_is_chained_as_it_was() -> None:
+    """As an older version reckoned it; and once it names somebody, nobody can take the name out."""
+    assert chain(fact(actor=""), Link()).hash == "d5ca6b346d24650f9f9036971710ddf5822b1500fcec87ec9d5905b4a4dfb895"
+    assert chain(fact(actor="coordinator"), Link()) != chain(fact(), Link())
+
+
 def test_an_entry_taken_out_or_moved_is_noticed() -> None:
     """The order is part of what is true."""
     one, two, three = (fact(number) for number in (1, 2, 3))

@@ -18,7 +18,7 @@ from tests import world
 from tests.unit.tasks import NINE
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-META = Meta("e1", "doorstep.request.created.v1", "intake", NINE, "r1", 3, "c1", TRACE)
+META = Meta("e1", "doorstep.request.created.v1", "intake", NINE, "r1", 3, "c1", traceparent=TRACE)
 BODY = json.dumps(world.created("r1")).encode()
 
 
@@ -50,8 +50,9 @@ def structured(**attributes: Any) -> Incoming:
 
 def test_what_we_send_is_read_as_it_was_meant() -> None:
     """Every attribute of the envelope, and the bare body."""
-    sent = Outgoing("doorstep.events", "request.created.tiebei.g1", BODY, META, "r1")
-    assert read(incoming(headers=sent.all_headers(), body=sent.body), NINE) == (META, BODY)
+    meta = replace(META, actor="coordinator")
+    sent = Outgoing("doorstep.events", "request.created.tiebei.g1", BODY, meta, "r1")
+    assert read(incoming(exchange=sent.exchange, headers=sent.all_headers(), body=sent.body), NINE) == (meta, BODY)
 
 
 def test_what_we_send_is_a_cloudevent_for_others_too() -> None:
@@ -79,6 +80,21 @@ def test_a_plain_message_gets_its_type_from_the_routing_key() -> None:
 def test_the_brokers_word_for_the_sender_stands_where_the_sender_says_nothing() -> None:
     """`user_id` is checked by the broker."""
     assert read(incoming(user_id="source"), NINE)[0].source == "source"
+
+
+def test_who_sent_a_command_is_what_the_broker_checked() -> None:
+    """Whatever the sender says himself."""
+    said = {"ce-actor": "coordinator"}
+    assert read(incoming(headers=said), NINE)[0].actor == ""
+    assert read(incoming(headers=said, user_id="source.shop"), NINE)[0].actor == "source.shop"
+    assert read(structured(actor="coordinator", data={}), NINE)[0].actor == ""
+
+
+def test_who_set_an_event_off_is_what_the_service_says_that_raised_it() -> None:
+    """Only services publish events, and bring back what was set aside."""
+    said = {"ce-actor": "coordinator"}
+    assert read(incoming(exchange="doorstep.events", headers=said, user_id="dispatch"), NINE)[0].actor == "coordinator"
+    assert read(incoming(exchange="", headers=said), NINE)[0].actor == "coordinator"
 
 
 def test_a_time_is_utc_whatever_zone_it_was_written_in() -> None:

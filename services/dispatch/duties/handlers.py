@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from services.dispatch.domain import duties as rules
 from services.dispatch.domain.duties import Duty
-from services.dispatch.house import Dispatch, cause_of
+from services.dispatch.house import Dispatch
 from shared.aggregates import Outcome
 from shared.consumer import Router
 from shared.contracts.duties import (
@@ -55,7 +55,7 @@ async def book(house: Dispatch, command: BookDuty, meta: Meta) -> DutyAnswer:
         outcome = await house.store.duties.all.update(
             command.duty_id,
             lambda known: rules.book(known, name, worker, now),
-            cause_of(f"{name}:{command.command_id}", meta),
+            meta.named(f"{name}:{command.command_id}"),
         )
     except Occupied:
         duty = rules.known(await house.store.duties.all.get(command.duty_id))
@@ -73,7 +73,7 @@ async def withdraw(house: Dispatch, command: WithdrawFromDuty, meta: Meta) -> Du
     outcome = await house.store.duties.all.update(
         command.duty_id,
         lambda known: rules.withdraw(known, name, now),
-        cause_of(f"{name}:{command.command_id}", meta),
+        meta.named(f"{name}:{command.command_id}"),
     )
     return _answer(outcome)
 
@@ -81,7 +81,7 @@ async def withdraw(house: Dispatch, command: WithdrawFromDuty, meta: Meta) -> Du
 @router.command(CancelDuty)
 async def cancel(house: Dispatch, command: CancelDuty, meta: Meta) -> DutyAnswer:
     """Nobody is needed there any more."""
-    outcome = await house.store.duties.all.update(command.duty_id, rules.cancel, cause_of(command.command_id, meta))
+    outcome = await house.store.duties.all.update(command.duty_id, rules.cancel, meta.named(command.command_id))
     return _answer(outcome)
 
 
@@ -92,7 +92,7 @@ async def attest(house: Dispatch, command: AttestDuty, meta: Meta) -> DutyAnswer
     outcome = await house.store.duties.all.update(
         command.duty_id,
         lambda known: rules.attest(known, command.attended, now),
-        cause_of(command.command_id, meta),
+        meta.named(command.command_id),
     )
     return _answer(outcome)
 

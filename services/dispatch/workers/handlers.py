@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from services.dispatch.domain import offering, roster, shifts
 from services.dispatch.domain.roster import COORDINATORS, Grid, Worker
 from services.dispatch.duties import handlers as duties
-from services.dispatch.house import Dispatch, apply_to_each, cause_of
+from services.dispatch.house import Dispatch, apply_to_each
 from shared.aggregates import Outcome
 from shared.consumer import Router
 from shared.contracts.dispatch import ExcludeWorker, TaskAnswer
@@ -54,7 +54,7 @@ async def sign_up(house: Dispatch, command: SignUpVolunteer, meta: Meta) -> Regi
 async def approve(house: Dispatch, command: ApproveWorker, meta: Meta) -> RegistrationAnswer:
     """A coordinator's word on somebody who signed up."""
     outcome = await house.store.workers.update(
-        command.worker_id, lambda known: roster.approve(known, command.approved), cause_of(command.command_id, meta)
+        command.worker_id, lambda known: roster.approve(known, command.approved), meta.named(command.command_id)
     )
     return _registered(outcome)
 
@@ -68,7 +68,7 @@ async def be_absent(house: Dispatch, command: ReportAbsence, meta: Meta) -> Regi
     outcome = await house.store.workers.update(
         command.worker_id,
         lambda known: roster.absent(known, command.until, command.cover, now),
-        cause_of(command.command_id, meta),
+        meta.named(command.command_id),
     )
     return _registered(outcome)
 
@@ -112,7 +112,7 @@ async def exclude(house: Dispatch, command: ExcludeWorker, meta: Meta) -> TaskAn
     outcome = await house.store.doors.update(
         facts.household,
         lambda door: roster.exclude(door, facts, worker, command.task_id),
-        cause_of(command.command_id, meta),
+        meta.named(command.command_id),
     )
     return TaskAnswer(
         status="accepted" if outcome.changed else "duplicate",
@@ -152,7 +152,7 @@ async def cover_grid(house: Dispatch, command: CoverGrid, meta: Meta) -> Registr
         raise refusal("worker", "unknown_worker", f"nobody is registered as {command.worker}")
     grid_id = f"{command.community}/{command.grid}"
     outcome = await house.store.grids.update(
-        grid_id, lambda known: roster.cover(known, command.worker, command.until), cause_of(command.command_id, meta)
+        grid_id, lambda known: roster.cover(known, command.worker, command.until), meta.named(command.command_id)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=grid_id)
 

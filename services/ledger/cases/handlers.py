@@ -9,7 +9,7 @@ from services.ledger.domain import cases as rules
 from services.ledger.domain.cases import Case, Said, Step
 from services.ledger.domain.people import registered
 from services.ledger.follow_ups import handlers as follow_ups
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from shared.consumer import Router
 from shared.contracts.cases import (
     AddStep,
@@ -195,7 +195,7 @@ async def _act(
     meta: Meta,
     rule: Callable[[Case | None], tuple[Case, Sequence[Event]] | None],
 ) -> CaseAnswer:
-    outcome = await house.store.cases.all.update(command.case_id, rule, cause_of(command.command_id, meta))
+    outcome = await house.store.cases.all.update(command.case_id, rule, meta.named(command.command_id))
     case = rules.existing(outcome.state)
     return CaseAnswer(status="accepted" if outcome.changed else "duplicate", case_id=case.case_id, state=case.state)
 

@@ -26,6 +26,8 @@ class Fact(BaseModel):
     request_id: str | None
     source: str
     cause: str
+    actor: str = ""
+    """Whose command set it off; empty: the clock, somebody unknown, or an entry of before."""
     data: str
     """The event's body as it came: JSON, personal data sealed."""
     about: str | None = None
@@ -64,7 +66,8 @@ def chain(fact: Fact, before: Link) -> Link:
         "cause": fact.cause,
         "data": fact.data,
         "sequence": sequence,
-        # Entries of before were chained without it.
+        # Entries of before were chained without these.
+        **({"actor": fact.actor} if fact.actor else {}),
         **({} if fact.turn is None else {"turn": fact.turn}),
     }
     text = before.hash + json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -4,7 +4,7 @@ import asyncio
 
 from services.ledger.domain import evidence as rules
 from services.ledger.domain.evidence import Owing, Report
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
 from shared.contracts.evidence import EvidenceAnswer, ForgiveEvidence, OweEvidence, RecordEvidence
@@ -44,9 +44,7 @@ async def owe(house: Ledger, command: OweEvidence, meta: Meta) -> EvidenceAnswer
 @router.command(ForgiveEvidence)
 async def forgive(house: Ledger, command: ForgiveEvidence, meta: Meta) -> EvidenceAnswer:
     """Nothing is owed any more."""
-    outcome = await house.store.evidence.owing.update(
-        command.owing_id, rules.forgive, cause_of(command.command_id, meta)
-    )
+    outcome = await house.store.evidence.owing.update(command.owing_id, rules.forgive, meta.named(command.command_id))
     return EvidenceAnswer(status="accepted" if outcome.changed else "duplicate", id=command.owing_id)
 
 

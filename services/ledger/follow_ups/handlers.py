@@ -10,7 +10,7 @@ from services.ledger.domain.follow_ups import FollowUp, Plan, Record, hears
 from services.ledger.domain.moments import happened
 from services.ledger.domain.people import registered
 from services.ledger.domain.presence import existing
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from services.ledger.people.portraits import opened, resident_of
 from services.ledger.rounds.guests import as_requested
 from services.ledger.rounds.guests import context_of as guest_context
@@ -67,7 +67,7 @@ async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAns
 @router.command(EndPlan)
 async def end(house: Ledger, command: EndPlan, meta: Meta) -> FollowUpAnswer:
     """Look after somebody no more."""
-    outcome = await house.store.plans.update(command.plan_id, rules.end, cause_of(command.command_id, meta))
+    outcome = await house.store.plans.update(command.plan_id, rules.end, meta.named(command.command_id))
     return FollowUpAnswer(status="accepted" if outcome.changed else "duplicate", id=command.plan_id, state="ended")
 
 
@@ -92,7 +92,7 @@ async def record(house: Ledger, command: RecordFollowUp, meta: Meta) -> FollowUp
             sealed=sealed,
             said=said,
         ),
-        cause_of(command.command_id, meta),
+        meta.named(command.command_id),
     )
     state = outcome.state.state if outcome.state else "due"
     return FollowUpAnswer(status="accepted" if outcome.changed else "duplicate", id=command.follow_up_id, state=state)

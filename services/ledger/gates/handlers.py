@@ -8,7 +8,7 @@ from services.ledger.domain import gates as rules
 from services.ledger.domain import keeping as keeping_rules
 from services.ledger.domain.gates import Agreement, Check
 from services.ledger.domain.moments import happened
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from services.ledger.keeping import sealer_of, sealers_of
 from shared.consumer import Router
 from shared.contracts.cases import OpenCase
@@ -57,7 +57,7 @@ async def end(house: Ledger, command: EndAgreement, meta: Meta) -> AgreementAnsw
     """It applies no more."""
     now = house.runtime.clock()
     outcome = await house.store.cases.agreements.update(
-        command.agreement_id, lambda known: rules.end(known, now), cause_of(command.command_id, meta)
+        command.agreement_id, lambda known: rules.end(known, now), meta.named(command.command_id)
     )
     return AgreementAnswer(status="accepted" if outcome.changed else "duplicate", agreement_id=command.agreement_id)
 

@@ -200,7 +200,8 @@ class Importing:
     async def enter(self, known: Import, commands: Sequence[RegisterPerson]) -> Counter[str]:
         """Enter rows: those of new people all together, the others one by one as any registration."""
         found = await self.sort(commands)
-        cause = Meta(f"import:{known.import_id}", "", "import", self.house.runtime.clock(), known.import_id)
+        now = self.house.runtime.clock()
+        cause = Meta(f"import:{known.import_id}", "", "import", now, known.import_id, actor=known.by)
         left = await self._enter_new(known.community, found.new, cause)
         others = [row.command for row in (*left, *found.changed)]
         await asyncio.gather(*(people.enter(self.house, one, cause, one.model_fields_set - ADDED) for one in others))

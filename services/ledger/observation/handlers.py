@@ -8,7 +8,7 @@ from services.ledger.domain import observation as rules
 from services.ledger.domain.observation import Observation, OnList
 from services.ledger.domain.people import registered
 from services.ledger.follow_ups import handlers as follow_ups
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from shared.consumer import Router
 from shared.contracts.cases import OpenCase
 from shared.contracts.envelope import Meta
@@ -55,7 +55,7 @@ async def start(house: Ledger, command: StartObservation, meta: Meta) -> Observa
     if current is None:
         raise refusal("person_id", "released", "they were released a moment ago; send it again", status=409)
     outcome = await store.all.update(
-        current.observation_id, lambda known: rules.put_on(known, entry), cause_of(command.observation_id, meta)
+        current.observation_id, lambda known: rules.put_on(known, entry), meta.named(command.observation_id)
     )
     return _answer(outcome.state or told, changed=outcome.changed)
 
@@ -68,7 +68,7 @@ async def release(house: Ledger, command: ReleaseObservation, meta: Meta) -> Obs
     outcome = await store.all.update(
         known.observation_id if known else command.observation_id,
         lambda current: rules.release(current, command.on, command.reason, now),
-        cause_of(command.command_id, meta),
+        meta.named(command.command_id),
     )
     if outcome.state is None:
         raise refusal("observation_id", "unknown_observation", "there is no observation of this id", status=404)

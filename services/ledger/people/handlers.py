@@ -9,7 +9,7 @@ from services.ledger.domain import people as rules
 from services.ledger.domain import people_life as life
 from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import FIRST_LINE_AGE, Overtaken, Person, looked_through, register_person
-from services.ledger.house import Ledger, cause_of, today
+from services.ledger.house import Ledger, today
 from services.ledger.people.portraits import drawn, opened, portrait_of
 from services.ledger.people.recognition import aliases_of, fingerprint_of, identify
 from shared.consumer import Router
@@ -117,7 +117,7 @@ async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAn
             return life.back(person)
         return life.left(person, house.categories, house.runtime.clock(), died=False)
 
-    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+    return await _change(house, command.person_id, after, meta.named(command.command_id))
 
 
 def _door(house: Ledger, known: Person, address: Address) -> str:
@@ -132,7 +132,7 @@ async def correct(house: Ledger, command: CorrectPerson, meta: Meta) -> Registra
         right = rules.corrected(portrait, command, house.categories, today(house))
         return person if right == portrait else _redrawn(house, person, person.facts.grid, right, sealer)
 
-    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+    return await _change(house, command.person_id, after, meta.named(command.command_id))
 
 
 @router.command(RecordDeath)
@@ -144,13 +144,13 @@ async def record_death(house: Ledger, command: RecordDeath, meta: Meta) -> Regis
     def after(person: Person, _: Portrait, __: Sealer) -> Person:
         return life.left(person, house.categories, house.runtime.clock(), died=True, died_on=command.died)
 
-    return await _change(house, command.person_id, after, cause_of(command.command_id, meta))
+    return await _change(house, command.person_id, after, meta.named(command.command_id))
 
 
 @router.command(MergePeople)
 async def merge(house: Ledger, command: MergePeople, meta: Meta) -> RegistrationAnswer:
     """Two are one. Each step may be done again: after a crash in between, the same command does the rest."""
-    cause = cause_of(command.command_id, meta)
+    cause = meta.named(command.command_id)
     if command.person_id == command.other:
         raise refusal("other", "same_person", "that is the same id twice")
     other = await _known(house, command.other)
@@ -182,7 +182,7 @@ async def merge(house: Ledger, command: MergePeople, meta: Meta) -> Registration
 @router.command(UnmergePeople)
 async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> RegistrationAnswer:
     """They are two after all."""
-    cause = cause_of(command.command_id, meta)
+    cause = meta.named(command.command_id)
     other = await _known(house, command.other)
     store = house.store
     outcome = await store.people.update(command.person_id, lambda now: life.release(now, command.other), cause)
@@ -195,7 +195,7 @@ async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> Registra
 @router.command(ErasePerson)
 async def erase(house: Ledger, command: ErasePerson, meta: Meta) -> RegistrationAnswer:
     """Forget somebody. The key goes first: after a crash in between, the same command does the rest."""
-    return await _erase(house, command.person_id, cause_of(command.command_id, meta), command.reason)
+    return await _erase(house, command.person_id, meta.named(command.command_id), command.reason)
 
 
 async def forget(house: Ledger) -> int:

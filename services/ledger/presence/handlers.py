@@ -6,7 +6,7 @@ from services.ledger.domain.moments import happened
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.people import registered
 from services.ledger.domain.presence import Presence
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from services.ledger.keeping import sealer_of
 from services.ledger.people.portraits import opened, resident_of
 from services.ledger.rounds.guests import as_requested, context_of, marks_of
@@ -59,7 +59,7 @@ async def end(house: Ledger, command: EndPresence, meta: Meta) -> RegistrationAn
     """They are not here any more."""
     now = house.runtime.clock()
     outcome = await house.store.presences.all.update(
-        command.presence_id, lambda known: rules.end(known, now), cause_of(command.command_id, meta)
+        command.presence_id, lambda known: rules.end(known, now), meta.named(command.command_id)
     )
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.presence_id)
 

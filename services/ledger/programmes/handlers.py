@@ -9,7 +9,7 @@ from services.ledger.domain.follow_ups import FollowUp, hears
 from services.ledger.domain.programmes import Programme
 from services.ledger.domain.register import Building
 from services.ledger.follow_ups import handlers as follow_ups
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from services.ledger.people.store import among
 from shared.consumer import Router
 from shared.contracts.envelope import Meta
@@ -46,9 +46,7 @@ async def begin(house: Ledger, command: BeginProgramme, meta: Meta) -> Programme
 @router.command(EndProgramme)
 async def end(house: Ledger, command: EndProgramme, meta: Meta) -> ProgrammeAnswer:
     """Look after them no more."""
-    outcome = await house.store.programmes.all.update(
-        command.programme_id, rules.end, cause_of(command.command_id, meta)
-    )
+    outcome = await house.store.programmes.all.update(command.programme_id, rules.end, meta.named(command.command_id))
     return _answer(command.programme_id, outcome.state, changed=outcome.changed)
 
 

@@ -108,7 +108,7 @@ async def _put_right(house: Ledger, registers: Registers, name: str, one: Looked
         fields=one.fields,
         reader=who,
     )
-    cause = Meta(house.runtime.new_id(), "", who, now, one.record)
+    cause = Meta(house.runtime.new_id(), "", who, now, one.record, actor=who)
     version = one.document["v"] if one.document is not None else 0
     history = _completed(one, aggregates.subject(state))
     try:
@@ -127,7 +127,8 @@ def _completed(one: Looked, subject: str) -> list[Document]:
 
 
 def _record(entry: Document, event: Event, subject: str) -> Document:
-    meta = Meta(entry["_id"], entry["wire"], "ledger", entry["at"], subject, 0, entry["cause"])
+    actor = entry.get("actor", "")
+    meta = Meta(entry["_id"], entry["wire"], "ledger", entry["at"], subject, 0, entry["cause"], actor)
     return Record(0, meta, event.exchange, event.routing_key(), entry["data"], sent=entry["at"]).document()
 
 

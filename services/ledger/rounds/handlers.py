@@ -14,7 +14,7 @@ from services.ledger.domain.reports import Line, Report
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, Sheet
 from services.ledger.domain.strangers import Stranger
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from services.ledger.people.portraits import opened, resident_of
 from services.ledger.rounds import guests
 from services.ledger.rounds.guests import as_requested
@@ -52,7 +52,7 @@ async def close_round(house: Ledger, command: CloseRound, meta: Meta) -> RoundAn
     """Look for those missing now."""
     now = house.runtime.clock()
     outcome = await house.store.rounds.all.update(
-        command.round_id, lambda known: rounds.close(known, now, early=True), cause_of(command.command_id, meta)
+        command.round_id, lambda known: rounds.close(known, now, early=True), meta.named(command.command_id)
     )
     return _answer(command.round_id, outcome.state, changed=outcome.changed)
 
@@ -61,14 +61,14 @@ async def close_round(house: Ledger, command: CloseRound, meta: Meta) -> RoundAn
 async def record(house: Ledger, command: RecordRound, meta: Meta) -> RoundAnswer:
     """How it went with these; who is not on the roster is kept beside it."""
     known = await _open(house, command.round_id)
-    cause = cause_of(command.command_id, meta)
+    cause = meta.named(command.command_id)
     return await keep(house, known, await understood(house, known, command.records), cause)
 
 
 @router.command(AddToRound)
 async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     """Put somebody on the roster, with what was recorded of him beside it."""
-    known, cause = await _open(house, command.round_id), cause_of(command.command_id, meta)
+    known, cause = await _open(house, command.round_id), meta.named(command.command_id)
     told, (entrance, member) = known.told, await _newcomer(house, known.told, command)
     member_id = member.member_id
     (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
@@ -88,7 +88,7 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     added = await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
     await house.store.rounds.tally([added or sheet])
     if known.state in ("closed", "settled"):
-        await close_sheet(house, known.facts, sheet.sheet_id, cause_of(f"{command.command_id}:close", meta))
+        await close_sheet(house, known.facts, sheet.sheet_id, meta.named(f"{command.command_id}:close"))
         if (await house.store.rounds.counts(told.round_id)).missing:
             await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
         await settle(house, told.round_id, cause)

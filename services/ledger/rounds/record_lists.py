@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from services.ledger.domain import record_lists as rules
 from services.ledger.domain.imports import Imports, Wrong, headings
 from services.ledger.domain.rounds import Round
-from services.ledger.house import Ledger, cause_of
+from services.ledger.house import Ledger
 from services.ledger.imports.reading import table
 from services.ledger.rounds import handlers as rounds
 from services.ledger.rounds.lines import understood
@@ -51,7 +51,7 @@ async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes,
     for start in range(0, len(lines), RECORDS):
         end = start + RECORDS
         name = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records[start:end]))
-        cause = cause_of(name, meta)
+        cause = meta.named(name)
         await _told_as_rows(rounds.keep(house, known, lines[start:end], cause), read.rows[start:end])
     return len(lines)
 
