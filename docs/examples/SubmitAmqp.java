@@ -34,6 +34,7 @@ public class SubmitAmqp {
                 .messageId(name)
                 .correlationId(name)
                 .replyTo("amq.rabbitmq.reply-to")
+                .userId(factory.getUsername()) // the broker checks it, so the ledger knows who asked
                 .build();
             channel.confirmSelect();
             channel.basicPublish("doorstep.commands", "request.submit", true, properties, REQUEST.getBytes(UTF_8));

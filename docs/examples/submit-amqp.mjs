@@ -28,6 +28,7 @@ try {
     messageId: name,
     correlationId: name,
     replyTo: "amq.rabbitmq.reply-to",
+    userId: new URL(process.env.AMQP_URL).username, // the broker checks it, so the ledger knows who asked
   });
   await channel.waitForConfirms();
   console.log((await answer).content.toString());

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import uuid
+from urllib.parse import urlsplit
 
 import aio_pika
 
@@ -32,6 +33,7 @@ async def main() -> None:
             message_id=name,
             correlation_id=name,
             reply_to="amq.rabbitmq.reply-to",
+            user_id=urlsplit(os.environ["AMQP_URL"]).username,  # the broker checks it, so the ledger knows who asked
         )
         async with replies.iterator(no_ack=True, timeout=10) as answers:
             await commands.publish(message, "request.submit", mandatory=True)

@@ -15,6 +15,8 @@ from tests.world import GRID_OF, TIEBEI, WORKERS, ZHAO, groceries
 PATIENCE = 120.0
 _NOT_NOW = {429, 502, 503, 504}
 _STEPS = ("accept", "start", "complete")
+_PAUSE = 0.5
+"""Seconds between two lives of a lane: whatever starts beside them has the two processors, too."""
 
 
 @dataclass
@@ -97,6 +99,7 @@ class Users:
             while not ending.is_set():
                 await self.live(f"{name}-{lane}-{number}")
                 number += 1
+                await asyncio.sleep(_PAUSE)
 
         async with asyncio.TaskGroup() as group:
             for lane in range(at_once):
