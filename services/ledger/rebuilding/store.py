@@ -54,7 +54,9 @@ class Registers:
         found: dict[str, list[Document]] = {}
         # Of all that comes after `/`, `0` is the first that is no id any more.
         query = {"about": {"$type": "string", "$gt": f"{name}/{after}", "$lt": f"{name}0"}}
-        fields = dict.fromkeys(("about", "turn", "wire", "data", "at", "cause", "actor", "community", "grid"), 1)
+        fields: Document = dict.fromkeys(
+            ("about", "turn", "wire", "data", "at", "cause", "actor", "community", "grid"), 1
+        )
         entries = self._entries.stream(query, sort=[("about", 1), ("turn", 1), ("_id", 1)], fields=fields)
         async with aclosing(entries):
             async for entry in entries:
