@@ -1,9 +1,11 @@
 """`doorstep import` and `doorstep export`: whole lists of people."""
 
+import errno
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import httpx
@@ -71,13 +73,25 @@ def give_out(
     params = {name: value for name, value in asked.items() if value is not None}
     with session.client(timeout=_PATIENCE) as client:
         try:
-            with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _OWNER_ONLY), "wb") as file:
-                size = client.download(f"{PEOPLE}.{kind}", file, params=params)
+            size = _downloaded(client, f"{PEOPLE}.{kind}", params, out.resolve())
         except OSError as error:
             raise Trouble("trouble.unreadable", path=out, reason=error.strerror) from None
     if session.json:
         session.write_json({"file": str(out), "bytes": size})
     session.tell("export.done", "bold", path=out, bytes=size)
+
+
+def _downloaded(client: Client, path: str, params: Mapping[str, str], out: Path) -> int:
+    """Put an answer where a file may be already, which stays until the answer is whole; how many bytes."""
+    if out.exists() and not out.is_file():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+        part = Path(folder) / out.name
+        part.touch(_OWNER_ONLY)
+        with part.open("wb") as file:
+            size = client.download(path, file, params=params)
+        part.replace(out)
+    return size
 
 
 def content_of(file: Path) -> bytes:

@@ -57,14 +57,14 @@ def rebuild(
             if name not in known:
                 raise Trouble("rebuild.unknown", name=name, known=", ".join(known))
         _name_older(session, client, progress)
-        deadline, found = time.monotonic() + patience, []
+        found: list[Found] = []
         for name in registers or known:
             bar = progress.add_task(session.say("rebuild.one", name=name), total=known[name])
 
             def shown(count: int, bar: Any = bar) -> None:
                 progress.update(bar, completed=count)
 
-            found.append(_settled(client, name, shown, deadline, write=write))
+            found.append(_settled(client, name, shown, patience, write=write))
     _report(session, found)
     if any(one.left for one in found):
         raise typer.Exit(1)
@@ -83,8 +83,9 @@ def _name_older(session: Session, client: Client, progress: Progress) -> None:
     progress.remove_task(bar)
 
 
-def _settled(client: Client, name: str, shown: Callable[[int], None], deadline: float, *, write: bool) -> Found:
+def _settled(client: Client, name: str, shown: Callable[[int], None], patience: float, *, write: bool) -> Found:
     """One register, looked at again while entries are under way and there is time."""
+    deadline = time.monotonic() + patience
     found = _look(client, name, shown, write=write)
     while found.counts["under_way"] and time.monotonic() < deadline:
         time.sleep(_LOOK_AGAIN)
