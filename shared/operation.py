@@ -4,10 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from pydantic import AwareDatetime
 
 from shared.bus import Unroutable
-from shared.contracts.envelope import Contract
+from shared.contracts.envelope import Contract, Moment
 from shared.contracts.refusal import refusal
 from shared.pages import decode_cursor, page
 from shared.runtime import Runtime
@@ -17,8 +16,8 @@ from shared.web import After, JSONResponse, Limit, Operator, body
 class ReplaySpan(Contract):
     """Which events are to be sent again."""
 
-    since: AwareDatetime
-    until: AwareDatetime | None = None
+    since: Moment
+    until: Moment | None = None
     types: tuple[str, ...] = ()
     queue: str | None = None
 

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
-from pydantic import AwareDatetime
 
 from services.dispatch import handlers, photos
 from services.dispatch.domain.task import TAKEN, Actor, Task
@@ -30,6 +29,7 @@ from shared.contracts.dispatch import (
     TaskCommand,
     TaskState,
 )
+from shared.contracts.envelope import Moment
 from shared.contracts.intake import RequestDetails, RequestFacts
 from shared.contracts.refusal import refusal
 from shared.documents import Document
@@ -38,7 +38,7 @@ from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 
 PREFIX = "/api/dispatch"
 Name = Annotated[str | None, Query(max_length=128)]
-Moment = Annotated[AwareDatetime | None, Query(description="The device's own time.")]
+DeviceTime = Annotated[Moment | None, Query(description="The device's own time.")]
 VERBS: dict[str, tuple[type[TaskCommand], Any]] = {
     "claim": (ClaimTask, handlers.accept),
     "accept": (AcceptTask, handlers.accept),
@@ -149,7 +149,7 @@ def add_routes(app: FastAPI, house: Dispatch) -> None:
         openapi_extra={"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string"}}}}},
         tags=["proof"],
     )
-    async def keep_photo(who: Somebody, task_id: str, request: Request, at: Moment = None) -> photos.PhotoAnswer:
+    async def keep_photo(who: Somebody, task_id: str, request: Request, at: DeviceTime = None) -> photos.PhotoAnswer:
         """A photo as proof: a JPEG, PNG or WebP picture as the body. What the camera wrote beside it is not kept."""
         who.require(*STAFF)
         await _seen(who, task_id)

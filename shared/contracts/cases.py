@@ -7,9 +7,9 @@ those who raised it were told. Title and texts are personal; they rest and trave
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Name, Note, Slug
+from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Moment, Name, Note, Slug
 
 CaseState = Literal["open", "closed"]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -73,7 +73,7 @@ class AddStep(CaseCommand):
     step_id: Identifier
     who: Identifier | None = None
     """The worker or party who does it; None: whoever answers for the case."""
-    due: AwareDatetime | None = None
+    due: Moment | None = None
     """None: within the days that `cases.yaml` says for the kind."""
     text: Words
 

@@ -6,10 +6,10 @@ from the meeting.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from shared.contracts.cases import CaseState
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Identifier, Name, Note, Slug
+from shared.contracts.envelope import BuildingNumber, Command, Contract, Identifier, Moment, Name, Note, Slug
 
 TOPICS = 50
 """Of one meeting."""
@@ -37,7 +37,7 @@ class RecordCouncil(Command):
 
     council_id: Slug
     community: Slug
-    held: AwareDatetime | None = None
+    held: Moment | None = None
     """When the council met; None: now."""
     topics: Annotated[tuple[CouncilTopic, ...], Field(min_length=1, max_length=TOPICS)]
 

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from shared.contracts.envelope import Command, Contract, Event, Identifier, Note, Slug
+from shared.contracts.envelope import Command, Contract, Event, Identifier, Moment, Note, Slug
 
 TaskState = Literal["created", "offered", "assigned", "under_way", "completed", "failed", "cancelled"]
 DeclineReason = Literal["busy", "off_duty", "not_able", "conflict", "other"]
@@ -24,7 +24,7 @@ class TaskCommand(Command):
     command_id: Identifier
     worker: Identifier | None = None
     """Who does it; over HTTP the token's own worker unless a coordinator acts for somebody."""
-    at: AwareDatetime | None = None
+    at: Moment | None = None
     """The device's own time."""
 
 

@@ -6,9 +6,9 @@ A duty is a place where people stand for some hours, such as a gate; a task is b
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Name, Slug
+from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Moment, Name, Slug
 
 DutyState = Literal["open", "cancelled", "attested"]
 MOST_PLACES = 50
@@ -29,8 +29,8 @@ class PostDuty(Command):
     """Where they meet, such as the south gate; everybody can read it."""
     building: BuildingNumber | None = None
     grid: Slug | None = None
-    begins: AwareDatetime
-    ends: AwareDatetime
+    begins: Moment
+    ends: Moment
     """Both on a quarter of an hour, at most twelve hours apart."""
     places: Annotated[int, Field(ge=1, le=MOST_PLACES)] = 1
     """How many are needed."""
@@ -77,8 +77,8 @@ class Attendance(Contract, extra="forbid"):
     """From when till when somebody was there."""
 
     worker: Identifier
-    begins: AwareDatetime
-    ends: AwareDatetime
+    begins: Moment
+    ends: Moment
 
 
 class AttestDuty(DutyCommand):

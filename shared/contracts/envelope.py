@@ -5,10 +5,10 @@ bare JSON body. `Command` and `Event` are the two families; each class writes ou
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 COMMANDS_EXCHANGE = "doorstep.commands"
 EVENTS_EXCHANGE = "doorstep.events"
@@ -31,6 +31,9 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9][0-9 ()-]{2,23}$")]
 BuildingNumber = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\s.#*/]{1,16}$")]
+Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+"""A time with its zone, within the years of which anybody tells: the database cannot hold every time."""
+Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2200, 1, 1))]
 Slugs = Annotated[tuple[Slug, ...], Field(max_length=16)]
 Needs = Slugs
 

@@ -7,9 +7,9 @@ end.
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from shared.contracts.envelope import Command, Contract, Event, Identifier, Note, Slug
+from shared.contracts.envelope import Command, Contract, Event, Identifier, Moment, Note, Slug
 from shared.contracts.intake import Item, Urgency
 from shared.contracts.workers import LocalMinute
 
@@ -68,7 +68,7 @@ class RecordFollowUp(Command):
     command_id: Identifier
     outcome: Outcome
     worker: Identifier | None = None
-    at: AwareDatetime | None = None
+    at: Moment | None = None
     """The device's own time."""
     temperature: Celsius | None = None
     need: NeedTold | None = None

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from shared.contracts.envelope import Command, Contract, Event, Identifier, Name, Note, Slug
+from shared.contracts.envelope import Command, Contract, Event, Identifier, Moment, Name, Note, Slug
 from shared.contracts.follow_ups import Celsius
 from shared.contracts.workers import LocalDay, TimeOfDay
 
@@ -67,7 +67,7 @@ class RecordGateCheck(Command):
     """The gate's."""
     gate: Name
     """As the terms of agreements name it."""
-    at: AwareDatetime
+    at: Moment
     """The device's own time."""
     agreement_id: Identifier | None = None
     case_id: Identifier | None = None

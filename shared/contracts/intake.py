@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.contracts.envelope import (
     BuildingNumber,
@@ -12,6 +12,7 @@ from shared.contracts.envelope import (
     Contract,
     Event,
     Identifier,
+    Moment,
     Name,
     Needs,
     Note,
@@ -62,8 +63,8 @@ class Item(Contract, extra="forbid"):
 class Window(Contract, extra="forbid"):
     """When the door may be knocked at."""
 
-    opens: AwareDatetime = Field(alias="from")
-    closes: AwareDatetime = Field(alias="until")
+    opens: Moment = Field(alias="from")
+    closes: Moment = Field(alias="until")
 
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> "Window":

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from shared.contracts.envelope import (
     BuildingNumber,
@@ -11,6 +11,7 @@ from shared.contracts.envelope import (
     Contract,
     Event,
     Identifier,
+    Moment,
     Name,
     Needs,
     Note,
@@ -70,7 +71,7 @@ class GrantAccess(Command):
     community: Slug | None = None
     grids: Annotated[tuple[Slug, ...], Field(max_length=64)] = ()
     worker: Identifier | None = None
-    expires: AwareDatetime | None = None
+    expires: Moment | None = None
 
 
 class RevokeAccess(Command):

@@ -3,9 +3,18 @@
 from datetime import datetime
 from typing import ClassVar
 
-from pydantic import AwareDatetime
-
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Name, Note, Phone, Slug
+from shared.contracts.envelope import (
+    BuildingNumber,
+    Command,
+    Contract,
+    Event,
+    Identifier,
+    Moment,
+    Name,
+    Note,
+    Phone,
+    Slug,
+)
 from shared.contracts.intake import AddressPart
 
 
@@ -25,7 +34,7 @@ class RegisterPresence(Command):
     phone: Phone | None = None
     home: Note = ""
     """Where they live."""
-    at: AwareDatetime | None = None
+    at: Moment | None = None
     """Since when; None: now."""
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from shared.contracts.envelope import (
     BuildingNumber,
@@ -16,6 +16,7 @@ from shared.contracts.envelope import (
     Contract,
     Event,
     Identifier,
+    Moment,
     Name,
     Needs,
     Note,
@@ -77,9 +78,9 @@ class OpenRound(Command):
     roster: Roster = Roster()
     present: bool = False
     """Of the roster's `buildings`, those too who are in them and live elsewhere."""
-    opens: AwareDatetime | None = None
+    opens: Moment | None = None
     """When the roster is frozen; at once, unless told."""
-    closes: AwareDatetime
+    closes: Moment
     """When those who are missing are looked for."""
     points: Annotated[tuple[Point, ...], Field(max_length=64)] = ()
     """Where it may be done; anywhere, unless told."""
@@ -127,7 +128,7 @@ class RoundRecord(Contract, extra="forbid"):
     address: Address | None = None
     """With `name`: the person of that name behind that door; alone: the household."""
     outcome: Ending = "done"
-    at: AwareDatetime
+    at: Moment
     """When that was, by the clock of whoever was there."""
     point: Point | None = None
     worker: Identifier | None = None

@@ -3,9 +3,9 @@
 from datetime import date, datetime
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Name, Phone, Slug
+from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Moment, Name, Phone, Slug
 
 WorkerRole = Literal["grid_worker", "volunteer", "rider", "partner", "coordinator"]
 Sex = Literal["f", "m"]
@@ -121,7 +121,7 @@ class ReportAbsence(Command):
 
     worker_id: Identifier
     command_id: Identifier
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     """When he is back by himself; None: when he says so. A time that has passed: he is back now."""
     cover: Identifier | None = None
     """Who covers his grids meanwhile; None: the ladder passes him over."""
@@ -137,7 +137,7 @@ class CoverGrid(Command):
     community: Slug
     grid: Slug
     worker: Identifier
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     """When it goes back by itself."""
 
 

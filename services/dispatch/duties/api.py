@@ -6,7 +6,6 @@ from string import Template
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
-from pydantic import AwareDatetime
 
 from services.dispatch.domain import duties as rules
 from services.dispatch.domain.duties import Duty, Hours
@@ -23,6 +22,7 @@ from shared.contracts.duties import (
     PostDuty,
     WithdrawFromDuty,
 )
+from shared.contracts.envelope import Moment
 from shared.contracts.refusal import refusal
 from shared.contracts.workers import WorkerDetails
 from shared.documents import Document
@@ -32,8 +32,8 @@ from shared.web import After, Limit, Somebody, body, http_meta, takes
 PREFIX = "/api/dispatch"
 LONGEST = timedelta(days=366)
 """Of the time that one account of hours covers."""
-Since = Annotated[AwareDatetime | None, Query(alias="from", description="Duties that began then or later.")]
-Until = Annotated[AwareDatetime | None, Query(description="Duties that began before; now, unless told.")]
+Since = Annotated[Moment | None, Query(alias="from", description="Duties that began then or later.")]
+Until = Annotated[Moment | None, Query(description="Duties that began before; now, unless told.")]
 VERBS: dict[str, tuple[type[BookDuty | WithdrawFromDuty], Any]] = {
     "book": (BookDuty, duties.book),
     "withdraw": (WithdrawFromDuty, duties.withdraw),

@@ -1,6 +1,6 @@
 """HTTP in: what outsiders agreed to, and who came through a gate."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -10,6 +10,7 @@ from services.ledger.domain.gates import Agreement, Check
 from services.ledger.gates import handlers as gates
 from services.ledger.house import Ledger, today
 from shared.access import LEADERS, Role
+from shared.contracts.envelope import Day
 from shared.contracts.gates import (
     AgreementAnswer,
     EndAgreement,
@@ -26,7 +27,7 @@ PREFIX = "/api/ledger"
 GATE: tuple[Role, ...] = ("operator", "coordinator", "grid_worker", "volunteer")
 """Who stands at a gate, and who leads them."""
 Name = Annotated[str | None, Query(max_length=128)]
-Day = Annotated[date | None, Query()]
+OnDay = Annotated[Day | None, Query()]
 
 
 def add_gate_routes(app: FastAPI, house: Ledger) -> None:
@@ -47,7 +48,7 @@ def add_gate_routes(app: FastAPI, house: Ledger) -> None:
         return await gates.record(house, command, http_meta(request, RecordAgreement.wire, house.runtime.clock()))
 
     @app.get(f"{PREFIX}/agreements", tags=["cases"])
-    async def in_force(who: Somebody, limit: Limit = 50, after: After = None, on: Day = None) -> dict[str, Any]:
+    async def in_force(who: Somebody, limit: Limit = 50, after: After = None, on: OnDay = None) -> dict[str, Any]:
         """What outsiders agreed to that applies on a day, today if none is told: whom to expect where and when."""
         who.require(*GATE)
         day = (on or today(house)).isoformat()

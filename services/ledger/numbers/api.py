@@ -18,16 +18,17 @@ from services.ledger.files.export import MARK, SPREADSHEET
 from services.ledger.house import Ledger
 from services.ledger.numbers import counting as numbers
 from shared.access import LEADERS, Principal
+from shared.contracts.envelope import Day
 from shared.contracts.refusal import refusal
 from shared.web import Somebody
 
 LONGEST = timedelta(days=366)
 
 Community = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-Since = Annotated[date | None, Query(description="The first day; today without it.")]
-Until = Annotated[date | None, Query(description="The last day; the first without it.")]
+Since = Annotated[Day | None, Query(description="The first day; today without it.")]
+Until = Annotated[Day | None, Query(description="The last day; the first without it.")]
 ThatDay = Annotated[
-    date | None,
+    Day | None,
     BeforeValidator(lambda told: None if told == "today" else told),
     Path(description="A day, or `today`: where the community is."),
 ]

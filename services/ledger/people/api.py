@@ -17,7 +17,7 @@ from services.ledger.people.history import as_it_was
 from services.ledger.people.portraits import opened
 from services.ledger.people.store import among
 from shared.access import INSIDERS, LEADERS, Principal
-from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Meta, Phone, Slug
+from shared.contracts.envelope import BODY_LIMIT, Command, Contract, Day, Meta, Phone, Slug
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
 from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
 from shared.contracts.refusal import refusal
@@ -26,7 +26,7 @@ from shared.pages import decode_cursor, page
 from shared.problems import parse
 from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 
-Day = Annotated[date | None, Query(description="As it was at the end of this day, where the community is.")]
+OnDay = Annotated[Day | None, Query(description="As it was at the end of this day, where the community is.")]
 Handler = Callable[[Ledger, Any, Meta], Awaitable[RegistrationAnswer]]
 VERBS: dict[str, tuple[type[Command], Handler]] = {
     "move": (MovePerson, people.move),
@@ -90,7 +90,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         return {"items": [_show(one) for one in await house.store.register.page(query, limit=50, after=None)]}
 
     @app.get(f"{PREFIX}/people/{{person_id}}", tags=["people"])
-    async def person(who: Somebody, person_id: str, on: Day = None) -> dict[str, Any]:
+    async def person(who: Somebody, person_id: str, on: OnDay = None) -> dict[str, Any]:
         """One person with what is sealed: all of it for who leads, name and phone in part for the grid's worker."""
         who.require(*LEADERS, "grid_worker")
         known = await person_of(house, who, person_id)
