@@ -64,10 +64,14 @@ class Index:
     unique: bool = False
     where: Document | None = None
     """Only documents that match are in the index."""
+    seconds: int | None = None
+    """The database deletes a document so long after the time that it holds under the key."""
 
     def model(self) -> IndexModel:
         """As the driver wants it."""
         options: Document = {"unique": True} if self.unique else {}
+        if self.seconds is not None:
+            options["expireAfterSeconds"] = self.seconds
         if self.where is not None:
             options["partialFilterExpression"] = self.where
             # Without a name of its own, it would be taken for the index of the same keys over all documents.
@@ -299,8 +303,9 @@ class Collection:
             try:
                 await self.raw.insert_many(documents, ordered=True)
             except BulkWriteError as error:
-                first = error.details["writeErrors"][0]
-                if first["code"] != DUPLICATE_KEY:
+                first = next(iter(error.details["writeErrors"]), None)
+                # Written here and not by most members is not written: it may be taken back.
+                if first is None or first["code"] != DUPLICATE_KEY or error.details["writeConcernErrors"]:
                     raise
                 return DuplicateAt(first["index"], tuple(first["keyPattern"]))
             return None

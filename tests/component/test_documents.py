@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pymongo import WriteConcern
 
 from shared.contracts.refusal import Refusal, refusal
 from shared.documents import Collection, Database, DuplicateAt, Index, Occupied, Patch, StorageUnavailable, Write
@@ -366,6 +367,15 @@ async def test_an_ordered_insert_stops_at_the_first_that_is_there(things: Collec
     assert stopped == DuplicateAt(2, ("_id",))
     assert sorted(one["_id"] for one in await things.find({})) == ["a", "b", "c"]
     assert await things.insert_in_order([{"_id": "d"}]) is None
+
+
+async def test_an_insert_that_too_few_members_have_is_none(things: Collection) -> None:
+    """It may be taken back, whether it was new or not."""
+    await things.put("a", {})
+    things.raw = things.raw.with_options(write_concern=WriteConcern(w=7, wtimeout=1))
+    for ids in ("bc", "ca"):
+        with pytest.raises(StorageUnavailable):
+            await things.insert_in_order([{"_id": one} for one in ids])
 
 
 async def test_who_takes_a_document_first_has_it(things: Collection, things_elsewhere: Collection) -> None:
