@@ -154,6 +154,8 @@ async def test_rows_that_wait_are_sealed_and_progress_outlives_the_service(town:
         waiting = str(await at.ledger.stored("import_rows"))
         assert "10000000001" not in waiting
         assert "王" not in waiting
+        indexes = await at.ledger.runtime.database.collection("import_rows").raw.index_information()
+        assert indexes["at_1"]["expireAfterSeconds"] == 30 * 86_400
     async with town.up("ledger") as at, town.ear() as events:
         desk = Desk(at.ledger, events)
         again = await desk.send(content)

@@ -172,6 +172,42 @@ def test_an_address_in_one_cell_is_taken_apart() -> None:
     assert wrong == [(4, "住址", "required")]
 
 
+@pytest.mark.parametrize("piece", ["(", "1号楼", "1-", "a"])
+def test_a_text_as_long_as_a_book_is_no_heading_and_no_door(piece: str) -> None:
+    """Nor is it searched for one, which would not end."""
+    book = (piece * 30_000)[:30_000]
+    content = as_csv(("姓名", "住址", book), ("甲", "2-1-502", ""), ("乙", book, book))
+    good, wrong = read(content)
+    assert ([one.name for one in good], wrong) == (["甲"], [(3, "住址", "required")])
+
+
+def test_a_building_is_named_as_on_the_books() -> None:
+    """What stands behind its number is taken away only where no building is called so."""
+    content = as_csv(("姓名", "楼号"), ("甲", "A座"), ("乙", "2号楼"), ("丙", "B座"))
+    good, wrong = read(content, buildings={"A座": "g1", "2": "g1", "B": "g1"})
+    assert ([one.address.building for one in good], wrong) == (["A座", "2", "B"], [])
+
+
+@pytest.mark.parametrize(
+    ("cell", "illnesses"),
+    [
+        ("高血压 糖尿病", ("高血压", "糖尿病")),
+        ("type 2 diabetes、COPD", ("type 2 diabetes", "COPD")),
+        ("type 2 diabetes", ("type 2 diabetes",)),
+    ],
+)
+def test_a_blank_parts_illnesses_in_chinese_alone(cell: str, illnesses: tuple[str, ...]) -> None:
+    (one,), wrong = read(as_csv(("姓名", "楼号", "病史"), ("甲", "1", cell)))
+    assert (one.illnesses, wrong) == (illnesses, [])
+
+
+@pytest.mark.parametrize("cell", ["Old and living alone、cancer", "elderly_alone cancer", "独居老人 cancer"])
+def test_a_category_may_have_blanks_in_its_name(cell: str) -> None:
+    """Where it is no name as it stands, blanks part several."""
+    good, wrong = read(as_csv(("姓名", "楼号", "人员类别"), ("甲", "1", cell)))
+    assert ([one.categories for one in good], wrong) == ([("elderly_alone", "cancer")], [])
+
+
 def test_categories_yes_and_several_things_in_one_cell_are_read() -> None:
     """By their names in either language."""
     header = ("姓名", "楼号", "人员类别", "独居", "病史", "紧急联系人", "家属电话")
@@ -316,6 +352,10 @@ def test_nothing_that_goes_out_is_a_formula_and_what_comes_back_is_the_same(text
     sent = export.defused(text)
     assert not sent.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert cells.plain(sent) == text.strip()
+
+
+def test_what_no_spreadsheet_can_hold_does_not_go_out() -> None:
+    assert export.defused("a\x08b\x0b\x1f\ufffe\nc") == "ab\nc"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ _MONTH = re.compile(r"(\d{4})(?:[-/.年](\d{1,2})月?|(\d{2}))")
 _YEAR = re.compile(r"(\d{4})年?(?:\.1)?")
 """With `.1`, a spreadsheet made a number of January or of October: that it is one of them is not said."""
 NO_DIGIT = re.compile(r"\D+")
-SEVERAL = re.compile(r"[、,，;；/|\s]+")
+_SEVERAL_WORDS = re.compile(r"[、,，;；/|\s]+")
+_SEVERAL = re.compile(r"[、,，;；/|\n]+|(?<=[^\x00-\x7f])\s+(?=[^\x00-\x7f])")
 BETWEEN = "、"
 """Between several things in one cell, as it is written."""
 _BETWEEN_PHONES = re.compile(r"[、,，;；/|\n]+")
@@ -97,9 +98,14 @@ def numbers(text: str) -> list[str]:
     return found or [text]
 
 
+def several(cell: str) -> list[str]:
+    """The things in one cell. A blank is between two of them in Chinese; in other languages, between words."""
+    return [one for text in _SEVERAL.split(cell) if (one := text.strip())]
+
+
 def for_each(text: str, count: int) -> list[str]:
     """What a cell says of each of so many: one part of each, or all of it of all where it has not as many."""
-    for mark in (BETWEEN, SEVERAL):
+    for mark in (BETWEEN, _SEVERAL_WORDS):
         parts = [one.strip() for one in re.split(mark, text) if one.strip()]
         if len(parts) == count:
             return parts

@@ -8,6 +8,8 @@ from services.ledger.domain.people import PeopleCatalogue, Portrait
 
 _LEFT_OUT = ("address", "birth_year")
 """What other columns say."""
+_NOT_HELD = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF])
+"""What XML cannot say."""
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -64,5 +66,9 @@ def _birthday(known: Portrait) -> str | None:
 
 
 def defused(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; the mark before it is taken away when it comes in again."""
+    """A text that any spreadsheet can hold, and none takes for a formula.
+
+    The mark before it is taken away when it comes in again.
+    """
+    text = text.translate(_NOT_HELD)
     return f"'{text}" if text.startswith(_DANGEROUS) else text

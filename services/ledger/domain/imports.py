@@ -2,13 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from services.ledger.domain.cells import NO_DIGIT, SEVERAL, born, day, for_each, numbers
+from services.ledger.domain.cells import NO_DIGIT, born, day, for_each, numbers, several
 from services.ledger.domain.cells import Wrong as Wrong
 from services.ledger.domain.cells import plain as plain
 from services.ledger.domain.people import PeopleCatalogue
@@ -22,12 +22,15 @@ GIVEN_UP_AFTER = 1000
 """Empty rows in a row, after which nothing more is expected."""
 TOLD = 1000
 """Mistakes of one file that are kept and told one by one; the others are counted."""
+_LONGEST = 100
+"""Characters of a heading, and of a door in one cell: what is longer is none, and is not searched for one."""
 _MARKS = re.compile(r"[\s*＊:：]|\(.*?\)|\[.*?\]")
 _ADDRESS = re.compile(
     r".*?(?P<building>[0-9A-Za-z]+)(?:号楼|栋|幢|楼|-)(?:(?P<unit>[0-9A-Za-z]+)(?:单元|门|-))?(?P<room>[0-9A-Za-z]+)(?:室|号)?"
 )
 _AFTER_NUMBER = {"building": "号楼栋幢座", "unit": "单元门", "room": "室号房"}
-_MANY_FIELDS = ("illnesses", "hobbies", "needs", "lists", "categories")
+_TEXTS = ("illnesses", "hobbies")
+_MANY_FIELDS = (*_TEXTS, "needs", "lists", "categories")
 
 
 RecordField = Literal["name", "phone", "building", "unit", "room", "address", "at", "point", "outcome", "card", "note"]
@@ -149,7 +152,7 @@ def headings(imports: Imports, named: Mapping[Any, Sequence[str]]) -> Words:
 
 def header(text: Any) -> str:
     """A column's heading as it is compared."""
-    return _MARKS.sub("", unicodedata.normalize("NFKC", str(text))).casefold()
+    return _MARKS.sub("", unicodedata.normalize("NFKC", str(text)[:_LONGEST])).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +208,7 @@ def _columns(found: Sequence[str | None], titles: Sequence[str], depth: int, kno
     return Columns(fields, {name: titles[place] for name, place in fields.items()}, depth, unknown)
 
 
-def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
+def fields_of(row: Sequence[Any], at: Columns, known: Words, buildings: Container[str] = ()) -> dict[str, Any]:
     """What a row says, as fields of a registration.
 
     Raises:
@@ -216,7 +219,7 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
     if "name" not in texts:
         raise Wrong("name", "required")
     told: dict[str, Any] = {name: texts[name] for name in _AS_IT_IS if name in texts}
-    told["address"] = address_of(texts)
+    told["address"] = address_of(texts, buildings)
     if "phone" in texts:
         told["phone"], *others = numbers(texts["phone"])
         told |= {"other_phones": others} if others else {}
@@ -229,7 +232,7 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
         told["lives_alone"] = _yes(alone, known)
     for name in _MANY_FIELDS:
         if name in texts:
-            told[name] = [_code(one, name, known) for one in SEVERAL.split(texts[name]) if one]
+            told[name] = _many(texts[name], name, known)
     if "contact_phone" in texts:
         phones = numbers(texts["contact_phone"])
         names, relations = (
@@ -242,14 +245,17 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words) -> dict[str, Any]:
     return told
 
 
-def address_of(texts: Mapping[str, str]) -> dict[str, str]:
-    """The door that cells tell, in columns of their own or in one.
+def address_of(texts: Mapping[str, str], buildings: Container[str] = ()) -> dict[str, str]:
+    """The door that cells tell, in columns of their own or in one; a building's number as it stands among these.
 
     Raises:
         Wrong: no building can be read.
     """
     parts = {name: _number(texts[name], name) for name in ("building", "unit", "room") if name in texts}
-    if "building" not in parts and (found := _ADDRESS.fullmatch(texts.get("address", "").replace(" ", ""))):
+    if (building := texts.get("building")) is not None and building in buildings:
+        parts["building"] = building
+    whole = texts.get("address", "").replace(" ", "")
+    if "building" not in parts and len(whole) <= _LONGEST and (found := _ADDRESS.fullmatch(whole)):
         parts = {name: value for name, value in found.groupdict().items() if value} | parts
     if "building" not in parts:
         raise Wrong("building" if "address" not in texts else "address", "required")
@@ -270,16 +276,18 @@ def _yes(text: str, known: Words) -> bool:
     raise Wrong("lives_alone", "neither_yes_nor_no")
 
 
-def _code(text: str, name: str, known: Words) -> str:
-    if name == "categories":
-        known_as = known.categories.get(text.casefold())
-    elif name == "lists":
-        known_as = known.lists.get(text.casefold())
-    else:
-        return text
-    if known_as is None:
+def _many(cell: str, name: str, known: Words) -> list[str]:
+    """The things in one cell: texts as they are, others parted at blanks too, where no label of theirs has a blank."""
+    if name in _TEXTS:
+        return several(cell)
+    codes = {"categories": known.categories, "lists": known.lists}.get(name)
+    if codes is None:
+        return [word for one in several(cell) for word in one.split()]
+    words = (word for one in several(cell) for word in ([one] if one.casefold() in codes else one.split()))
+    found = [codes.get(word.casefold()) for word in words]
+    if None in found:
         raise Wrong(name, {"categories": "unknown_category", "lists": "unknown_list"}[name])
-    return known_as
+    return [one for one in found if one is not None]
 
 
 def wrong_fields(error: ValidationError) -> Iterable[tuple[str, str]]:

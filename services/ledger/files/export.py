@@ -16,9 +16,12 @@ from openpyxl.utils import get_column_letter
 from starlette.responses import Response, StreamingResponse
 
 from services.ledger.domain import export as rules
+from services.ledger.domain.people import Portrait
+from services.ledger.domain.register import Person
 from services.ledger.imports.importing import Importing
 from services.ledger.people.portraits import portrait_of
 from shared.documents import Document
+from shared.sealing import CannotOpen, Sealer
 
 Form = Literal["csv", "xlsx", "html"]
 SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -130,10 +133,15 @@ _FORMS = {
 async def _people(importing: Importing, query: Document, names: list[str]) -> AsyncIterator[list[list[str]]]:
     house = importing.house
     async for some in house.store.register.walk(query):
-        yield [
-            rules.row(portrait_of(person, sealer), names, importing.catalogue, house.categories)
-            for person, sealer in some
-        ]
+        portraits = [known for person, sealer in some if (known := _portrait(person, sealer)) is not None]
+        yield [rules.row(known, names, importing.catalogue, house.categories) for known in portraits]
+
+
+def _portrait(person: Person, sealer: Sealer) -> Portrait | None:
+    try:
+        return portrait_of(person, sealer)
+    except CannotOpen:  # Erased at this very moment.
+        return None
 
 
 def _defused(rows: list[list[str]]) -> list[list[str]]:

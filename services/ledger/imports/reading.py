@@ -103,7 +103,7 @@ class Reading:
 
     def _read(self, number: int, row: Sequence[object], at: Columns, seen: Seen) -> RegisterPerson | None:
         try:
-            told = fields_of(row, at, self.words)
+            told = fields_of(row, at, self.words, self.buildings)
             marks = marks_of(told)
             told["lists"] = (*dict.fromkeys((*told.get("lists", ()), *self.lists)),)
             told["categories"] = (*dict.fromkeys((*told.get("categories", ()), *self.categories)),)

@@ -10,6 +10,8 @@ from services.ledger.store import Store
 from shared.documents import Document, Index
 from shared.runtime import Runtime
 
+ROWS_END = Index((("at", 1),), seconds=30 * 86_400)
+"""Rows of a file that nobody sent again after a crash."""
 OPEN = Index((("state.open", 1), ("_id", 1)), where={"state.open": True})
 
 
@@ -18,13 +20,14 @@ class ImportStore:
 
     def __init__(self, runtime: Runtime, store: Store) -> None:
         self.imports = runtime.aggregates("imports", Import, lambda one: one.import_id, [OPEN])
-        self.rows = runtime.collection("import_rows")
+        self.rows = runtime.collection("import_rows", [ROWS_END])
+        self._clock = runtime.clock
         self._store = store
         self._sealer = runtime.sealer
 
     async def keep(self, import_id: str, chunk: int, sealed: str) -> None:
         """Keep the rows of a chunk; kept before, they stay as they are."""
-        await self.rows.insert_new([{"_id": row_id(import_id, chunk), "v": 1, "sealed": sealed}])
+        await self.rows.insert_new([{"_id": row_id(import_id, chunk), "v": 1, "sealed": sealed, "at": self._clock()}])
 
     async def chunk(self, import_id: str, chunk: int) -> str | None:
         """The rows of a chunk, sealed; None once they are entered."""
