@@ -111,10 +111,12 @@ def add_presence_routes(app: FastAPI, house: Ledger) -> None:
 
     async def _seen(who: Principal, presence_id: str) -> Presence:
         known = await house.store.presences.all.get(presence_id)
-        if known is None or not who.covers(known.community, known.grid):
+        building = known and await house.store.buildings.get(f"{known.community}/{known.building}")
+        # Of the grid to which the building belongs by now.
+        if known is None or not who.covers(known.community, building.grid if building else known.grid):
             raise refusal("presence_id", "unknown_presence", "nobody of this id is here", status=404)
         return known
 
 
 def _show(known: Presence) -> dict[str, Any]:
-    return known.model_dump(exclude={"sealed", "fingerprint"})
+    return known.model_dump(exclude={"sealed", "fingerprint", "lookups"})
