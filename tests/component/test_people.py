@@ -11,7 +11,10 @@ import httpx
 import pytest
 
 from services.ledger.app import furnished
-from services.ledger.people.handlers import move_up
+from services.ledger.people.handlers import correct, move_up
+from services.ledger.people.store import Register
+from shared.contracts.envelope import Meta
+from shared.contracts.people import CorrectPerson
 from tests import world
 from tests.lists import number_of
 from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
@@ -285,6 +288,37 @@ async def test_what_two_sources_told_wrongly_is_corrected(office: Office) -> Non
     assert await office.enter(elsewhere, source_id="k-9") != person_id
     told = await eventually(lambda: _told(office, 4))
     assert (told[1]["lives_alone"], told[1]["lists"]) == (False, [])
+
+
+async def test_a_correction_that_a_crash_cut_short_is_made_whole_by_the_same_command(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was corrected is recognised by the new phone and no more by the old one."""
+    person_id = await office.enter(BY_CITY)
+
+    async def crash(*_: Any) -> None:
+        raise ConnectionError
+
+    command = CorrectPerson(command_id="c", person_id=person_id, phone="+86 100 0000 0007")
+    meta = Meta("half", CorrectPerson.wire, "test", office.clock(), person_id)
+    with monkeypatch.context() as broken:
+        broken.setattr(Register, "claim", crash)
+        with pytest.raises(ConnectionError):
+            await correct(furnished(office.ledger.runtime), command, meta)
+    assert (await office.act(person_id, "correct", "c", phone="+86 100 0000 0007")).status_code == 202
+    (known,) = await office.ledger.stored("people")
+    held = {one["_id"] for one in await office.ledger.stored("aliases")}
+    marks = {one for name, one in known["state"]["identities"].items() if name != "born"}
+    assert held == {person_id, *marks}
+
+
+async def test_a_mark_that_no_source_told_alone_is_known(office: Office) -> None:
+    """A phone from one list with the name that another has for the same identity number."""
+    person_id = await office.enter(BY_CITY)
+    assert await office.enter(BY_COMMUNITY, id_number=LI, name="李秀英", phone=None) == person_id
+    (known,) = await office.ledger.stored("people")
+    held = {one["_id"] for one in await office.ledger.stored("aliases")}
+    assert {one for name, one in known["state"]["identities"].items() if name != "born"} <= held
 
 
 async def test_whoever_lives_in_a_building_follows_it_to_another_grid(office: Office) -> None:

@@ -9,6 +9,12 @@ from typing import Any
 
 import pytest
 
+from services.ledger.app import furnished
+from services.ledger.domain import people_life as life
+from services.ledger.domain.register import Person
+from services.ledger.people import handlers as people
+from shared.contracts.envelope import Meta
+from shared.contracts.people import ErasePerson
 from shared.identity import derived_id
 from shared.sealing import CannotOpen
 from tests import world
@@ -19,6 +25,10 @@ from tests.component.test_runtime import quiet
 from tests.running import Clock, Running, Town, eventually, problems
 
 ERASE = {"command_id": "e1", "reason": "asked for it"}
+
+
+class Crash(Exception):
+    """The process ends here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +130,31 @@ async def test_with_somebody_all_that_was_merged_into_him_is_erased(office: Offi
     await ledger.post(f"/people/{stays}/erase", ERASE)
     assert [await office.codes(one) for one in (stays, goes)] == [[410] * 4] * 2
     assert await ledger.stored("person_keys") == []
+
+
+async def test_who_was_half_erased_is_erased_by_the_same_command(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash with one of two ids."""
+    ledger = office.at.ledger
+    stays, goes = await office.enter(BY_CITY), await office.enter(BY_COMMUNITY, name="李老太", phone=None)
+    await ledger.post(f"/people/{stays}/merge", {"command_id": "m1", "other": goes})
+
+    def crashing(known: Person | None, reason: str | None) -> Any:
+        if known is not None and known.facts.person_id == goes:
+            raise Crash
+        return erase(known, reason)
+
+    erase = life.erase
+    command = ErasePerson(person_id=stays, **ERASE)
+    meta = Meta("half", ErasePerson.wire, "test", office.clock(), stays)
+    with monkeypatch.context() as broken:
+        broken.setattr(life, "erase", crashing)
+        with pytest.raises(Crash):
+            await people.erase(furnished(ledger.runtime), command, meta)
+    assert (await ledger.post(f"/people/{stays}/erase", ERASE)).json()["status"] == "accepted"
+    assert [await office.codes(one) for one in (stays, goes)] == [[410] * 4] * 2
+    assert [await ledger.stored(one) for one in ("aliases", "person_keys")] == [[], []]
 
 
 async def test_a_reason_must_be_given_and_only_who_leads_may_erase(office: Office) -> None:
@@ -235,15 +270,18 @@ async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Offic
 
 
 async def test_who_has_left_is_forgotten_when_the_time_of_the_category_is_over(office: Office) -> None:
-    """Sixty days for home observation; who came back is not."""
+    """Sixty days for home observation; who came back is not, and whoever is known as somebody else stops nobody."""
     gone = await office.enter(BY_CITY)
     back = await office.enter(world.MR_WANG)
     ledger = office.at.ledger
-    for person_id in (gone, back):
+    known_as = await office.enter(BY_CITY, source_id="c-8", id_number=None, name="王建", birth_year=1980)
+    for person_id in (known_as, gone, back):
         await ledger.post(f"/people/{person_id}/move", {"command_id": "away", "here": False})
+        office.clock.forward(seconds=1)
     await ledger.post(f"/people/{back}/move", {"command_id": "back"})
+    assert (await ledger.post(f"/people/{back}/merge", {"command_id": "m", "other": known_as})).status_code == 202
     register = await ledger.stored("people", {"state.forget_at": {"$type": "date"}})
-    assert [one["_id"] for one in register] == [gone]
+    assert {one["_id"] for one in register} == {known_as, gone}
     office.clock.forward(days=59)
     assert await office.codes(gone) == [200, 200, 200, 200]
     office.clock.forward(days=1)

@@ -201,10 +201,24 @@ def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
     assert life.change(newer, newer, newer) is None
     followed = life.regrid(person(), "1", "g2")
     assert followed is not None
-    with pytest.raises(Overtaken):
-        life.change(followed[0], person(), newer)
+    died = life.left(person(), CATALOGUE, NOW, died=True)
+    for meanwhile in (followed[0], died):
+        with pytest.raises(Overtaken):
+            life.change(meanwhile, person(), newer)
     assert [life.regrid(one, "1", "g2") for one in (None, followed[0], person(erased=True))] == [None] * 3
     assert life.regrid(person(), "2", "g2") is None
+
+
+def test_who_left_while_known_as_two_is_not_here_when_they_are_parted() -> None:
+    """All else is as it was before they were one."""
+    other = person(facts=person().facts.model_copy(update={"person_id": "p2", "sealed": "k1.CCCC"}))
+    both = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))
+    merged = life.absorb(person(), person(), both, other)
+    assert merged is not None
+    parted = life.release(life.left(merged[0], CATALOGUE, NOW, died=True), "p2")
+    assert parted is not None
+    facts = parted[0].facts
+    assert (facts.sealed, facts.here, parted[0].died) == (person().facts.sealed, False, True)
 
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:

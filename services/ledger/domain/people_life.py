@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from services.ledger.domain.people import PeopleCatalogue, agree, known_person, registered
-from services.ledger.domain.register import Absorbed, Overtaken, Person, overtaken, said_of
+from services.ledger.domain.register import Absorbed, Overtaken, Person, said_of
 from shared.contracts.envelope import Event
 from shared.contracts.ledger import PersonRegistered
 from shared.contracts.people import PersonErased, PersonMerged, PersonUnmerged
@@ -18,7 +18,7 @@ def change(known: Person | None, before: Person, after: Person) -> tuple[Person,
         Overtaken: it changed in between.
         Refusal: there is no such person, or no more.
     """
-    if overtaken(known_person(known), before):
+    if known_person(known) != before:
         raise Overtaken
     if after == before:
         return None
@@ -85,7 +85,7 @@ def absorb(known: Person | None, before: Person, after: Person, other: Person) -
     other_id = other.facts.person_id
     if other_id in current.absorbed:
         return None
-    if overtaken(current, before):
+    if current != before:
         raise Overtaken
     if not agree(before.identities, other.identities):
         raise refusal("other", "differ", "their identity numbers or years of birth are not the same", status=409)
@@ -133,8 +133,8 @@ def release(known: Person | None, other_id: str) -> tuple[Person, Sequence[Event
     update: dict[str, object] = {"absorbed": absorbed}
     if current.facts.sealed == kept.after:
         there = kept.before.building == current.facts.building
-        before = kept.before.model_copy(update={"grid": current.facts.grid}) if there else kept.before
-        update |= {**dict(kept), "facts": before}
+        now = {"here": current.facts.here, **({"grid": current.facts.grid} if there else {})}
+        update |= {**dict(kept), "facts": kept.before.model_copy(update=now)}
         del update["before"], update["after"]
     state = current.model_copy(update=update)
     facts = state.facts

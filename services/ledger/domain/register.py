@@ -67,6 +67,10 @@ class Person(BaseModel):
         """`sources`; whoever was entered before there were several has one."""
         return self.sources or {self.facts.person_id: self.fingerprint}
 
+    def marks(self) -> set[str]:
+        """The blind indexes that are this person's alone: many were born in one year."""
+        return {one for name, one in self.identities.items() if name != "born"}
+
     @property
     def living(self) -> bool:
         """Is here, and not erased."""
@@ -145,15 +149,9 @@ def register_person(
     """
     if known is not None and known.told_by() == told.told_by():
         return None
-    if overtaken(known, before):
+    if known != before:
         raise Overtaken
     return told, [said_of(told, PersonRegistered if known is None else PersonUpdated)]
-
-
-def overtaken(known: Person | None, before: Person | None) -> bool:
-    """Whether somebody changed since what was read: the seal is another one with any news, but not with the grid."""
-    now, then = ((one and (one.facts.sealed, one.facts.grid)) for one in (known, before))
-    return now != then
 
 
 def said_of(person: Person, kind: type[PersonRegistered] = PersonUpdated) -> PersonRegistered:

@@ -45,6 +45,9 @@ async def enter(house: Ledger, command: RegisterPerson, meta: Meta, named: Abstr
         if known is not None and known.told_by().get(aliases.source) == fingerprint:
             return RegistrationAnswer(status="duplicate", id=person_id)
         told = await _with_news(house, person_id, known, news, named, aliases.source, fingerprint)
+        if known is not None:
+            # A phone known from one list and a name from another are a mark that neither told.
+            await _hold(house, told, known.marks() | {*aliases.others})
         try:
             outcome = await house.store.people.update(
                 person_id,
@@ -165,6 +168,7 @@ async def merge(house: Ledger, command: MergePeople, meta: Meta) -> Registration
         assert sealer is not None
         portrait = rules.combined(await opened(house, other), portrait_of(known, sealer))
         after = _redrawn(house, known, known.facts.grid, portrait, sealer)
+        await _hold(house, after, known.marks() | other.marks())
         try:
             outcome = await store.people.update(
                 command.person_id,
@@ -187,7 +191,7 @@ async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> Registra
     store = house.store
     outcome = await store.people.update(command.person_id, lambda now: life.release(now, command.other), cause)
     await store.people.update(command.other, lambda now: life.reappear(now, command.person_id), cause)
-    theirs = (*other.told_by(), *(value for name, value in other.identities.items() if name != "born"))
+    theirs = (*other.told_by(), *other.marks())
     await store.register.pass_on(theirs, command.person_id, command.other)
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=command.person_id)
 
@@ -247,16 +251,19 @@ async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None 
         raise refusal("person_id", "merged", f"known as {known.merged_into}; erase that person", status=409)
     everybody = await store.register.ids_of(person_id)
     await store.keys.destroy(everybody)
-    for one in reversed(everybody):
-        await store.register.let_go(one)
-    outcomes = await asyncio.gather(
-        *(store.people.update(one, lambda known: life.erase(known, reason), cause) for one in everybody)
-    )
     for aggregates, name in ((store.follow_ups, "state.person_id"), (store.needs, "state.told.person_id")):
         await aggregates.throw_away({name: {"$in": list(everybody)}})
+    for one in reversed(everybody):
+        await store.register.let_go(one)
+    # Only through whom they are known are the others found again after a crash: that person is the last.
+    root, *absorbed = everybody
+    await asyncio.gather(
+        *(store.people.update(one, lambda known: life.erase(known, reason), cause) for one in absorbed)
+    )
+    outcome = await store.people.update(root, lambda known: life.erase(known, reason), cause)
     # Whoever wrote of them in between has made a key anew.
     await store.keys.destroy(everybody)
-    return RegistrationAnswer(status="accepted" if outcomes[0].changed else "duplicate", id=person_id)
+    return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
 
 
 async def _known(house: Ledger, person_id: str) -> Person:
@@ -272,13 +279,16 @@ async def _change(
     house: Ledger, person_id: str, after: Callable[[Person, Portrait, Sealer], Person], cause: Meta
 ) -> RegistrationAnswer:
     """Make something else of what is known, and hold the aliases that come of it."""
-    register_of = house.store.register
     while True:
         known = await _current(house, person_id)
         person_id = known.facts.person_id
         sealer = await house.store.keys.sealer(person_id, make=True)
         assert sealer is not None
         told = after(known, portrait_of(known, sealer), sealer)
+        # Before the change: after a crash in between, the same command does the rest.
+        if gone := known.marks() - told.marks():
+            await house.store.register.let_go(person_id, sorted(gone))
+        await _hold(house, told, known.marks())
         try:
             outcome = await house.store.people.update(
                 person_id,
@@ -287,12 +297,13 @@ async def _change(
             )
         except Overtaken:
             continue
-        if outcome.changed:
-            before, now = ({*one.identities.values()} - {one.identities.get("born")} for one in (known, told))
-            if gone := before - now:
-                await register_of.let_go(person_id, sorted(gone))
-            await asyncio.gather(*(register_of.claim(one, person_id, told.identities) for one in now - before))
         return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
+
+
+async def _hold(house: Ledger, told: Person, held: AbstractSet[str]) -> None:
+    """Be known by all marks there are now, where nobody else is; these are held."""
+    claim, person_id = house.store.register.claim, told.facts.person_id
+    await asyncio.gather(*(claim(one, person_id, told.identities) for one in sorted(told.marks() - held)))
 
 
 def _redrawn(house: Ledger, person: Person, grid: str | None, known: Portrait, sealer: Sealer) -> Person:

@@ -141,8 +141,8 @@ class Register:
         return await self.people.collection.count({"state.merged_into": {"$type": "string"}})
 
     async def to_forget(self, now: datetime, limit: int) -> list[str]:
-        """Whose time is over, longest first."""
-        query = {"state.forget_at": {"$type": "date", "$lte": now}}
+        """Whose time is over, longest first. Who is known under another id is erased with that one."""
+        query = {"state.forget_at": {"$type": "date", "$lte": now}, "state.merged_into": None}
         found = await self.people.collection.find(query, sort=[("state.forget_at", 1)], limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
 

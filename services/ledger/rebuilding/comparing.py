@@ -137,7 +137,7 @@ async def _as_found(house: Ledger, person: Person) -> Person:
     if person.erased:
         return person
     if person.merged_into is None:
-        aliases = [*person.told_by(), *(one for name, one in person.identities.items() if name != "born")]
+        aliases = [*person.told_by(), *person.marks()]
         claim = house.store.register.claim
         await asyncio.gather(*(claim(one, person.facts.person_id, person.identities) for one in aliases))
     sealer = await sealer_of(house, person)
