@@ -121,6 +121,28 @@ async def test_a_list_that_was_kept_and_not_applied_is_applied_by_the_next_who_l
     assert await is_counted(at.ledger, done=3)
 
 
+async def test_who_is_missing_on_a_sheet_that_a_crash_left_closed_is_looked_for(at: Running) -> None:
+    """It was closed and told of, and the process died before anybody was looked for."""
+    await opened(at.ledger)
+    house = house_of(at)
+    known = await house.store.rounds.all.get(ROUND)
+    assert known is not None
+    sheet, *_ = await house.store.rounds.sheets_after(ROUND, "", 1)
+    cause = Meta("before the crash", "", "test", at.ledger.runtime.clock(), ROUND)
+    await house.store.rounds.sheets.update(sheet, lambda one: sheets.close(one, known.facts), cause)
+    assert (await close(at.ledger)).status_code == 200
+    await eventually(lambda: is_in(at.ledger, "closed"))
+    assert {one["person_id"] for one in await at.ledger.items("/follow-ups")} == {id_of(n) for n in range(24)}
+
+
+async def close(ledger: Service, round_id: str = ROUND) -> Any:
+    return await ledger.post(f"/rounds/{round_id}/close", {"command_id": new_id()}, who="coordinator")
+
+
+async def is_in(ledger: Service, state: str, round_id: str = ROUND) -> bool:
+    return bool((await ledger.get(f"/rounds/{round_id}"))["state"] == state)
+
+
 async def told_of(ledger: Service, collection: str) -> bool:
     """Whether nothing is left to be sent and noted, so that nobody else writes these documents."""
     return not any(one["unsent"] for one in await ledger.stored(collection))

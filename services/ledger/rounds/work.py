@@ -81,7 +81,7 @@ async def _take_down_building(house: Ledger, known: Round, building: str, cause:
 async def _send(house: Ledger, known: Round, cause: Meta) -> None:
     """Have somebody walk the next sheets."""
     store, round_id = house.store.rounds, known.told.round_id
-    names = await store.open_sheets(round_id, known.reached, SHEETS_AT_ONCE)
+    names = await store.sheets_after(round_id, known.reached, SHEETS_AT_ONCE)
     await asyncio.gather(*(send(house, known.facts, name, 1, cause) for name in names))
     if names:
         await store.all.update(round_id, lambda one: rounds.sent_up_to(one, known.reached, names[-1]), cause)
@@ -92,7 +92,7 @@ async def _send(house: Ledger, known: Round, cause: Meta) -> None:
 async def _close(house: Ledger, known: Round, cause: Meta) -> None:
     """Close the next sheets."""
     store, round_id = house.store.rounds, known.told.round_id
-    names = await store.open_sheets(round_id, known.reached, SHEETS_AT_ONCE)
+    names = await store.sheets_after(round_id, known.reached, SHEETS_AT_ONCE)
     await asyncio.gather(*(close_sheet(house, known.facts, one, cause) for one in names))
     if names:
         await store.all.update(round_id, lambda one: rounds.closed_up_to(one, known.reached, names[-1]), cause)
