@@ -194,6 +194,14 @@ def test_a_round_from_door_to_door_closes_only_when_every_sheet_was_somebodys_wa
     assert rounds.sent(known) is None
 
 
+def test_who_still_sends_people_out_leaves_a_round_alone_that_closes_by_now() -> None:
+    """It was closed before its time: how far the closing is must not move, nor the time to go on with it."""
+    known = Round(told=TOLD, state="open", walking=True, created_at=NOW, due_at=NOW)
+    closing = _state(rounds.close(known, NOW, early=True))
+    assert rounds.sent_up_to(closing, "", "r/3/0000") is None
+    assert rounds.sent(closing) is None
+
+
 def test_a_round_in_which_nobody_is_missing_is_settled_when_it_closes() -> None:
     """Both are told."""
     known = Round(told=TOLD, state="closing", created_at=NOW, due_at=NOW)

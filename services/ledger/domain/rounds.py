@@ -113,15 +113,15 @@ def opened(known: Round | None) -> Decision:
 
 
 def sent_up_to(known: Round | None, before: str, sheet: str) -> Decision:
-    """The sheets up to this one are somebody's walks; None if another did that."""
-    if known is None or not known.walking or known.reached != before:
+    """The sheets up to this one are somebody's walks; None if another did that, or it is not open any more."""
+    if known is None or known.state != "open" or not known.walking or known.reached != before:
         return None
     return known.model_copy(update={"reached": sheet}), []
 
 
 def sent(known: Round | None) -> Decision:
-    """Every sheet is somebody's walk."""
-    if known is None or not known.walking:
+    """Every sheet is somebody's walk; None if that was said, or it is not open any more."""
+    if known is None or known.state != "open" or not known.walking:
         return None
     return known.model_copy(update={"walking": False, "reached": "", "due_at": known.told.closes}), []
 
