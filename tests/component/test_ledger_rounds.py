@@ -13,10 +13,13 @@ import pytest
 from services.ledger.app import furnished
 from services.ledger.domain import sheets
 from services.ledger.domain.reports import Report
+from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import handlers as rounds
+from services.ledger.rounds.store import Rounds
 from shared.contracts.envelope import Meta
-from shared.contracts.rounds import AddToRound, RecordRound, RoundRecord
+from shared.contracts.rounds import AddToRound, OpenRound, RecordRound, RoundRecord
+from shared.documents import Occupied
 from shared.identity import derived_id, new_id
 from tests import world
 from tests.lists import as_csv
@@ -76,26 +79,73 @@ async def counts(ledger: Service, round_id: str = ROUND) -> dict[str, int]:
     return dict((await ledger.get(f"/rounds/{round_id}"))["counts"])
 
 
-async def test_an_opening_that_a_crash_cut_short_is_made_whole(at: Running) -> None:
-    """What stood on sheets of buildings that were not through is made again; nobody stands on the roster twice."""
+async def half_taken_down(at: Running, round_id: str = ROUND) -> Round:
+    """A round that is to open in an hour; those of building 1 stand on sheets, and three of building 2."""
     ledger, house = at.ledger, house_of(at)
     opens, closes = (ledger.runtime.clock() + timedelta(hours=hours) for hours in (1, 4))
-    told = {"round_id": ROUND, "community": world.TIEBEI, "kind": "testing", "title": "核酸"}
+    told = {"round_id": round_id, "community": world.TIEBEI, "kind": "testing", "title": "核酸"}
     await world.accepted(ledger, "/rounds", {**told, "opens": opens.isoformat(), "closes": closes.isoformat()})
-    known = await house.store.rounds.all.get(ROUND)
+    known = await house.store.rounds.all.get(round_id)
     assert known is not None
     through = list(sheets.cut(known.facts, await house.store.rounds.living(known.told, "1")))
     begun = list(sheets.cut(known.facts, (await house.store.rounds.living(known.told, "2"))[:3]))
-    cause = Meta("", "", "test", ledger.runtime.clock(), ROUND)
+    cause = Meta("", "", "test", ledger.runtime.clock(), round_id)
     await asyncio.gather(*(rounds.put_sheet(house, sheet, cause) for sheet in (*through, *begun)))
     await house.store.rounds.tally(through)
-    cut_short = {"state.state": "opening", "state.reached": "1", "state.members": 8}
-    raw = ledger.runtime.database.collection("rounds").raw
-    await raw.update_one({"_id": ROUND}, {"$set": {**cut_short, "state.due_at": opens - timedelta(hours=1)}})
-    found = await eventually(lambda: is_open(ledger, ROUND))
+    return known
+
+
+async def go_on(at: Running, round_id: str = ROUND) -> None:
+    """With what was half taken down, as if it had been time since an hour ago."""
+    due = at.ledger.runtime.clock() - timedelta(hours=1)
+    cut_short = {"state.state": "opening", "state.reached": "1", "state.members": 8, "state.due_at": due}
+    raw = at.ledger.runtime.database.collection("rounds").raw
+    await raw.update_one({"_id": round_id}, {"$set": cut_short, "$inc": {"v": 1}})
+
+
+async def standing(ledger: Service, round_id: str = ROUND) -> list[str]:
+    """Who stands on the roster."""
+    found = await ledger.stored("sheets", {"state.round_id": round_id})
+    return sorted(one["member_id"] for sheet in found for one in sheet["state"]["members"])
+
+
+async def test_an_opening_that_a_crash_cut_short_is_made_whole(at: Running) -> None:
+    """What stood on sheets of buildings that were not through is made again; nobody stands on the roster twice."""
+    await half_taken_down(at)
+    await go_on(at)
+    found = await eventually(lambda: is_open(at.ledger, ROUND))
     assert (found["members"], found["counts"]["members"], found["counts"]["missing"]) == (24, 24, 24)
-    standing = [one for sheet in await ledger.stored("sheets") for one in sheet["state"]["members"]]
-    assert sorted(one["member_id"] for one in standing) == sorted(id_of(number) for number in range(24))
+    assert await standing(at.ledger) == sorted(id_of(number) for number in range(24))
+
+
+async def test_who_moves_while_the_roster_is_taken_down_stands_where_he_lived_before(at: Running) -> None:
+    """From a building that was through to one that was not yet."""
+    await half_taken_down(at)
+    there = {"command_id": "m", "address": {"building": "3", "unit": "1", "room": "1101"}}
+    moved = await at.ledger.post(f"/people/{id_of(0)}/move", there, who="coordinator")
+    assert moved.status_code == 202, moved.text
+    await go_on(at)
+    found = await eventually(lambda: is_open(at.ledger, ROUND))
+    assert (found["members"], found["counts"]["members"]) == (24, 24)
+    assert await standing(at.ledger) == sorted(id_of(number) for number in range(24))
+
+
+async def test_a_round_that_cannot_go_on_leaves_the_others_going(at: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is due before them, and finds somebody on two sheets whenever it is looked at."""
+    begun, buildings_after = list[str](), Rounds.buildings_after
+
+    async def stuck(store: Rounds, told: OpenRound, *more: Any) -> list[str]:
+        begun.append(told.round_id)
+        if told.round_id == "stuck":
+            raise Occupied("sheets", "stuck/2/0000", ["state.round_id", "state.members.member_id"])
+        return await buildings_after(store, told, *more)
+
+    monkeypatch.setattr(Rounds, "buildings_after", stuck)
+    closes = (at.ledger.runtime.clock() + timedelta(hours=4)).isoformat()
+    told = {"community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
+    await world.accepted(at.ledger, "/rounds", {"round_id": "stuck", **told})
+    await eventually(lambda: "stuck" in begun)
+    assert (await opened(at.ledger))["members"] == 24
 
 
 async def test_a_list_that_was_kept_and_not_applied_is_applied_by_the_next_who_looks(at: Running) -> None:

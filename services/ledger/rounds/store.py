@@ -183,7 +183,8 @@ class Rounds:
         return await self._cards.delete({"_id": {"$in": held}, "reports": []})
 
     async def forget_after(self, round_id: str, building: str) -> int:
-        """Delete the sheets of a round that has not opened, of buildings after that one; how many."""
+        """Delete the sheets of a round that has not opened, of buildings after that one, and their sums; how many."""
+        await self._tallies.delete({"round_id": round_id, "building": {"$gt": building}})
         return await self.sheets.collection.delete(
             {"state.round_id": round_id, "state.building": {"$gt": building}, "history": []}
         )
