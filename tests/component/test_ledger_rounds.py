@@ -17,8 +17,9 @@ from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import handlers as rounds
 from services.ledger.rounds.store import Rounds
+from services.ledger.rounds.work import finish
 from shared.contracts.envelope import Meta
-from shared.contracts.rounds import AddToRound, OpenRound, RecordRound, RoundRecord
+from shared.contracts.rounds import AddToRound, Counts, OpenRound, RecordRound, RoundRecord
 from shared.documents import Occupied
 from shared.identity import derived_id, new_id
 from tests import world
@@ -98,9 +99,14 @@ async def half_taken_down(at: Running, round_id: str = ROUND) -> Round:
 async def go_on(at: Running, round_id: str = ROUND) -> None:
     """With what was half taken down, as if it had been time since an hour ago."""
     due = at.ledger.runtime.clock() - timedelta(hours=1)
-    cut_short = {"state.state": "opening", "state.reached": "1", "state.members": 8, "state.due_at": due}
-    raw = at.ledger.runtime.database.collection("rounds").raw
-    await raw.update_one({"_id": round_id}, {"$set": cut_short, "$inc": {"v": 1}})
+    await put_back(at.ledger, round_id, state="opening", reached="1", members=8, due_at=due)
+
+
+async def put_back(ledger: Service, round_id: str = ROUND, **state: Any) -> None:
+    """As it was at some moment."""
+    change = {f"state.{name}": value for name, value in state.items()}
+    raw = ledger.runtime.database.collection("rounds").raw
+    await raw.update_one({"_id": round_id}, {"$set": change, "$inc": {"v": 1}})
 
 
 async def standing(ledger: Service, round_id: str = ROUND) -> list[str]:
@@ -183,6 +189,33 @@ async def test_who_is_missing_on_a_sheet_that_a_crash_left_closed_is_looked_for(
     assert (await close(at.ledger)).status_code == 200
     await eventually(lambda: is_in(at.ledger, "closed"))
     assert {one["person_id"] for one in await at.ledger.items("/follow-ups")} == {id_of(n) for n in range(24)}
+
+
+async def test_whoever_is_added_while_the_round_closes_is_looked_for(at: Running) -> None:
+    """Though his sheet comes before those that are closed."""
+    await opened(at.ledger)
+    await world.accepted(at.ledger, "/people", person(40))
+    await put_back(at.ledger, state="closing", reached=f"{ROUND}/9", due_at=None)
+    body = {"command_id": "add", "person_id": id_of(40)}
+    added = await at.ledger.post(f"/rounds/{ROUND}/members", body, who="coordinator")
+    assert added.status_code == 200, added.text
+    (sought,) = await at.ledger.items("/follow-ups")
+    assert sought["person_id"] == id_of(40)
+
+
+async def test_who_is_found_while_the_round_is_counted_settles_it(at: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """He came after the counting, and before it was said that the round is closed."""
+    await opened(at.ledger)
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(24)))
+    await put_back(at.ledger, state="closing", due_at=None)
+    before, now_counted = iter([Counts(members=24, done=23, missing=1)]), Rounds.counts
+
+    async def counted(store: Rounds, round_id: str) -> Counts:
+        return next(before, None) or await now_counted(store, round_id)
+
+    monkeypatch.setattr(Rounds, "counts", counted)
+    await finish(house_of(at), ROUND, Meta("round:closing:", "", "test", at.ledger.runtime.clock(), ROUND))
+    assert await is_in(at.ledger, "settled")
 
 
 async def close(ledger: Service, round_id: str = ROUND) -> Any:

@@ -8,7 +8,7 @@ from services.ledger.domain import rounds, sheets
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import guests
-from services.ledger.rounds.handlers import apply, close_sheet, put_sheet, settle
+from services.ledger.rounds.handlers import apply, close_sheet, look_again, put_sheet
 from services.ledger.rounds.walks import send
 from shared.contracts.envelope import Meta
 from shared.documents import Occupied
@@ -112,7 +112,13 @@ async def _close(house: Ledger, known: Round, cause: Meta) -> None:
     if names:
         await store.all.update(round_id, lambda one: rounds.closed_up_to(one, known.reached, names[-1]), cause)
     else:
-        counts = await store.counts(round_id)
-        await store.all.update(round_id, lambda one: rounds.closed(one, counts), cause)
-        # Whoever was found in between was not counted, and found the round not closed yet.
-        await settle(house, round_id, cause)
+        await finish(house, round_id, cause)
+
+
+async def finish(house: Ledger, round_id: str, cause: Meta) -> None:
+    """Every sheet is closed: the round is."""
+    store = house.store.rounds
+    counts = await store.counts(round_id)
+    await store.all.update(round_id, lambda one: rounds.closed(one, counts), cause)
+    # Whoever was found or added in between was not counted, and found the round not closed yet.
+    await look_again(house, round_id, cause.named(f"{cause.id}:again"))
