@@ -24,7 +24,7 @@ from shared.documents import Occupied
 from shared.identity import derived_id, new_id
 from tests import world
 from tests.lists import as_csv
-from tests.running import Clock, Running, Service, Town, eventually
+from tests.running import Clock, Running, Service, Town, eventually, problems
 
 ROUND = "r1"
 
@@ -189,6 +189,27 @@ async def test_who_is_missing_on_a_sheet_that_a_crash_left_closed_is_looked_for(
     assert (await close(at.ledger)).status_code == 200
     await eventually(lambda: is_in(at.ledger, "closed"))
     assert {one["person_id"] for one in await at.ledger.items("/follow-ups")} == {id_of(n) for n in range(24)}
+
+
+async def test_what_is_asked_for_at_each_try_is_a_request_of_its_own(at: Running) -> None:
+    """Who talked on the phone is sought on, and may need something else the next time; a kind that is none is none."""
+    await opened(at.ledger, roster={"buildings": ["1"]})
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(1, 8)))
+    await close(at.ledger)
+    (sought,) = await eventually(lambda: at.ledger.items("/follow-ups"))
+    name = sought["follow_up_id"]
+    path = f"/follow-ups/{name}/record"
+    for command_id, kind, code in (("a", "juggling", 422), ("b", "groceries", 200), ("b", "groceries", 200)):
+        body = {"command_id": command_id, "outcome": "reached", "need": {"kind": kind}}
+        answer = await at.ledger.post(path, body)
+        assert answer.status_code == code, answer.text
+        if code == 422:
+            assert problems(answer) == [("need.kind", "unknown_kind")]
+    await at.ledger.post(path, {"command_id": "c", "outcome": "reached", "need": {"kind": "medicine"}})
+    (document,) = await at.ledger.stored("follow_ups", {"_id": name})
+    sealed = [one["sealed"] for one in (json.loads(each["body"]) for each in document["history"]) if one.get("sealed")]
+    asked = [json.loads(at.ledger.runtime.sealer.open(one, f"follow-up:{name}")) for one in sealed]
+    assert [(one["kind"], one["source_id"]) for one in asked] == [("groceries", name), ("medicine", f"{name}/1")]
 
 
 async def test_whoever_is_added_while_the_round_closes_is_looked_for(at: Running) -> None:
