@@ -17,6 +17,7 @@ from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import handlers as rounds
 from services.ledger.rounds.store import Rounds
+from services.ledger.rounds.walks import send
 from services.ledger.rounds.work import finish
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import AddToRound, Counts, OpenRound, RecordRound, RoundRecord
@@ -210,6 +211,27 @@ async def test_what_is_asked_for_at_each_try_is_a_request_of_its_own(at: Running
     sealed = [one["sealed"] for one in (json.loads(each["body"]) for each in document["history"]) if one.get("sealed")]
     asked = [json.loads(at.ledger.runtime.sealer.open(one, f"follow-up:{name}")) for one in sealed]
     assert [(one["kind"], one["source_id"]) for one in asked] == [("groceries", name), ("medicine", f"{name}/1")]
+
+
+async def test_whoever_walks_is_sent_to_the_entrance_behind_which_somebody_still_lives(at: Running) -> None:
+    """The first on the sheet was erased, the second has moved to another building."""
+    await opened(at.ledger, roster={"buildings": ["1"]})
+    gone = {"command_id": "e", "reason": "asked for it"}
+    there = {"command_id": "m", "address": {"building": "2", "unit": "9", "room": "101"}}
+    for number, verb, body in ((0, "erase", gone), (1, "move", there)):
+        answer = await at.ledger.post(f"/people/{id_of(number)}/{verb}", body, who="coordinator")
+        assert answer.is_success, answer.text
+    (sheet,) = await at.ledger.stored("sheets")
+    assert {one["member_id"] for one in sheet["state"]["members"][:2]} == {id_of(0), id_of(1)}
+    house = house_of(at)
+    known = await house.store.rounds.all.get(ROUND)
+    assert known is not None
+    cause = Meta("walk", "", "test", at.ledger.runtime.clock(), ROUND)
+    await send(house, known.facts, sheet["_id"], 1, cause)
+    (need,) = await at.ledger.stored("needs")
+    told = json.loads(need["history"][0]["body"])
+    request = json.loads(at.ledger.runtime.sealer.open(told["sealed"], f"need:{told['need_id']}"))
+    assert (request["address"]["building"], request["address"]["unit"]) == ("1", "1")
 
 
 async def test_whoever_is_added_while_the_round_closes_is_looked_for(at: Running) -> None:
