@@ -616,6 +616,7 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"roster": {"categories": ["elderly_alone", "old"]}}, "unknown_category"),
     ({"roster": {"lists": ["city"]}}, "unknown_list"),
     ({"roster": {"colour": "red"}}, "unknown_field"),
+    ({"roster": {"after": "no-such-round"}}, "unknown_round"),
     ({"community": None}, "wrong_type"),
 )
 

@@ -224,6 +224,16 @@ def test_a_round_that_cannot_be_is_refused(known: Round | None, told: OpenRound,
     assert refused.value.problems[0].code == code
 
 
+@pytest.mark.parametrize("before", [None, TOLD.model_copy(update={"community": "other"})])
+def test_a_round_comes_after_one_of_its_own_community(before: OpenRound | None) -> None:
+    """After one that is not there, nobody would be on its roster."""
+    known = before and Round(told=before, created_at=NOW, due_at=NOW)
+    with pytest.raises(Refusal) as refused:
+        rounds.can_follow(known, TOLD.community)
+    assert [(one.field, one.code) for one in refused.value.problems] == [("roster.after", "unknown_round")]
+    rounds.can_follow(Round(told=TOLD, created_at=NOW, due_at=NOW), TOLD.community)
+
+
 def test_a_round_that_is_not_open_cannot_be_closed() -> None:
     """Nor one that is not there."""
     with pytest.raises(Refusal) as refused:

@@ -80,6 +80,16 @@ def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
     return Round(told=told, created_at=now, due_at=told.opens or now), []
 
 
+def can_follow(before: Round | None, community: str) -> None:
+    """Nothing, where a roster can be of those who are done in that round.
+
+    Raises:
+        Refusal: there is no such round in this community.
+    """
+    if before is None or before.told.community != community:
+        raise refusal("roster.after", "unknown_round", "there is no round of this id in this community")
+
+
 def begin(known: Round | None, now: datetime) -> Decision:
     """Its time has come: the roster is taken down."""
     if known is None or known.state != "planned" or known.due_at is None or known.due_at > now:

@@ -38,6 +38,8 @@ async def open_round(house: Ledger, command: OpenRound, meta: Meta) -> RoundAnsw
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
     house.categories.know(command.roster.categories, command.roster.lists, ("roster.categories", "roster.lists"))
+    if (after := command.roster.after) is not None:
+        rounds.can_follow(await house.store.rounds.all.get(after), command.community)
     opens = None if command.opens is None else to_milliseconds(command.opens)
     told = command.model_copy(update={"opens": opens, "closes": to_milliseconds(command.closes)})
     now = house.runtime.clock()
