@@ -213,6 +213,19 @@ async def test_what_is_asked_for_at_each_try_is_a_request_of_its_own(at: Running
     assert [(one["kind"], one["source_id"]) for one in asked] == [("groceries", name), ("medicine", f"{name}/1")]
 
 
+async def test_somebody_answers_for_a_fever_where_nobody_coordinates(at: Running) -> None:
+    """Whoever recorded it, though it was not said who took the temperature."""
+    await opened(at.ledger, roster={"buildings": ["1"]})
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(1, 8)))
+    await close(at.ledger)
+    (sought,) = await eventually(lambda: at.ledger.items("/follow-ups"))
+    told = {"command_id": "a", "outcome": "reached", "temperature": 38.5}
+    answer = await at.ledger.post(f"/follow-ups/{sought['follow_up_id']}/record", told, who="coordinator")
+    assert answer.status_code == 200, answer.text
+    (case,) = await eventually(lambda: at.ledger.items("/cases"))
+    assert (case["kind"], case["owner"]) == ("fever", world.ZHOU)
+
+
 async def test_whoever_walks_is_sent_to_the_entrance_behind_which_somebody_still_lives(at: Running) -> None:
     """The first on the sheet was erased, the second has moved to another building."""
     await opened(at.ledger, roster={"buildings": ["1"]})
