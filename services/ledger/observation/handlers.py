@@ -137,6 +137,7 @@ async def _told(house: Ledger, command: StartObservation) -> Observation:
         raise refusal("category", "unknown_category", f"no category is called {command.category}")
     if command.case is not None and command.case not in house.cases.kinds:
         raise refusal("case", "unknown_kind", f"no kind of case is called {command.case}")
+    await cases.registered_worker(house, command.owner)
     person = registered(await house.store.register.current(command.person_id))
     version, facts = catalogue.version(command.starts), person.facts
     last = rules.last_day(command.starts, version.days)
