@@ -250,6 +250,8 @@ def test_a_stranger_is_told_once_for_each_time_and_added_once() -> None:
     first = strangers.record(None, FACTS, told)
     assert first is not None
     assert strangers.record(first[0], FACTS, told) is None
+    sealed_anew = told.model_copy(update={"met": (told.met[0].model_copy(update={"sealed": "k1.y"}),)})
+    assert strangers.record(first[0], FACTS, sealed_anew) is None
     second = strangers.record(first[0], FACTS, told.model_copy(update={"met": (said("x", minutes=9)[1],)}))
     assert second is not None
     assert len(second[0].met) == 2
