@@ -140,6 +140,20 @@ async def owed(pair: Pair, matter_id: str, amount: int) -> bool:
     return [one["owed"] for one in found if one["matter_id"] == matter_id] == [amount]
 
 
+async def test_of_two_who_were_both_observed_both_observations_end_when_they_go(pair: Pair) -> None:
+    """Until then both go on."""
+    await pair.do(f"/people/{pair.one}/observation", observation_id="o2", **OBSERVED)
+    await pair.merge()
+    assert len(await pair.ledger.items("/observation", person_id=pair.one)) == 2
+    await pair.do(f"/people/{pair.one}/move", command_id="away", here=False)
+    await eventually(lambda: all_released(pair))
+
+
+async def all_released(pair: Pair) -> bool:
+    found = await pair.ledger.stored("observations")
+    return {(one["state"]["state"], one["state"]["reason"]) for one in found} == {("released", "gone")}
+
+
 async def test_of_three_who_are_one_all_is_found_and_all_is_erased(pair: Pair) -> None:
     """One was found to be another who was found to be a third."""
     await pair.merge()

@@ -114,9 +114,11 @@ async def leave(house: Ledger, event: PersonUpdated | PersonErased, meta: Meta) 
     if person is not None and person.living:
         return
     now, ids = house.runtime.clock(), await house.store.register.ids_of(event.person_id)
-    known = await house.store.observations.of_person(ids)
-    if known is not None:
-        await house.store.observations.all.update(known.observation_id, lambda one: rules.leave(one, now), meta)
+    store = house.store.observations
+    going_on = await store.all_of_person(ids)
+    await asyncio.gather(
+        *(store.all.update(each.observation_id, lambda one: rules.leave(one, now), meta) for each in going_on)
+    )
     await follow_ups.let_be(house, ids, meta)
 
 
