@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from services.notification import handlers
 from services.notification.handlers import Notification
-from services.notification.stream import Live, concerns
+from services.notification.stream import Live, concerns, within
 from shared.access import INSIDERS, PARTIES
 from shared.contracts.notification import AcknowledgeNotification, NotificationAnswer
 from shared.contracts.refusal import refusal
@@ -53,7 +53,7 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
         found = await house.store.page(
             community=who.community,
             grids=who.grids,
-            worker=None,
+            role=None if who.leads() else who.role,
             unread=unread,
             limit=limit + 1,
             after=(place[0], place[1], place[2]) if place else None,
@@ -70,7 +70,7 @@ def add_routes(app: FastAPI, house: Notification, live: Live) -> None:
         """Read."""
         message = await house.store.messages.get(notification_id)
         if message is None or not (
-            (who.role not in PARTIES and who.covers(message.community, message.grid))
+            (who.role not in PARTIES and within(who, message.told.model_dump()))
             or (who.worker and who.worker in (message.worker, *message.told.asked))
         ):
             raise refusal("notification_id", "unknown_notification", "there is no notification of this id", status=404)

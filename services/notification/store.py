@@ -26,19 +26,23 @@ class Store:
         *,
         community: str | None,
         grids: tuple[str, ...],
-        worker: str | None,
+        role: str | None,
         unread: bool,
         limit: int,
         after: tuple[int, datetime, str] | None,
     ) -> list[Document]:
-        """Messages, newest first; of those that nobody has read, the most urgent first."""
+        """Messages, newest first; of those that nobody has read, the most urgent first.
+
+        Of some grids with what is of the whole community; of that, what is for `role`, or all.
+        """
         query: dict[str, Any] = {"state.unread": True} if unread else {}
         if community is not None:
             query["state.community"] = community
         if grids:
-            query["state.grid"] = {"$in": list(grids)}
-        if worker is not None:
-            query["state.worker"] = worker
+            whole: dict[str, Any] = {"state.grid": None, "state.told.building": None}
+            if role is not None:
+                whole |= {"state.role": role, "state.worker": None}
+            query["$and"] = [{"$or": [{"state.grid": {"$in": list(grids)}}, whole]}]
         if after is not None:
             priority, at, notification_id = after
             same = {"state.told.priority": priority} if unread else {}

@@ -121,6 +121,17 @@ def concerns(who: Principal, notification: dict[str, Any]) -> bool:
         return True
     if who.role in PARTIES:
         return False
-    if not who.covers(notification["community"], notification["grid"]):
-        return False
-    return who.leads() or notification["role"] == who.role
+    return within(who, notification) and (who.leads() or notification["role"] == who.role)
+
+
+def within(who: Principal, notification: dict[str, Any]) -> bool:
+    """Whether a notification is of this principal's place.
+
+    What names neither grid nor building nor anybody, such as that a round was opened, is of the whole community, and
+    so of each of its grids: for those whom it is for, and for who leads.
+    """
+    if who.covers(notification["community"], notification["grid"]):
+        return True
+    whole = notification["grid"] is None and notification.get("building") is None
+    meant = who.leads() or (notification["role"] == who.role and notification["worker"] is None)
+    return whole and meant and who.community in (None, notification["community"])

@@ -257,9 +257,13 @@ OF_THE_PLACE = [
     ("notification", "/messages"),
     ("ledger", "/people"),
     ("ledger", "/follow-ups"),
+    ("ledger", "/rounds"),
+    ("ledger", "/rounds/nothing"),
+    ("ledger", "/rounds/nothing/members"),
+    ("ledger", "/rounds/nothing/cards/K-1"),
     ("ledger", "/gate-checks"),
 ]
-"""Lists that only staff of the community itself see."""
+"""What only staff of the community itself see."""
 
 
 async def test_people_of_other_organisations_see_no_list_of_the_place(town: Town) -> None:
@@ -276,6 +280,8 @@ async def test_people_of_other_organisations_see_no_list_of_the_place(town: Town
                 await eventually(lambda name=name, who=who: knows(at.services[name], who))  # type: ignore[misc]
             for name, path in OF_THE_PLACE:
                 assert (await at.services[name].call("GET", path, who=who)).status_code == 403, path
+            for path in ("/rounds/nothing/records", "/rounds/nothing/records:import"):
+                assert (await at.ledger.call("POST", path, who=who, content=b"{}")).status_code == 403, path
             assert (await at.intake.call("GET", f"/requests/{request_id}", who=who)).status_code == 404
             assert await at.dispatch.items("/tasks", who=who) == []
             assert await at.dispatch.items("/tasks", who=who, claimable=True) == []

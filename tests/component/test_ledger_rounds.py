@@ -13,14 +13,19 @@ import pytest
 from services.ledger.app import furnished
 from services.ledger.domain import sheets
 from services.ledger.domain.reports import Report
+from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import handlers as rounds
+from services.ledger.rounds.store import Rounds
+from services.ledger.rounds.walks import send
+from services.ledger.rounds.work import finish
 from shared.contracts.envelope import Meta
-from shared.contracts.rounds import AddToRound, RecordRound, RoundRecord
+from shared.contracts.rounds import AddToRound, Counts, OpenRound, RecordRound, RoundRecord
+from shared.documents import Occupied
 from shared.identity import derived_id, new_id
 from tests import world
 from tests.lists import as_csv
-from tests.running import Clock, Running, Service, Town, eventually
+from tests.running import Clock, Running, Service, Town, eventually, problems
 
 ROUND = "r1"
 
@@ -76,26 +81,78 @@ async def counts(ledger: Service, round_id: str = ROUND) -> dict[str, int]:
     return dict((await ledger.get(f"/rounds/{round_id}"))["counts"])
 
 
-async def test_an_opening_that_a_crash_cut_short_is_made_whole(at: Running) -> None:
-    """What stood on sheets of buildings that were not through is made again; nobody stands on the roster twice."""
+async def half_taken_down(at: Running, round_id: str = ROUND) -> Round:
+    """A round that is to open in an hour; those of building 1 stand on sheets, and three of building 2."""
     ledger, house = at.ledger, house_of(at)
     opens, closes = (ledger.runtime.clock() + timedelta(hours=hours) for hours in (1, 4))
-    told = {"round_id": ROUND, "community": world.TIEBEI, "kind": "testing", "title": "核酸"}
+    told = {"round_id": round_id, "community": world.TIEBEI, "kind": "testing", "title": "核酸"}
     await world.accepted(ledger, "/rounds", {**told, "opens": opens.isoformat(), "closes": closes.isoformat()})
-    known = await house.store.rounds.all.get(ROUND)
+    known = await house.store.rounds.all.get(round_id)
     assert known is not None
     through = list(sheets.cut(known.facts, await house.store.rounds.living(known.told, "1")))
     begun = list(sheets.cut(known.facts, (await house.store.rounds.living(known.told, "2"))[:3]))
-    cause = Meta("", "", "test", ledger.runtime.clock(), ROUND)
+    cause = Meta("", "", "test", ledger.runtime.clock(), round_id)
     await asyncio.gather(*(rounds.put_sheet(house, sheet, cause) for sheet in (*through, *begun)))
     await house.store.rounds.tally(through)
-    cut_short = {"state.state": "opening", "state.reached": "1", "state.members": 8}
+    return known
+
+
+async def go_on(at: Running, round_id: str = ROUND) -> None:
+    """With what was half taken down, as if it had been time since an hour ago."""
+    due = at.ledger.runtime.clock() - timedelta(hours=1)
+    await put_back(at.ledger, round_id, state="opening", reached="1", members=8, due_at=due)
+
+
+async def put_back(ledger: Service, round_id: str = ROUND, **state: Any) -> None:
+    """As it was at some moment."""
+    change = {f"state.{name}": value for name, value in state.items()}
     raw = ledger.runtime.database.collection("rounds").raw
-    await raw.update_one({"_id": ROUND}, {"$set": {**cut_short, "state.due_at": opens - timedelta(hours=1)}})
-    found = await eventually(lambda: is_open(ledger, ROUND))
+    await raw.update_one({"_id": round_id}, {"$set": change, "$inc": {"v": 1}})
+
+
+async def standing(ledger: Service, round_id: str = ROUND) -> list[str]:
+    """Who stands on the roster."""
+    found = await ledger.stored("sheets", {"state.round_id": round_id})
+    return sorted(one["member_id"] for sheet in found for one in sheet["state"]["members"])
+
+
+async def test_an_opening_that_a_crash_cut_short_is_made_whole(at: Running) -> None:
+    """What stood on sheets of buildings that were not through is made again; nobody stands on the roster twice."""
+    await half_taken_down(at)
+    await go_on(at)
+    found = await eventually(lambda: is_open(at.ledger, ROUND))
     assert (found["members"], found["counts"]["members"], found["counts"]["missing"]) == (24, 24, 24)
-    standing = [one for sheet in await ledger.stored("sheets") for one in sheet["state"]["members"]]
-    assert sorted(one["member_id"] for one in standing) == sorted(id_of(number) for number in range(24))
+    assert await standing(at.ledger) == sorted(id_of(number) for number in range(24))
+
+
+async def test_who_moves_while_the_roster_is_taken_down_stands_where_he_lived_before(at: Running) -> None:
+    """From a building that was through to one that was not yet."""
+    await half_taken_down(at)
+    there = {"command_id": "m", "address": {"building": "3", "unit": "1", "room": "1101"}}
+    moved = await at.ledger.post(f"/people/{id_of(0)}/move", there, who="coordinator")
+    assert moved.status_code == 202, moved.text
+    await go_on(at)
+    found = await eventually(lambda: is_open(at.ledger, ROUND))
+    assert (found["members"], found["counts"]["members"]) == (24, 24)
+    assert await standing(at.ledger) == sorted(id_of(number) for number in range(24))
+
+
+async def test_a_round_that_cannot_go_on_leaves_the_others_going(at: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is due before them, and finds somebody on two sheets whenever it is looked at."""
+    begun, buildings_after = list[str](), Rounds.buildings_after
+
+    async def stuck(store: Rounds, told: OpenRound, *more: Any) -> list[str]:
+        begun.append(told.round_id)
+        if told.round_id == "stuck":
+            raise Occupied("sheets", "stuck/2/0000", ["state.round_id", "state.members.member_id"])
+        return await buildings_after(store, told, *more)
+
+    monkeypatch.setattr(Rounds, "buildings_after", stuck)
+    closes = (at.ledger.runtime.clock() + timedelta(hours=4)).isoformat()
+    told = {"community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
+    await world.accepted(at.ledger, "/rounds", {"round_id": "stuck", **told})
+    await eventually(lambda: "stuck" in begun)
+    assert (await opened(at.ledger))["members"] == 24
 
 
 async def test_a_list_that_was_kept_and_not_applied_is_applied_by_the_next_who_looks(at: Running) -> None:
@@ -119,6 +176,110 @@ async def test_a_list_that_was_kept_and_not_applied_is_applied_by_the_next_who_l
     told = Report.model_validate(report["state"], strict=False)
     await rounds.apply(house, known.facts, told, Meta("again", "", "test", house.runtime.clock(), ROUND))
     assert await is_counted(at.ledger, done=3)
+
+
+async def test_who_is_missing_on_a_sheet_that_a_crash_left_closed_is_looked_for(at: Running) -> None:
+    """It was closed and told of, and the process died before anybody was looked for."""
+    await opened(at.ledger)
+    house = house_of(at)
+    known = await house.store.rounds.all.get(ROUND)
+    assert known is not None
+    sheet, *_ = await house.store.rounds.sheets_after(ROUND, "", 1)
+    cause = Meta("before the crash", "", "test", at.ledger.runtime.clock(), ROUND)
+    await house.store.rounds.sheets.update(sheet, lambda one: sheets.close(one, known.facts), cause)
+    assert (await close(at.ledger)).status_code == 200
+    await eventually(lambda: is_in(at.ledger, "closed"))
+    assert {one["person_id"] for one in await at.ledger.items("/follow-ups")} == {id_of(n) for n in range(24)}
+
+
+async def test_what_is_asked_for_at_each_try_is_a_request_of_its_own(at: Running) -> None:
+    """Who talked on the phone is sought on, and may need something else the next time; a kind that is none is none."""
+    await opened(at.ledger, roster={"buildings": ["1"]})
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(1, 8)))
+    await close(at.ledger)
+    (sought,) = await eventually(lambda: at.ledger.items("/follow-ups"))
+    name = sought["follow_up_id"]
+    path = f"/follow-ups/{name}/record"
+    for command_id, kind, code in (("a", "juggling", 422), ("b", "groceries", 200), ("b", "groceries", 200)):
+        body = {"command_id": command_id, "outcome": "reached", "need": {"kind": kind}}
+        answer = await at.ledger.post(path, body)
+        assert answer.status_code == code, answer.text
+        if code == 422:
+            assert problems(answer) == [("need.kind", "unknown_kind")]
+    await at.ledger.post(path, {"command_id": "c", "outcome": "reached", "need": {"kind": "medicine"}})
+    (document,) = await at.ledger.stored("follow_ups", {"_id": name})
+    sealed = [one["sealed"] for one in (json.loads(each["body"]) for each in document["history"]) if one.get("sealed")]
+    asked = [json.loads(at.ledger.runtime.sealer.open(one, f"follow-up:{name}")) for one in sealed]
+    assert [(one["kind"], one["source_id"]) for one in asked] == [("groceries", name), ("medicine", f"{name}/1")]
+
+
+async def test_somebody_answers_for_a_fever_where_nobody_coordinates(at: Running) -> None:
+    """Whoever recorded it, though it was not said who took the temperature."""
+    await opened(at.ledger, roster={"buildings": ["1"]})
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(1, 8)))
+    await close(at.ledger)
+    (sought,) = await eventually(lambda: at.ledger.items("/follow-ups"))
+    told = {"command_id": "a", "outcome": "reached", "temperature": 38.5}
+    answer = await at.ledger.post(f"/follow-ups/{sought['follow_up_id']}/record", told, who="coordinator")
+    assert answer.status_code == 200, answer.text
+    (case,) = await eventually(lambda: at.ledger.items("/cases"))
+    assert (case["kind"], case["owner"]) == ("fever", world.ZHOU)
+
+
+async def test_whoever_walks_is_sent_to_the_entrance_behind_which_somebody_still_lives(at: Running) -> None:
+    """The first on the sheet was erased, the second has moved to another building."""
+    await opened(at.ledger, roster={"buildings": ["1"]})
+    gone = {"command_id": "e", "reason": "asked for it"}
+    there = {"command_id": "m", "address": {"building": "2", "unit": "9", "room": "101"}}
+    for number, verb, body in ((0, "erase", gone), (1, "move", there)):
+        answer = await at.ledger.post(f"/people/{id_of(number)}/{verb}", body, who="coordinator")
+        assert answer.is_success, answer.text
+    (sheet,) = await at.ledger.stored("sheets")
+    assert {one["member_id"] for one in sheet["state"]["members"][:2]} == {id_of(0), id_of(1)}
+    house = house_of(at)
+    known = await house.store.rounds.all.get(ROUND)
+    assert known is not None
+    cause = Meta("walk", "", "test", at.ledger.runtime.clock(), ROUND)
+    await send(house, known.facts, sheet["_id"], 1, cause)
+    (need,) = await at.ledger.stored("needs")
+    told = json.loads(need["history"][0]["body"])
+    request = json.loads(at.ledger.runtime.sealer.open(told["sealed"], f"need:{told['need_id']}"))
+    assert (request["address"]["building"], request["address"]["unit"]) == ("1", "1")
+
+
+async def test_whoever_is_added_while_the_round_closes_is_looked_for(at: Running) -> None:
+    """Though his sheet comes before those that are closed."""
+    await opened(at.ledger)
+    await world.accepted(at.ledger, "/people", person(40))
+    await put_back(at.ledger, state="closing", reached=f"{ROUND}/9", due_at=None)
+    body = {"command_id": "add", "person_id": id_of(40)}
+    added = await at.ledger.post(f"/rounds/{ROUND}/members", body, who="coordinator")
+    assert added.status_code == 200, added.text
+    (sought,) = await at.ledger.items("/follow-ups")
+    assert sought["person_id"] == id_of(40)
+
+
+async def test_who_is_found_while_the_round_is_counted_settles_it(at: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """He came after the counting, and before it was said that the round is closed."""
+    await opened(at.ledger)
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(24)))
+    await put_back(at.ledger, state="closing", due_at=None)
+    before, now_counted = iter([Counts(members=24, done=23, missing=1)]), Rounds.counts
+
+    async def counted(store: Rounds, round_id: str) -> Counts:
+        return next(before, None) or await now_counted(store, round_id)
+
+    monkeypatch.setattr(Rounds, "counts", counted)
+    await finish(house_of(at), ROUND, Meta("round:closing:", "", "test", at.ledger.runtime.clock(), ROUND))
+    assert await is_in(at.ledger, "settled")
+
+
+async def close(ledger: Service, round_id: str = ROUND) -> Any:
+    return await ledger.post(f"/rounds/{round_id}/close", {"command_id": new_id()}, who="coordinator")
+
+
+async def is_in(ledger: Service, state: str, round_id: str = ROUND) -> bool:
+    return bool((await ledger.get(f"/rounds/{round_id}"))["state"] == state)
 
 
 async def told_of(ledger: Service, collection: str) -> bool:
@@ -468,6 +629,7 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
     ({"roster": {"categories": ["elderly_alone", "old"]}}, "unknown_category"),
     ({"roster": {"lists": ["city"]}}, "unknown_list"),
     ({"roster": {"colour": "red"}}, "unknown_field"),
+    ({"roster": {"after": "no-such-round"}}, "unknown_round"),
     ({"community": None}, "wrong_type"),
 )
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.dispatch import DeliveryBought
+from shared.contracts.intake import RequestCreated
 from tests import world
 from tests.running import Clock, Service, Town, eventually, problems
 
@@ -114,6 +116,42 @@ async def test_what_is_told_of_one_goes_on_with_what_is_known_of_the_other(pair:
     await pair.merge("unmerge")
     assert (await pair.ledger.items("/observation", person_id=pair.one)) == []
     assert await pair.owes() == {pair.one: 100}
+
+
+async def test_what_is_bought_for_either_is_of_the_matter_that_the_other_has(town: Town, pair: Pair) -> None:
+    """The request was made by one id, money was taken by the other; who says nothing of the person is right, too."""
+    await pair.merge()
+    money = {"community": world.TIEBEI, "worker": world.ZHAO, "matter_id": "r1"}
+    async with town.amqp("operator") as operator:
+        await operator.happen(RequestCreated(**world.created("r1", person=pair.other)))
+        await eventually(lambda: pair.ledger.items("/entries", request_id="r1"))
+        await pair.do("/money", **money, posting_id="a", what="advance", amount=500, person_id=pair.one)
+        facts = {"kind": "groceries", "building": "2", "urgency": "normal", "priority": 10, "task_id": "t1"}
+        bought = DeliveryBought(
+            **facts, community=world.TIEBEI, grid="g1", request_id="r1", worker=world.ZHAO, amount=300
+        )
+        await operator.happen(bought)
+        await eventually(lambda: owed(pair, "r1", -200))
+    assert (await pair.do("/money", **money, posting_id="b", what="change", amount=200))["owed"] == 0
+
+
+async def owed(pair: Pair, matter_id: str, amount: int) -> bool:
+    found = await pair.ledger.items("/money", person=pair.one)
+    return [one["owed"] for one in found if one["matter_id"] == matter_id] == [amount]
+
+
+async def test_of_two_who_were_both_observed_both_observations_end_when_they_go(pair: Pair) -> None:
+    """Until then both go on."""
+    await pair.do(f"/people/{pair.one}/observation", observation_id="o2", **OBSERVED)
+    await pair.merge()
+    assert len(await pair.ledger.items("/observation", person_id=pair.one)) == 2
+    await pair.do(f"/people/{pair.one}/move", command_id="away", here=False)
+    await eventually(lambda: all_released(pair))
+
+
+async def all_released(pair: Pair) -> bool:
+    found = await pair.ledger.stored("observations")
+    return {(one["state"]["state"], one["state"]["reason"]) for one in found} == {("released", "gone")}
 
 
 async def test_of_three_who_are_one_all_is_found_and_all_is_erased(pair: Pair) -> None:

@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from shared.contracts.dispatch import DeliveryCompleted, DeliveryOffered
 from shared.contracts.intake import RequestCreated
+from shared.contracts.rounds import Counts, PersonMissing, RoundClosed, RoundOpened
 from shared.runtime import utc_now
 from tests import world
 from tests.running import Amqp, Ear, Listening, Service, Town, eventually, listening, problems
@@ -194,6 +195,23 @@ async def test_everybody_hears_what_is_for_him_and_nothing_else(office: Office) 
         await eventually(lambda: len(zhao.events) == 2 and sun.events)
         assert about(zhao) == {"mine", "last"}
         assert about(sun) == {"anybody"}
+
+
+async def test_what_is_of_the_whole_community_is_heard_in_every_grid(office: Office) -> None:
+    """By those whom it is for: that a round was opened, by who works in its grids."""
+    told = {"community": world.TIEBEI, "round_id": "r1", "kind": "testing", "title": "核酸"}
+    opened = RoundOpened(**told, of="person", members=24, closes=utc_now())
+    async with listening(office.notification, "grid_worker") as zhao:
+        await office.operator.happen(opened.model_copy(update={"community": "elsewhere"}))
+        await office.operator.happen(RoundClosed(**told, counts=Counts()))
+        await office.operator.happen(PersonMissing(**told, grid="g2", building="3", member_id="p1", of="person"))
+        await office.operator.happen(opened)
+        await eventually(lambda: zhao.events)
+        await office.offer("last")
+        await eventually(lambda: zhao.heard("last"))
+        assert [one["event"] for one in zhao.events] == ["RoundOpened", "DeliveryOffered"]
+    listed = await office.notification.items("/messages", who="grid_worker")
+    assert sorted(one["event"] for one in listed) == ["DeliveryOffered", "RoundOpened"]
 
 
 async def test_no_token_or_that_of_a_source_opens_no_stream(office: Office) -> None:

@@ -105,6 +105,7 @@ async def entered(ward: Ward, event: str, count: int) -> bool:
     [
         ({"category": "rich"}, ("category", "unknown_category")),
         ({"case": "gossip"}, ("case", "unknown_kind")),
+        ({"owner": "nobody"}, ("owner", "unknown_worker")),
         ({"listing": "mine"}, ("listing", "not_allowed")),
         ({"starts": "2026-02-30"}, ("starts", "not_allowed")),
     ],

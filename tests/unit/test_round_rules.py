@@ -194,6 +194,14 @@ def test_a_round_from_door_to_door_closes_only_when_every_sheet_was_somebodys_wa
     assert rounds.sent(known) is None
 
 
+def test_who_still_sends_people_out_leaves_a_round_alone_that_closes_by_now() -> None:
+    """It was closed before its time: how far the closing is must not move, nor the time to go on with it."""
+    known = Round(told=TOLD, state="open", walking=True, created_at=NOW, due_at=NOW)
+    closing = _state(rounds.close(known, NOW, early=True))
+    assert rounds.sent_up_to(closing, "", "r/3/0000") is None
+    assert rounds.sent(closing) is None
+
+
 def test_a_round_in_which_nobody_is_missing_is_settled_when_it_closes() -> None:
     """Both are told."""
     known = Round(told=TOLD, state="closing", created_at=NOW, due_at=NOW)
@@ -216,6 +224,16 @@ def test_a_round_that_cannot_be_is_refused(known: Round | None, told: OpenRound,
     assert refused.value.problems[0].code == code
 
 
+@pytest.mark.parametrize("before", [None, TOLD.model_copy(update={"community": "other"})])
+def test_a_round_comes_after_one_of_its_own_community(before: OpenRound | None) -> None:
+    """After one that is not there, nobody would be on its roster."""
+    known = before and Round(told=before, created_at=NOW, due_at=NOW)
+    with pytest.raises(Refusal) as refused:
+        rounds.can_follow(known, TOLD.community)
+    assert [(one.field, one.code) for one in refused.value.problems] == [("roster.after", "unknown_round")]
+    rounds.can_follow(Round(told=TOLD, created_at=NOW, due_at=NOW), TOLD.community)
+
+
 def test_a_round_that_is_not_open_cannot_be_closed() -> None:
     """Nor one that is not there."""
     with pytest.raises(Refusal) as refused:
@@ -232,6 +250,8 @@ def test_a_stranger_is_told_once_for_each_time_and_added_once() -> None:
     first = strangers.record(None, FACTS, told)
     assert first is not None
     assert strangers.record(first[0], FACTS, told) is None
+    sealed_anew = told.model_copy(update={"met": (told.met[0].model_copy(update={"sealed": "k1.y"}),)})
+    assert strangers.record(first[0], FACTS, sealed_anew) is None
     second = strangers.record(first[0], FACTS, told.model_copy(update={"met": (said("x", minutes=9)[1],)}))
     assert second is not None
     assert len(second[0].met) == 2

@@ -80,6 +80,16 @@ def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
     return Round(told=told, created_at=now, due_at=told.opens or now), []
 
 
+def can_follow(before: Round | None, community: str) -> None:
+    """Nothing, where a roster can be of those who are done in that round.
+
+    Raises:
+        Refusal: there is no such round in this community.
+    """
+    if before is None or before.told.community != community:
+        raise refusal("roster.after", "unknown_round", "there is no round of this id in this community")
+
+
 def begin(known: Round | None, now: datetime) -> Decision:
     """Its time has come: the roster is taken down."""
     if known is None or known.state != "planned" or known.due_at is None or known.due_at > now:
@@ -113,15 +123,15 @@ def opened(known: Round | None) -> Decision:
 
 
 def sent_up_to(known: Round | None, before: str, sheet: str) -> Decision:
-    """The sheets up to this one are somebody's walks; None if another did that."""
-    if known is None or not known.walking or known.reached != before:
+    """The sheets up to this one are somebody's walks; None if another did that, or it is not open any more."""
+    if known is None or known.state != "open" or not known.walking or known.reached != before:
         return None
     return known.model_copy(update={"reached": sheet}), []
 
 
 def sent(known: Round | None) -> Decision:
-    """Every sheet is somebody's walk."""
-    if known is None or not known.walking:
+    """Every sheet is somebody's walk; None if that was said, or it is not open any more."""
+    if known is None or known.state != "open" or not known.walking:
         return None
     return known.model_copy(update={"walking": False, "reached": "", "due_at": known.told.closes}), []
 

@@ -180,7 +180,7 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
     for name, met in told:
         place = members.place_of(name)
         before = members[place]
-        if len(before.met) >= MOST or any(_same(met, one) for one in before.met):
+        if len(before.met) >= MOST or any(same(met, one) for one in before.met):
             continue
         every = [*before.met, met]
         after = before.model_copy(update={"met": every, "state": state_of(every)})
@@ -269,6 +269,6 @@ def natural(name: str) -> str:
     return re.sub(r"[0-9]+", lambda digits: digits[0].zfill(6), name)
 
 
-def _same(one: Met, other: Met) -> bool:
-    """The same record, told twice; who told it does not matter."""
+def same(one: Met, other: Met) -> bool:
+    """The same record, told twice; who told it does not matter, nor what was noted: no two seals look the same."""
     return all(getattr(one, name) == getattr(other, name) for name in ("outcome", "at", "point", "unchecked", "card"))

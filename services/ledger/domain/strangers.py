@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from services.ledger.domain.sheets import MOST, Met, RoundFacts
+from services.ledger.domain.sheets import MOST, Met, RoundFacts, same
 from shared.contracts.envelope import Event
 from shared.contracts.rounds import StrangerRecorded
 
@@ -27,7 +27,7 @@ class Stranger(BaseModel):
 
 def record(known: Stranger | None, facts: RoundFacts, told: Stranger) -> tuple[Stranger, Sequence[Event]] | None:
     """Keep somebody beside the roster; None if all that was known."""
-    news = [one for one in told.met if known is None or one not in known.met]
+    news = [one for one in told.met if known is None or not any(same(one, other) for other in known.met)]
     if not news:
         return None
     kept = told if known is None else known.model_copy(update={"met": (*known.met, *news)[:MOST]})

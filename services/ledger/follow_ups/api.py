@@ -93,8 +93,12 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
     async def record(who: Somebody, follow_up_id: str, request: Request) -> FollowUpAnswer:
         """How it went; `need` becomes a request. Who was not reached is tried again, with more weight."""
         who.require(*INSIDERS)
-        given = {"follow_up_id": follow_up_id, **_himself(who)}
+        himself = who.worker or who.name
+        # Whoever leads may record for others; everybody else speaks for himself.
+        given = {"follow_up_id": follow_up_id, **({} if who.leads() else {"worker": himself})}
         command = await body(request, RecordFollowUp, **given)
+        # Somebody answers for a fever, also where nobody coordinates.
+        command = command.model_copy(update={"worker": command.worker or himself})
         await _known(house, who, follow_up_id)
         return await follow_ups.record(house, command, http_meta(request, RecordFollowUp.wire, house.runtime.clock()))
 
@@ -104,11 +108,6 @@ async def _known(house: Ledger, who: Principal, follow_up_id: str) -> FollowUp:
     if known is None or not who.covers(known.community, known.grid):
         raise refusal("follow_up_id", "unknown_follow_up", "there is no follow-up of this id", status=404)
     return known
-
-
-def _himself(who: Principal) -> dict[str, str | None]:
-    """Whoever leads may record for others; everybody else speaks for himself."""
-    return {} if who.leads() else {"worker": who.worker or who.name}
 
 
 def _place_of(document: Document) -> tuple[datetime, str]:

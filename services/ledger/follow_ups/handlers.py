@@ -74,6 +74,8 @@ async def end(house: Ledger, command: EndPlan, meta: Meta) -> FollowUpAnswer:
 @router.command(RecordFollowUp)
 async def record(house: Ledger, command: RecordFollowUp, meta: Meta) -> FollowUpAnswer:
     """How it went; what was asked for travels sealed, and becomes a request."""
+    if command.need is not None and command.need.kind not in house.kinds.kinds:
+        raise refusal("need.kind", "unknown_kind", f"no kind of help is called {command.need.kind}")
     known = await house.store.follow_ups.get(command.follow_up_id)
     sealed = await _need(house, known, command.need) if known is not None and command.need is not None else None
     said = await _said(house, known, command) if known is not None else None
@@ -240,7 +242,8 @@ async def _need(house: Ledger, known: FollowUp, need: NeedTold) -> str:
     address, resident, _ = await _meant(house, known)
     request = SubmitRequest(
         source=SOURCE,
-        source_id=known.follow_up_id,
+        # Each try may find something else that is needed.
+        source_id=f"{known.follow_up_id}/{known.tries}" if known.tries else known.follow_up_id,
         kind=need.kind,
         community=known.community or "",
         address=address,

@@ -18,15 +18,10 @@ router: Router[Ledger] = Router("ledger")
 @router.command(RecordMoney)
 async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer:
     """Money went from one to the other, or was spent for somebody."""
-    now, grid, person_id = house.runtime.clock(), None, command.person_id
-    if person_id is not None:
-        person = registered(await house.store.register.current(person_id), command.community)
-        grid = person.facts.grid
-        matter = await house.store.money.all.get(command.matter_id)
-        if matter is not None and matter.person_id in await house.store.register.ids_of(person_id):
-            person_id = matter.person_id
-    else:
-        person_id = await house.store.money.person_of(command.matter_id)
+    now, grid = house.runtime.clock(), None
+    if command.person_id is not None:
+        grid = registered(await house.store.register.current(command.person_id), command.community).facts.grid
+    person_id = await _whose(house, command.matter_id, command.person_id)
     told = Matter(
         matter_id=command.matter_id, community=command.community, grid=grid, person_id=person_id, changed_at=now
     )
@@ -34,9 +29,8 @@ async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer
         command.posting_id, command.what, command.worker, command.amount, now, command.to, command.corrects
     )
     if command.note:
-        subject, matter = context_of(command.matter_id), await house.store.money.all.get(command.matter_id)
-        whose = person_id if matter is None else matter.person_id or person_id
-        sealed = (await sealer_of(house, subject, whose, make=True)).seal(command.note, subject)
+        subject = context_of(command.matter_id)
+        sealed = (await sealer_of(house, subject, person_id, make=True)).seal(command.note, subject)
         new = new.model_copy(update={"sealed": sealed})
     return await _post(house, told, new, meta)
 
@@ -50,7 +44,7 @@ async def bought(house: Ledger, event: DeliveryBought, meta: Meta) -> None:
         matter_id=event.request_id,
         community=event.community or "",
         grid=event.grid,
-        person_id=await house.store.money.person_of(event.request_id),
+        person_id=await _whose(house, event.request_id),
         changed_at=now,
     )
     await _post(house, told, rules.posting(meta.id, "receipt", event.worker, event.amount, now), meta)
@@ -74,6 +68,19 @@ async def notes(house: Ledger, matters: Sequence[Matter]) -> dict[tuple[str, str
 def context_of(matter_id: str) -> str:
     """What is noted with money belongs to this, and its key, if it has one, to the same."""
     return f"money:{matter_id}"
+
+
+async def _whose(house: Ledger, matter_id: str, told: str | None = None) -> str | None:
+    """Whose a matter is, by the id under which it has him; `told`: by which he is known to whoever tells of it.
+
+    Whoever was found to be another is one with him: a matter keeps the id under which it was told first.
+    """
+    person_id = told or await house.store.money.person_of(matter_id)
+    matter = await house.store.money.all.get(matter_id)
+    known = None if matter is None else matter.person_id
+    if known is None or person_id is None:
+        return known or person_id
+    return known if known in await house.store.register.ids_of(person_id) else person_id
 
 
 async def _post(house: Ledger, told: Matter, new: Posting, meta: Meta) -> MoneyAnswer:

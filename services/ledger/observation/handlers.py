@@ -114,9 +114,11 @@ async def leave(house: Ledger, event: PersonUpdated | PersonErased, meta: Meta) 
     if person is not None and person.living:
         return
     now, ids = house.runtime.clock(), await house.store.register.ids_of(event.person_id)
-    known = await house.store.observations.of_person(ids)
-    if known is not None:
-        await house.store.observations.all.update(known.observation_id, lambda one: rules.leave(one, now), meta)
+    store = house.store.observations
+    going_on = await store.all_of_person(ids)
+    await asyncio.gather(
+        *(store.all.update(each.observation_id, lambda one: rules.leave(one, now), meta) for each in going_on)
+    )
     await follow_ups.let_be(house, ids, meta)
 
 
@@ -137,6 +139,7 @@ async def _told(house: Ledger, command: StartObservation) -> Observation:
         raise refusal("category", "unknown_category", f"no category is called {command.category}")
     if command.case is not None and command.case not in house.cases.kinds:
         raise refusal("case", "unknown_kind", f"no kind of case is called {command.case}")
+    await cases.registered_worker(house, command.owner)
     person = registered(await house.store.register.current(command.person_id))
     version, facts = catalogue.version(command.starts), person.facts
     last = rules.last_day(command.starts, version.days)

@@ -32,8 +32,14 @@ class Observations:
         return await self._one({"state.entries.observation_id": observation_id})
 
     async def of_person(self, person: Sequence[str]) -> Observation | None:
-        """The observation that somebody is under now, by all ids of this person."""
-        return await self._one({"state.under": {"$type": "string", "$in": list(person)}})
+        """An observation that somebody is under now, by all ids of this person."""
+        return next(iter(await self.all_of_person(person)), None)
+
+    async def all_of_person(self, person: Sequence[str]) -> list[Observation]:
+        """All that somebody is under now: of two who were observed when they were found to be one, both go on."""
+        query = {"state.under": {"$type": "string", "$in": list(person)}}
+        found = await self.all.collection.find(query, fields={"history": 0})
+        return [self.all.state(one) for one in found]
 
     async def due(self, now: datetime, limit: int) -> list[str]:
         """Those whose last day is over, longest first."""

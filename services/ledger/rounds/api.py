@@ -19,7 +19,7 @@ from services.ledger.keeping import Sealers
 from services.ledger.rounds import handlers as rounds
 from services.ledger.rounds import lines as round_lines
 from services.ledger.rounds import record_lists, rosters
-from shared.access import LEADERS, STAFF, Principal
+from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.duties import ZONE
 from shared.contracts.refusal import refusal
 from shared.contracts.rounds import (
@@ -68,7 +68,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
     @app.get(f"{PREFIX}/rounds", tags=["rounds"])
     async def list_rounds(who: Somebody, limit: Limit = 50, after: After = None) -> dict[str, Any]:
         """Rounds within the token's community, those that close last before the others."""
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         place = decode_cursor(after, (datetime, str))
         found = await house.store.rounds.page(who.community, limit + 1, (place[0], place[1]) if place else None)
         return page(found, limit, _place_of, lambda one: _show(house.store.rounds.all.state(one)))
@@ -216,7 +216,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
     )
     async def record(who: Somebody, round_id: str, request: Request) -> RoundAnswer:
         """How it went with some; the same record again changes nothing."""
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         command = await body(request, RecordRound, round_id=round_id)
         await _theirs(who, round_id)
         return await rounds.record(house, command, http_meta(request, RecordRound.wire, house.runtime.clock()))
@@ -227,7 +227,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
 
         `day` holds where it has times only, today unless told. A list with a wrong row is refused whole.
         """
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         known = await _theirs(who, round_id)
         if known.state in ("planned", "opening"):
             raise refusal("round_id", "not_open_yet", f"the round is {known.state}", status=409)
@@ -265,7 +265,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         return await rounds.close_round(house, command, http_meta(request, CloseRound.wire, house.runtime.clock()))
 
     async def _theirs(who: Principal, round_id: str) -> Round:
-        who.require(*STAFF)
+        who.require(*INSIDERS)
         known = await house.store.rounds.all.get(round_id)
         if known is None or who.community not in (None, known.told.community):
             raise refusal("round_id", "unknown_round", "there is no round of this id", status=404)

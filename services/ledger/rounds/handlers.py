@@ -38,6 +38,8 @@ async def open_round(house: Ledger, command: OpenRound, meta: Meta) -> RoundAnsw
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
     house.categories.know(command.roster.categories, command.roster.lists, ("roster.categories", "roster.lists"))
+    if (after := command.roster.after) is not None:
+        rounds.can_follow(await house.store.rounds.all.get(after), command.community)
     opens = None if command.opens is None else to_milliseconds(command.opens)
     told = command.model_copy(update={"opens": opens, "closes": to_milliseconds(command.closes)})
     now = house.runtime.clock()
@@ -87,11 +89,11 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     met = [(member_id, met) for one in beside if one.state is not None for met in one.state.met]
     added = await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
     await house.store.rounds.tally([added or sheet])
-    if known.state in ("closed", "settled"):
+    # It may have begun to close meanwhile, and be past this sheet.
+    known = await _open(house, told.round_id)
+    if known.state != "open":
         await close_sheet(house, known.facts, sheet.sheet_id, meta.named(f"{command.command_id}:close"))
-        if (await house.store.rounds.counts(told.round_id)).missing:
-            await house.store.rounds.all.update(told.round_id, rounds.unsettle, cause)
-        await settle(house, told.round_id, cause)
+        await look_again(house, told.round_id, cause)
     return _answer(told.round_id, known, changed=stands is None)
 
 
@@ -156,6 +158,13 @@ async def settle(house: Ledger, round_id: str, cause: Meta) -> None:
     """Say that nobody is missing any more, if that is so."""
     counts = await house.store.rounds.counts(round_id)
     await house.store.rounds.all.update(round_id, lambda known: rounds.settle(known, counts), cause)
+
+
+async def look_again(house: Ledger, round_id: str, cause: Meta) -> None:
+    """The same, where somebody may have been added, too: a round that was settled is so no more while he is missing."""
+    if (await house.store.rounds.counts(round_id)).missing:
+        await house.store.rounds.all.update(round_id, rounds.unsettle, cause)
+    await settle(house, round_id, cause)
 
 
 async def _on_sheet(

@@ -36,7 +36,6 @@ RARE = tuple(
     for state in ("elsewhere", "moved", "refused", "excused")
 )
 """Sheets with somebody of whom this is so: few."""
-OPEN = Index((("state.round_id", 1), ("_id", 1)), where={"state.closed": False})
 OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1), ("state.order", 1)))
 TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
@@ -64,7 +63,7 @@ class Rounds:
             "sheets",
             Sheet,
             lambda one: one.round_id,
-            [PLACE, MISSING, MISSING_OF_GRID, ORDER, *RARE, OPEN, OF_BUILDING],
+            [PLACE, MISSING, MISSING_OF_GRID, ORDER, *RARE, OF_ROUND, OF_BUILDING],
             brief=True,
         )
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
@@ -184,7 +183,8 @@ class Rounds:
         return await self._cards.delete({"_id": {"$in": held}, "reports": []})
 
     async def forget_after(self, round_id: str, building: str) -> int:
-        """Delete the sheets of a round that has not opened, of buildings after that one; how many."""
+        """Delete the sheets of a round that has not opened, of buildings after that one, and their sums; how many."""
+        await self._tallies.delete({"round_id": round_id, "building": {"$gt": building}})
         return await self.sheets.collection.delete(
             {"state.round_id": round_id, "state.building": {"$gt": building}, "history": []}
         )
@@ -238,14 +238,10 @@ class Rounds:
                     found.setdefault(one["state"]["round_id"], {})[name] = member.get("state", "missing")
         return found
 
-    async def open_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
-        """Sheets of a round that are not closed, by id."""
-        found = await self.sheets.collection.find(
-            {"state.round_id": round_id, "state.closed": False, "_id": {"$gt": after}},
-            sort=[("_id", 1)],
-            limit=limit,
-            fields={"_id": 1},
-        )
+    async def sheets_after(self, round_id: str, after: str, limit: int) -> list[str]:
+        """Sheets of a round by id, closed ones too: of one that is, a crash may have left something to be done."""
+        query = {"state.round_id": round_id, "_id": {"$gt": after}}
+        found = await self.sheets.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
 
     async def members(

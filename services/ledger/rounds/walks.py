@@ -1,5 +1,7 @@
 """Sheets of a roster as work: somebody is sent from door to door, and again for those who are left."""
 
+from collections.abc import Sequence
+
 from services.ledger.domain.sheets import Member, RoundFacts
 from services.ledger.house import Ledger
 from services.ledger.needs import SOURCE, raise_need, request_id_of
@@ -18,7 +20,7 @@ async def send(house: Ledger, facts: RoundFacts, sheet_id: str, number: int, cau
     """Have somebody walk a sheet, for the first time or again, if anybody on it is missing. Safe to repeat."""
     sheet = await house.store.rounds.sheets.get(sheet_id)
     missing = [] if sheet is None or sheet.closed else [one for one in sheet.members if one.state == "missing"]
-    address = await _entrance(house, missing[0]) if missing else None
+    address = await _entrance(house, sheet.building, missing) if sheet is not None and missing else None
     if sheet is None or address is None:
         return
     need_id = derived_id("walk", sheet_id, str(number))
@@ -34,14 +36,17 @@ async def send(house: Ledger, facts: RoundFacts, sheet_id: str, number: int, cau
     await raise_need(house, need_id, request, cause, grid=sheet.grid)
 
 
-async def _entrance(house: Ledger, member: Member) -> Address | None:
-    """Behind which entrance somebody is found; None: that is not known any more."""
-    if member.presence:
-        known = await house.store.presences.all.get(member.person_id)
-        guest = (await details_of(house, [known])).get(member.person_id) if known is not None else None
-        return None if known is None or guest is None else behind(known, guest)
-    person = await house.store.register.current(member.person_id)
-    return None if person is None or person.erased else (await opened(house, person)).details.address
+async def _entrance(house: Ledger, building: str, missing: Sequence[Member]) -> Address | None:
+    """Behind which entrance these are found, as one tells who still is there; None: that is not known any more."""
+    residents = [one.person_id for one in missing if not one.presence]
+    known_as = await house.store.register.counting(residents)
+    people = await house.store.people_by_id([known_as.get(one, one) for one in residents])
+    for person in people.values():
+        if person.living and person.facts.building == building:
+            return (await opened(house, person)).details.address
+    present = await house.store.presences.by_id([one.person_id for one in missing if one.presence])
+    found = await details_of(house, list(present.values()))
+    return next((behind(present[name], guest) for name, guest in found.items()), None)
 
 
 async def come_back(house: Ledger, event: DeliveryEvent, meta: Meta) -> None:

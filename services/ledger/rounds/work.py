@@ -2,13 +2,18 @@
 
 import asyncio
 
+import structlog
+
 from services.ledger.domain import rounds, sheets
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import guests
-from services.ledger.rounds.handlers import apply, close_sheet, put_sheet, settle
+from services.ledger.rounds.handlers import apply, close_sheet, look_again, put_sheet
 from services.ledger.rounds.walks import send
 from shared.contracts.envelope import Meta
+from shared.documents import Occupied
+
+log = structlog.get_logger(__name__)
 
 DUE_AT_ONCE = 20
 BUILDINGS_AT_ONCE = 60
@@ -17,13 +22,20 @@ SHEETS_AT_ONCE = 100
 
 
 async def work(house: Ledger) -> int:
-    """Go on with the rounds with which something is to be done; how many these are."""
-    due = await house.store.rounds.due(house.runtime.clock(), DUE_AT_ONCE)
+    """Go on with the rounds with which something is to be done; how many went on."""
+    due, gone_on = await house.store.rounds.due(house.runtime.clock(), DUE_AT_ONCE), 0
     for round_id in due:
         known = await house.store.rounds.all.get(round_id)
-        if known is not None:
+        if known is None:
+            continue
+        try:
             await _go_on(house, known)
-    return len(due)
+        except Occupied as error:
+            # Somebody moved from one building to another while both were taken down: these are, again, the next time.
+            log.warning("will take down these buildings again", round_id=round_id, reason=str(error))
+        else:
+            gone_on += 1
+    return gone_on
 
 
 async def apply_again(house: Ledger) -> int:
@@ -72,7 +84,10 @@ async def _take_down_building(house: Ledger, known: Round, building: str, cause:
     living, present = await asyncio.gather(
         store.living(known.told, building), guests.inside(house, known.told, building)
     )
-    cut = list(sheets.cut(known.facts, [*living, *present]))
+    everybody = [*living, *present]
+    # Whoever moved since a building before was taken down stands there, and nobody stands on a roster twice.
+    standing = await store.sheets_of(known.told.round_id, [one.member_id for _, one in everybody])
+    cut = list(sheets.cut(known.facts, [one for one in everybody if one[1].member_id not in standing]))
     await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
     await store.tally(cut)
     return sum(one.counts.members for one in cut)
@@ -81,7 +96,7 @@ async def _take_down_building(house: Ledger, known: Round, building: str, cause:
 async def _send(house: Ledger, known: Round, cause: Meta) -> None:
     """Have somebody walk the next sheets."""
     store, round_id = house.store.rounds, known.told.round_id
-    names = await store.open_sheets(round_id, known.reached, SHEETS_AT_ONCE)
+    names = await store.sheets_after(round_id, known.reached, SHEETS_AT_ONCE)
     await asyncio.gather(*(send(house, known.facts, name, 1, cause) for name in names))
     if names:
         await store.all.update(round_id, lambda one: rounds.sent_up_to(one, known.reached, names[-1]), cause)
@@ -92,12 +107,18 @@ async def _send(house: Ledger, known: Round, cause: Meta) -> None:
 async def _close(house: Ledger, known: Round, cause: Meta) -> None:
     """Close the next sheets."""
     store, round_id = house.store.rounds, known.told.round_id
-    names = await store.open_sheets(round_id, known.reached, SHEETS_AT_ONCE)
+    names = await store.sheets_after(round_id, known.reached, SHEETS_AT_ONCE)
     await asyncio.gather(*(close_sheet(house, known.facts, one, cause) for one in names))
     if names:
         await store.all.update(round_id, lambda one: rounds.closed_up_to(one, known.reached, names[-1]), cause)
     else:
-        counts = await store.counts(round_id)
-        await store.all.update(round_id, lambda one: rounds.closed(one, counts), cause)
-        # Whoever was found in between was not counted, and found the round not closed yet.
-        await settle(house, round_id, cause)
+        await finish(house, round_id, cause)
+
+
+async def finish(house: Ledger, round_id: str, cause: Meta) -> None:
+    """Every sheet is closed: the round is."""
+    store = house.store.rounds
+    counts = await store.counts(round_id)
+    await store.all.update(round_id, lambda one: rounds.closed(one, counts), cause)
+    # Whoever was found or added in between was not counted, and found the round not closed yet.
+    await look_again(house, round_id, cause.named(f"{cause.id}:again"))
