@@ -170,6 +170,8 @@ async def test_what_cannot_be_counted_is_refused_by_field(book: Book) -> None:
     assert await refused("/numbers?since=2025-11-24&until=2026-11-25") == (422, "until")
     assert await refused("/numbers?since=2026-11-25&until=2026-11-24") == (422, "until")
     assert await refused("/numbers?since=2026-02-30") == (422, "since")
+    assert await refused("/numbers?since=0001-01-01") == (422, "since")
+    assert await refused("/day-reports/9999-12-31.pdf") == (422, "day")
     assert await refused("/numbers?by=weather") == (422, "by.0")
     assert await refused("/day-reports/2026-02-30.pdf") == (422, "day")
     assert await refused(f"/day-reports/{DAY}.docx") == (422, "form")

@@ -326,13 +326,18 @@ async def test_whoever_lives_in_a_building_follows_it_to_another_grid(office: Of
     people = [await office.enter(world.MRS_LI, source_id=f"p{n}", name=f"李{n}", phone=None) for n in range(4)]
     await office.act(people[1], "move", "away", here=False)
     await office.act(people[0], "merge", "one", other=people[2])
-    for number, grid in enumerate(("g4", "g1"), start=1):
+    here = {"community": world.TIEBEI, "building": "1", "unit": "1", "room": "101"}
+    await world.accepted(office.ledger, "/presences", {"presence_id": "guest", "name": "李师傅", **here})
+    for number, (grid, status) in enumerate((("g4", 404), ("g1", 200)), start=1):
         await world.accepted(office.ledger, "/buildings", {"community": world.TIEBEI, "building": "1", "grid": grid})
         await eventually(lambda grid=grid: _all_of(office, grid))  # type: ignore[misc]
         documents = await office.ledger.stored("people")
         moved = [[json.loads(one["body"])["grid"] for one in document["history"]].count(grid) for document in documents]
         assert all(moved), number
         assert await eventually(lambda: _looked_through(office))
+        shown = await office.ledger.call("GET", "/presences/guest", who="grid_worker")
+        assert shown.status_code == status
+        assert "lookups" not in shown.json()
     told = await eventually(lambda: _told(office, 3 + 2 * len(people)))
     assert {one["grid"] for one in told[-len(people) :]} == {"g1"}
     await office.act(people[0], "unmerge", "two", other=people[2])

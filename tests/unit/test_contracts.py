@@ -409,6 +409,21 @@ def test_a_time_without_a_zone_is_refused() -> None:
     assert said(dispatch.AcceptTask, body) == [("at", "timezone_aware")]
 
 
+def _time(told: Schema) -> bool:
+    return any(one.get("format") == "date-time" for one in told.get("anyOf", [told]))
+
+
+TIMES = [(name, field) for name in COMMAND_NAMES for field, told in schema(name)["properties"].items() if _time(told)]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+08:00", "9999-12-31T23:59:59-08:00"])
+@pytest.mark.parametrize(("name", "field"), TIMES)
+def test_a_time_that_no_database_holds_is_refused_by_field(name: str, field: str, moment: str) -> None:
+    """In another zone it is before the first year, or after the last."""
+    codes = {code for where, code in said(EVERY[name].contract, sample(name) | {field: moment}) if where == field}
+    assert codes & {"greater_than_equal", "less_than"}
+
+
 # Changes that break somebody: each made on a copy of a schema
 
 

@@ -1,7 +1,7 @@
 """HTTP in: rounds, how far they are, and who is missing."""
 
 import asyncio
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from services.ledger.rounds import lines as round_lines
 from services.ledger.rounds import record_lists, rosters
 from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.duties import ZONE
+from shared.contracts.envelope import Day
 from shared.contracts.refusal import refusal
 from shared.contracts.rounds import (
     AddToRound,
@@ -36,7 +37,7 @@ from shared.pages import decode_cursor, page
 from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
 
 PREFIX = "/api/ledger"
-Day = Annotated[date | None, Query(description="The day of a list that has times only.")]
+OnDay = Annotated[Day | None, Query(description="The day of a list that has times only.")]
 Building = Annotated[str | None, Query(max_length=16)]
 OfTeam = Annotated[str | None, Query(max_length=32)]
 State = Literal["missing"] | Ending
@@ -222,7 +223,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         return await rounds.record(house, command, http_meta(request, RecordRound.wire, house.runtime.clock()))
 
     @app.post(f"{PREFIX}/rounds/{{round_id}}/records:import", openapi_extra=TAKES, tags=["rounds"])
-    async def take_in(who: Somebody, round_id: str, request: Request, day: Day = None) -> dict[str, Any]:
+    async def take_in(who: Somebody, round_id: str, request: Request, day: OnDay = None) -> dict[str, Any]:
         """The list of a desk as a file; the same file again changes nothing.
 
         `day` holds where it has times only, today unless told. A list with a wrong row is refused whole.
