@@ -1,16 +1,19 @@
 """Times of rounds that come: rosters are taken down, and those missing at the end are looked for."""
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
 from services.ledger.domain import rounds, sheets
 from services.ledger.domain.rounds import Round
+from services.ledger.domain.sheets import Entrance, Member, Sheet
 from services.ledger.house import Ledger
 from services.ledger.rounds import guests
 from services.ledger.rounds.handlers import apply, close_sheet, look_again, put_sheet
 from services.ledger.rounds.walks import send
 from shared.contracts.envelope import Meta
+from shared.contracts.rounds import OpenRound
 from shared.documents import Occupied
 
 log = structlog.get_logger(__name__)
@@ -73,24 +76,43 @@ async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
     if not buildings:
         await store.all.update(told.round_id, rounds.opened, cause)
         return
-    members = sum(await asyncio.gather(*(_take_down_building(house, known, one, cause) for one in buildings)))
+    found = await asyncio.gather(*(_found(house, told, one) for one in buildings))
+    try:
+        cut = await _put(house, known, found, cause)
+    except Occupied:
+        # Somebody moved since a building before was taken down: he stands there, and nobody stands on a roster twice.
+        await store.forget_after(told.round_id, known.reached)
+        standing = await store.sheets_of(told.round_id, [one.member_id for each in found for _, one in each])
+        found = [[one for one in each if one[1].member_id not in standing] for each in found]
+        cut = await _put(house, known, found, cause)
+    await store.tally(cut)
+    members = sum(one.counts.members for one in cut)
     await store.all.update(
         told.round_id, lambda one: rounds.took_down(one, known.reached, buildings[-1], members), cause
     )
 
 
-async def _take_down_building(house: Ledger, known: Round, building: str, cause: Meta) -> int:
-    store = house.store.rounds
+async def _found(house: Ledger, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
+    """Those of one building for whom the roster is."""
     living, present = await asyncio.gather(
-        store.living(known.told, building), guests.inside(house, known.told, building)
+        house.store.rounds.living(told, building), guests.inside(house, told, building)
     )
-    everybody = [*living, *present]
-    # Whoever moved since a building before was taken down stands there, and nobody stands on a roster twice.
-    standing = await store.sheets_of(known.told.round_id, [one.member_id for _, one in everybody])
-    cut = list(sheets.cut(known.facts, [one for one in everybody if one[1].member_id not in standing]))
-    await asyncio.gather(*(put_sheet(house, one, cause) for one in cut))
-    await store.tally(cut)
-    return sum(one.counts.members for one in cut)
+    return [*living, *present]
+
+
+async def _put(house: Ledger, known: Round, found: Iterable[list[tuple[Entrance, Member]]], cause: Meta) -> list[Sheet]:
+    """Put those who were found on sheets, building by building.
+
+    Raises:
+        Occupied: somebody of them stands on another sheet.
+    """
+    cut = [sheet for each in found for sheet in sheets.cut(known.facts, each)]
+    written = await asyncio.gather(*(put_sheet(house, one, cause) for one in cut), return_exceptions=True)
+    # Only when all are through: what was written late would be taken for what is put next.
+    for error in written:
+        if error is not None:
+            raise error
+    return cut
 
 
 async def _send(house: Ledger, known: Round, cause: Meta) -> None:
