@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -12,6 +12,8 @@ from shared.contracts.refusal import refusal
 
 DEFAULT_LIMIT = 50
 MOST = 500
+_TOO_LARGE = 2**63
+"""For a whole number in the database."""
 
 
 def encode_cursor(values: Sequence[Any]) -> str:
@@ -32,7 +34,7 @@ def decode_cursor(cursor: str | None, kinds: Sequence[type]) -> list[Any] | None
         if not isinstance(values, list) or len(values) != len(kinds):
             raise ValueError("not a cursor of this list")
         return [_as(kind, value) for kind, value in zip(kinds, values, strict=True)]
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, binascii.Error, OverflowError):
         raise refusal("after", "bad_cursor", "not a cursor of this list; leave it out to begin anew") from None
 
 
@@ -57,7 +59,8 @@ def page(
 
 def _as(kind: type, value: Any) -> Any:
     if kind is datetime and isinstance(value, str):
-        return datetime.fromisoformat(value)
-    if not isinstance(value, kind):
+        # Some times of other zones are in no year of this one, and the database takes none of them.
+        return datetime.fromisoformat(value).astimezone(UTC)
+    if not isinstance(value, kind) or (isinstance(value, int) and value >= _TOO_LARGE):
         raise TypeError(f"{value!r} is no {kind.__name__}")
     return value
