@@ -244,6 +244,12 @@ class Store:
             query["state.grid"] = {"$in": list(grids)}
         return await self.buildings.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
 
+    async def grids_of(self, community: str) -> dict[str, str]:
+        """The grid of each building of a community."""
+        query = {"_id": {"$gte": f"{community}/", "$lt": f"{community}0"}}
+        found = await self.buildings.collection.find(query, fields={"state.building": 1, "state.grid": 1})
+        return {one["state"]["building"]: one["state"]["grid"] for one in found}
+
     async def looking(self) -> Building | None:
         """A building whose people are still looked through."""
         found = await self.buildings.collection.find({"state.looks": True}, sort=[("_id", 1)], limit=1)

@@ -446,6 +446,18 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
     assert len(await at.ledger.stored("reports")) == 1
 
 
+async def test_a_building_is_known_in_the_list_of_a_desk_as_it_stands_on_the_books(at: Running) -> None:
+    """Also where its number ends as the word for a building does."""
+    await world.accepted(at.ledger, "/buildings", {"community": world.TIEBEI, "building": "A座", "grid": "g1"})
+    door = {"building": "A座", "unit": "1", "room": "101"}
+    await world.accepted(at.ledger, "/people", person(30, address=door))
+    await opened(at.ledger, roster={"buildings": ["A座"]}, points=["南门"])
+    at.ledger.runtime.clock.forward(hours=3)  # type: ignore[attr-defined]
+    answer = await taken(at.ledger, ("居民30", "", "A座", "1单元", "101室", "8:05", "南门", "已采", ""))
+    assert answer.status_code == 200, answer.text
+    assert (await counts(at.ledger))["done"] == 1
+
+
 async def test_a_list_that_was_given_out_is_filled_in_and_comes_back(at: Running) -> None:
     """With names for those who may have them; who has not come stays missing; on paper, with a box to tick."""
     await opened(at.ledger, points=["南门"])

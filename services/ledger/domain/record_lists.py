@@ -1,6 +1,6 @@
 """Lists of a round as a desk keeps them: a row is what is known of one person or household."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,9 +36,16 @@ def outcomes(imports: Imports) -> Mapping[str, Ending]:
 
 
 def record_of(
-    row: Sequence[Any], at: Columns, meaning: Mapping[str, Ending], day: date, zone: ZoneInfo
+    row: Sequence[Any],
+    at: Columns,
+    meaning: Mapping[str, Ending],
+    buildings: Container[str],
+    day: date,
+    zone: ZoneInfo,
 ) -> RoundRecord | None:
-    """What a row says; None: nothing happened yet. `day` holds where it tells a time of day only.
+    """What a row says; None: nothing happened yet.
+
+    A building's number is as it stands among these. `day` holds where it tells a time of day only.
 
     Raises:
         Wrong: a cell says nothing that can be.
@@ -49,7 +56,7 @@ def record_of(
         return None
     told: dict[str, Any] = {name: texts[name] for name in _TEXTS if name in texts}
     if "building" in texts or "address" in texts:
-        told["address"] = address_of(texts)
+        told["address"] = address_of(texts, buildings)
     told["at"] = _moment(cells.get("at"), day).replace(tzinfo=zone).astimezone(UTC)
     if (word := texts.get("outcome")) is not None:
         if word.casefold() not in meaning:

@@ -93,7 +93,7 @@ class Importing:
         """
         if order.mapping not in self.catalogue.mappings:
             raise refusal("mapping", "unknown_mapping", f"imports.yaml has no mapping {order.mapping}")
-        buildings = await self.store.buildings(order.community)
+        buildings = await self.house.store.grids_of(order.community)
         if not buildings:
             raise refusal("community", "unknown_community", "no building of this community is entered")
         house = self.house
@@ -215,7 +215,7 @@ class Importing:
         (keys, had), held, buildings = await asyncio.gather(
             self.store.make_keys([row.aliases.source for row in rows]),
             self.store.claim(claims),
-            self.store.buildings(community),
+            self.house.store.grids_of(community),
         )
         own = [row for row in rows if row.aliases.source not in had and not held.intersection(row.aliases.others)]
         left = [row for row in rows if row.aliases.source in had or held.intersection(row.aliases.others)]

@@ -43,12 +43,6 @@ class ImportStore:
         found = await self.imports.collection.find({"state.open": True}, sort=[("_id", 1)], limit=1)
         return self.imports.state(found[0]) if found else None
 
-    async def buildings(self, community: str) -> dict[str, str]:
-        """The grid of each building of a community."""
-        query = {"_id": {"$gte": f"{community}/", "$lt": f"{community}0"}}
-        found = await self._store.buildings.collection.find(query, fields={"state.building": 1, "state.grid": 1})
-        return {one["state"]["building"]: one["state"]["grid"] for one in found}
-
     async def holders(self, aliases: Iterable[str]) -> dict[str, Document]:
         """Who holds which of many aliases, in one question."""
         found = await self._store.register.aliases.find({"_id": {"$in": list(aliases)}})

@@ -1,7 +1,7 @@
 """Lists of a round that come as files."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
@@ -40,7 +40,8 @@ async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes,
     Raises:
         Refusal: the file cannot be read, or a row is wrong; every such row is named, and nothing is recorded.
     """
-    read = await asyncio.to_thread(_read, imports, content, day)
+    buildings = await house.store.grids_of(known.told.community)
+    read = await asyncio.to_thread(_read, imports, buildings, content, day)
     if read.problems:
         raise Refusal(*read.problems[:TOLD])
     lines = await _told_as_rows(understood(house, known, read.records), read.rows)
@@ -68,13 +69,13 @@ async def _told_as_rows(work: Awaitable[T], rows: Sequence[int]) -> T:
         raise Refusal(*found, status=refused.status) from None
 
 
-def _read(imports: Imports, content: bytes, day: date) -> _Read:
+def _read(imports: Imports, buildings: Container[str], content: bytes, day: date) -> _Read:
     words, meaning, zone = headings(imports, imports.records.columns), rules.outcomes(imports), ZoneInfo(ZONE)
     at, rows = table(content, words)
     read = _Read()
     for number, row in rows:
         try:
-            if (record := rules.record_of(row, at, meaning, day, zone)) is not None:
+            if (record := rules.record_of(row, at, meaning, buildings, day, zone)) is not None:
                 read.records.append(record)
                 read.rows.append(number)
         except Wrong as wrong:
