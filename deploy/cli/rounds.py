@@ -83,8 +83,7 @@ def list_rounds(session: Session) -> None:
         return
     table = Table(*(session.say(f"round.column_{name}") for name in ("id", "title", "state", "members", "closes")))
     for one in found:
-        closes = datetime.fromisoformat(one["closes"]).astimezone()
-        table.add_row(one["round_id"], one["title"], _state(session, one), str(one["members"]), f"{closes:%m-%d %H:%M}")
+        table.add_row(one["round_id"], one["title"], _state(session, one), str(one["members"]), _clock(one["closes"]))
     session.out.print(table)
 
 
@@ -150,6 +149,29 @@ def members(
     session.tell("round.how_many_of", "bold", state=session.say(f"round.{state or 'members'}"), count=len(found))
 
 
+def strangers(
+    session: Session,
+    round_id: Id,
+    names: Annotated[bool, typer.Option("--names", help="round.names")] = False,
+) -> None:
+    """Who was recorded and is not on the roster; with names as they were told, that is noted."""
+    with session.client() as client:
+        found = [one for one in _roster(client, round_id, "strangers", names=names) if not one["added"]]
+    if session.json:
+        session.write_json({"items": found})
+        return
+    columns = ("building", "unit", "room", "name", "phone") if names else ()
+    table = Table(*(session.say(f"round.column_{name}") for name in ("state", "at", *columns, "member")))
+    for one in found:
+        row = [session.say(f"round.{one['records'][-1]['outcome']}"), _clock(one["at"])]
+        told = one.get("details") or {}
+        cells = {**told, **(told.get("address") or {})}
+        row += [cells.get(name) or "" for name in columns]
+        table.add_row(*row, one["person_id"] or session.say("round.unknown"))
+    session.out.print(table)
+    session.tell("round.how_many_strangers", "bold", count=len(found))
+
+
 def record(
     session: Session,
     round_id: Id,
@@ -167,7 +189,9 @@ def record(
     if session.json:
         session.write_json(answer.body)
         return
-    session.tell("round.recorded", "bold", rows=answer.body["rows"], **{n: answer.body["counts"][n] for n in _LEFT})
+    body = answer.body
+    left = {name: body["counts"][name] for name in _LEFT}
+    session.tell("round.recorded", "bold", rows=body["rows"], strangers=body["strangers"], **left)
 
 
 def close(session: Session, round_id: Id) -> None:
@@ -209,6 +233,10 @@ def _named(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _note(one: Mapping[str, Any]) -> str:
     return "; ".join(record["note"] for record in one["records"] if record["note"])
+
+
+def _clock(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%m-%d %H:%M}"
 
 
 def _figures(counts: Mapping[str, int]) -> list[str]:

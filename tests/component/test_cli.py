@@ -453,8 +453,8 @@ def test_a_list_goes_in_and_out_again(system: System, tmp_path: Path, monkeypatc
     assert "nothing.csv" in system.run("import", "nothing.csv", code=1).stderr
 
 
-def test_who_refused_is_listed_with_the_reason_that_was_noted(system: System) -> None:
-    """Ids without `--names`; of all on the roster, or of one state."""
+def test_who_refused_is_listed_with_the_reason_that_was_noted(system: System, tmp_path: Path) -> None:
+    """Ids without `--names`; of all on the roster, of one state, or who is not on it."""
     person = {"source": "test", "source_id": "refuser", "community": "tiebei", "name": "赵戊"}
     with system.http() as http:
         told = {**person, "address": {"building": "2", "unit": "1", "room": "101"}, "phone": "+86 100 0000 0077"}
@@ -469,6 +469,14 @@ def test_who_refused_is_listed_with_the_reason_that_was_noted(system: System) ->
         record = {"member_id": member, "outcome": "refused", "note": "身体不适", "at": datetime.now(UTC).isoformat()}
         answer = http.post("/api/ledger/rounds/refused/records", json={"command_id": str(uuid4()), "records": [record]})
         assert answer.is_success, answer.text
+        passer = tmp_path / "passer.csv"
+        now = datetime.now(ZoneInfo("Asia/Shanghai"))
+        passer.write_bytes(as_csv(("姓名", "联系电话", "采样时间"), ("过路人", "13811112222", f"{now:%H:%M}")))
+    told = system.run("round", "record", "refused", str(passer), "--day", f"{now:%Y-%m-%d}").stdout
+    assert "1 rows recorded, 1 of them of nobody on the roster" in told
+    strange = ("round", "strangers", "refused")
+    assert all(one in system.run(*strange, "--names").stdout for one in ("过路人", "13811112222", "not on the books"))
+    assert "过路人" not in system.run(*strange).stdout
     listed = ("round", "members", "refused")
     named = system.run(*listed, "--state", "refused", "--names").stdout
     assert all(one in named for one in ("赵戊", "身体不适", "refused: 1"))

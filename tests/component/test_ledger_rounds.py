@@ -436,14 +436,17 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
         *(row(number) for number in range(20)),
         row(20, outcome="外采"),
         row(21, "2026-11-24 8:09", "拒绝", note="刚出院"),
+        ("过路人", "13811112222", "", "", "", "8:10", "南门", "已采", ""),
     ]
     for _ in range(2):
-        answer = await taken(at.ledger, *rows, ("合计", "22", "", "", "", "", "", "", ""))
+        answer = await taken(at.ledger, *rows, ("合计", "23", "", "", "", "", "", "", ""))
         assert answer.status_code == 200, answer.text
-        assert answer.json()["rows"] == 22
+        assert (answer.json()["rows"], answer.json()["strangers"]) == (23, 1)
     found = answer.json()["counts"]
     assert [found[name] for name in ("done", "elsewhere", "refused", "missing", "again")] == [20, 1, 1, 2, 0]
     assert len(await at.ledger.stored("reports")) == 1
+    numbers = await at.ledger.get(f"/rounds/{ROUND}/numbers")
+    assert list(numbers["points"].items()) == [("南门", 20), ("北门", 0)]
 
 
 async def test_a_building_is_known_in_the_list_of_a_desk_as_it_stands_on_the_books(at: Running) -> None:

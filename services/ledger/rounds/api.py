@@ -86,7 +86,8 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         """The same building by building and team by team, and how many were met at each point."""
         known, store = await _theirs(who, round_id), house.store.rounds
         buildings, points = await asyncio.gather(store.counts_by(round_id), store.points(round_id))
-        return {"buildings": buildings, "teams": known.by_team(buildings), "points": points}
+        everywhere = {**dict.fromkeys(known.told.points, 0), **points}
+        return {"buildings": buildings, "teams": known.by_team(buildings), "points": everywhere}
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/missing", tags=["rounds"])
     async def missing(
@@ -236,8 +237,8 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         now = house.runtime.clock()
         meta = http_meta(request, RecordRound.wire, now)
         told = day or now.astimezone(ZoneInfo(ZONE)).date()
-        rows = await record_lists.take_in(house, imports, known, content, told, meta)
-        return {"rows": rows, "counts": (await house.store.rounds.counts(round_id)).model_dump()}
+        taken = await record_lists.take_in(house, imports, known, content, told, meta)
+        return {**taken, "counts": (await house.store.rounds.counts(round_id)).model_dump()}
 
     @app.post(
         f"{PREFIX}/rounds/{{round_id}}/members",

@@ -34,8 +34,13 @@ class _Read:
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
-async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes, day: date, meta: Meta) -> int:
-    """Record what a file says; how many rows that is. The same file again changes nothing.
+async def take_in(
+    house: Ledger, imports: Imports, known: Round, content: bytes, day: date, meta: Meta
+) -> dict[str, int]:
+    """Record what a file says; the same file again changes nothing.
+
+    Returns:
+        how many `rows` that is, and how many `strangers` are among them, who are not on the roster.
 
     Raises:
         Refusal: the file cannot be read, or a row is wrong; every such row is named, and nothing is recorded.
@@ -54,7 +59,7 @@ async def take_in(house: Ledger, imports: Imports, known: Round, content: bytes,
         name = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records[start:end]))
         cause = meta.named(name)
         await _told_as_rows(rounds.keep(house, known, lines[start:end], cause), read.rows[start:end])
-    return len(lines)
+    return {"rows": len(lines), "strangers": sum(line.sheet_id is None for line in lines)}
 
 
 async def _told_as_rows(work: Awaitable[T], rows: Sequence[int]) -> T:
