@@ -95,13 +95,10 @@ class Aggregates(Generic[S]):
     def _dumped(self, state: S) -> Document:
         return state.model_dump(exclude_defaults=self._brief)
 
-    async def update(
-        self, document_id: str, decide: Decide[S], cause: Meta, *, new: bool = False, at_leisure: bool = False
-    ) -> Outcome[S]:
+    async def update(self, document_id: str, decide: Decide[S], cause: Meta, *, new: bool = False) -> Outcome[S]:
         """Apply a pure rule to one aggregate; save its state and events in one write; send the events.
 
-        A cause (the message or command of that id) that raised events before is not applied again. Of a great many at
-        once, the events are sent `at_leisure`: by the sweeper, some at a time, so that nobody waits behind them.
+        A cause (the message or command of that id) that raised events before is not applied again.
 
         Raises:
             Refusal: the rule does not allow it; nothing is changed.
@@ -123,19 +120,39 @@ class Aggregates(Generic[S]):
             raised.extend(self._records(after, events, len(history), cause, now))
             write = Write(
                 set={"state": self._dumped(after), **({"changed": now} if raised or document is None else {})},
-                push={
-                    "history": [record.document() for record in raised],
-                    "unsent": [{"n": record.sequence, "at": now} for record in raised],
-                }
-                if raised or document is None
-                else {},
+                push=_told(raised, now) if raised or document is None else {},
             )
             return write, Outcome(after, changed=True)
 
         outcome = await self.collection.update(document_id, apply, new=new)
-        if raised and not at_leisure:
+        if raised:
             self._outbox.send(self.collection, document_id, raised)
         return outcome
+
+    async def insert(self, entered: Sequence[tuple[str, S, Sequence[Event]]], cause: Meta) -> set[str]:
+        """Enter a great many of which there is none yet, each by its id with its events, in one write.
+
+        The events are sent by the sweeper, some at a time, so that nobody waits behind them.
+
+        Returns:
+            The ids of those that there were: of these nothing is changed.
+
+        Raises:
+            StorageUnavailable: the outcome is not known; the same call again does no harm.
+        """
+        now = self._clock()
+        return await self.collection.insert_new(
+            [
+                {
+                    "_id": document_id,
+                    "v": 1,
+                    "state": self._dumped(state),
+                    "changed": now,
+                    **_told(self._records(state, events, 0, cause, now), now),
+                }
+                for document_id, state, events in entered
+            ]
+        )
 
     async def restore(
         self,
@@ -249,3 +266,11 @@ class Aggregates(Generic[S]):
             )
             for number, event in enumerate(events, start=before + 1)
         ]
+
+
+def _told(records: Sequence[Record], now: datetime) -> dict[str, list[Document]]:
+    """Events as a document holds them: what happened, and what is still to be sent."""
+    return {
+        "history": [record.document() for record in records],
+        "unsent": [{"n": record.sequence, "at": now} for record in records],
+    }

@@ -1,7 +1,8 @@
 """Measures how long it takes to import people: `python -m tests.bench.imports [count]`.
 
-Against parsing the same file and a bare bulk insert of the same documents, in the same run on the same database. Told
-are the seconds until everybody is entered, and until all have been told of and are in the book as well.
+Against parsing the same file and a bare bulk insert of the same documents, in the same run on the same database, when
+nothing else is done there any more. Told are the seconds until everybody is entered, and until all have been told of
+and are in the book as well.
 """
 
 import argparse
@@ -118,7 +119,7 @@ async def inserted(at: Running, name: str, count: int) -> float:
     return time.perf_counter() - began
 
 
-async def measure(town: Town, count: int, *, news: bool) -> None:
+async def measure(town: Town, count: int) -> None:
     """Import, then do the bare work with what came of it."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     content = listed(count)
@@ -139,8 +140,7 @@ async def measure(town: Town, count: int, *, news: bool) -> None:
             await eventually(lambda: _through(at, import_id), HOURS)
             entering = time.perf_counter() - began
             busy = time.process_time() - used
-            if news:
-                await eventually(lambda: _told(at, count), HOURS)
+            await eventually(lambda: _told(at, count), HOURS)
             telling = time.perf_counter() - began
         people = await inserted(at, "people", count)
         beside = await inserted(at, "aliases", count) + await inserted(at, "person_keys", count)
@@ -150,8 +150,7 @@ async def measure(town: Town, count: int, *, news: bool) -> None:
     print(f"  with aliases and keys, which an import writes too: + {beside:.1f} s = {all_of_it:.1f} s")
     print(f"  import {entering:.1f} s (answered after {kept:.1f} s), processor time here {busy:.1f} s")
     print(f"  ratio {entering / bare:.2f}; with aliases and keys {entering / all_of_it:.2f}")
-    if news:
-        print(f"  told of and in the book after {telling:.1f} s")
+    print(f"  told of and in the book after {telling:.1f} s")
     print(
         f"  memory {memory.before:.0f} MiB before, at most {memory.peak:.0f} MiB; of this process ever "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB"
@@ -174,7 +173,6 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("count", type=int, nargs="?", default=20_000)
-    options.add_argument("--entered-only", action="store_true", help="do not wait until all have been told of")
     given = options.parse_args()
     spare_the_collector()
     with tempfile.TemporaryDirectory() as name:
@@ -185,7 +183,7 @@ def main() -> None:
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda engine: engine.start(120.0), (rabbit, mongo)))
         try:
-            uvloop.run(measure(Town(Engines(rabbit, mongo, secrets, folder)), given.count, news=not given.entered_only))
+            uvloop.run(measure(Town(Engines(rabbit, mongo, secrets, folder)), given.count))
         finally:
             with ThreadPoolExecutor(2) as threads:
                 list(threads.map(lambda engine: engine.stop(), (rabbit, mongo)))

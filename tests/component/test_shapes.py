@@ -1,4 +1,4 @@
-"""Documents of an older shape are rewritten beside replicas that still read and write it."""
+"""Aggregates at rest: older shapes are rewritten beside replicas that still write them, many are entered at once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -125,3 +125,18 @@ async def test_a_document_of_either_shape_is_read_by_either_version(town: Town, 
         await knock(old if model is NewDoor else new, 101, "once more")
         assert (await old.get("1-1")) == Door(flat="1-1", knocks=2)
         assert (await new.get("1-1")) == NewDoor(flat="1-1", knocks=2, building="1", room="1")
+
+
+async def test_of_many_that_are_inserted_those_that_there_are_stay_as_they_are(town: Town) -> None:
+    """And are named; the same again changes nothing."""
+    async with replica(town, Door) as doors:
+        await knock(doors, 101, "made")
+        await knock(doors, 101, "again")
+        many = [(flat, Door(flat=flat), ()) for flat in ("1-1", "1-2", "1-3")]
+        meta = Meta("", "test", "test", utc_now(), "many")
+        assert await doors.insert(many, meta) == {"1-1"}
+        assert await doors.insert(many, meta) == {"1-1", "1-2", "1-3"}
+        found = await asyncio.gather(*(doors.get(flat) for flat, *_ in many))
+        assert [one.knocks for one in found if one] == [1, 0, 0]
+        await knock(doors, 102, "then")
+        assert (await doors.get("1-2")) == Door(flat="1-2", knocks=1)

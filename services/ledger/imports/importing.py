@@ -12,7 +12,7 @@ from datetime import date
 from services.ledger.domain import imports as rules
 from services.ledger.domain.imports import Import, Imports
 from services.ledger.domain.people import Portrait, portrait
-from services.ledger.domain.register import Overtaken, Person, register_person
+from services.ledger.domain.register import Person, said_of
 from services.ledger.house import Ledger, today
 from services.ledger.imports.reading import Reading
 from services.ledger.imports.store import ImportStore, rows_context
@@ -21,7 +21,7 @@ from services.ledger.people import handlers as people
 from services.ledger.people.portraits import drawn
 from services.ledger.people.recognition import Aliases, aliases_of, fingerprint_of
 from shared.contracts.envelope import Meta, Problem
-from shared.contracts.ledger import RegisterPerson
+from shared.contracts.ledger import PersonRegistered, RegisterPerson
 from shared.contracts.refusal import Refusal, refusal
 from shared.identity import derived_id
 
@@ -220,17 +220,10 @@ class Importing:
         own = [row for row in rows if row.aliases.source not in had and not held.intersection(row.aliases.others)]
         left = [row for row in rows if row.aliases.source in had or held.intersection(row.aliases.others)]
         told = [self._drawn(row, buildings, keys[row.aliases.source]) for row in own]
-        outcomes = await asyncio.gather(*(self._put(person, cause) for person in told))
-        return left + [row for row, put in zip(own, outcomes, strict=True) if not put]
-
-    async def _put(self, told: Person, cause: Meta) -> bool:
-        try:
-            await self.house.store.people.update(
-                told.facts.person_id, lambda current: register_person(current, told), cause, new=True, at_leisure=True
-            )
-        except Overtaken:
-            return False
-        return True
+        there = await self.house.store.people.insert(
+            [(one.facts.person_id, one, [said_of(one, PersonRegistered)]) for one in told], cause
+        )
+        return left + [row for row in own if row.aliases.source in there]
 
     def _drawn(self, row: Row, buildings: dict[str, str], key: str) -> Person:
         person_id = row.aliases.source
