@@ -11,7 +11,6 @@ from math import nan
 import orjson
 import structlog
 from opentelemetry import propagate, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -129,6 +128,9 @@ class Telemetry:
         self._provider: TracerProvider | None = None
         self._tracer: trace.Tracer | None = None
         if otlp_endpoint:
+            # Loaded where traces go somewhere: it takes 4 MiB of memory.
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
             self._provider = TracerProvider(resource=Resource.create({"service.name": f"doorstep-{service}"}))
             self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint)))
             self._tracer = self._provider.get_tracer("doorstep")

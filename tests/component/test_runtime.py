@@ -2,14 +2,18 @@
 
 import asyncio
 import base64
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 import pytest
 from fastapi import FastAPI
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from services.intake import handlers
 from services.intake.api import add_routes
@@ -406,6 +410,47 @@ async def test_the_trace_of_a_request_goes_through_to_its_events(town: Town) -> 
         await at.intake.post("/requests", world.groceries("2"), headers={"traceparent": trace})
         await eventually(lambda: len(events.heard) == 2)
         assert {str(one.headers["traceparent"])[:35] for one in events.heard} == {trace[:35]}
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Whatever an operator has that takes traces: keeps the spans that it got."""
+
+    spans: ClassVar[list[tuple[str, str, str]]] = []
+    """Service, name, trace."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        for told in ExportTraceServiceRequest.FromString(body).resource_spans:
+            service = {one.key: one.value.string_value for one in told.resource.attributes}["service.name"]
+            spans = [span for scope in told.scope_spans for span in scope.spans]
+            self.spans.extend((service, span.name, span.trace_id.hex()) for span in spans)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+async def test_spans_of_one_request_go_to_the_collector_under_one_trace(town: Town) -> None:
+    """From both services, where an operator names a collector; the last ones when they stop."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    collector = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    with collector, ThreadPoolExecutor(1) as thread:
+        thread.submit(collector.serve_forever)
+        try:
+            address = f"http://127.0.0.1:{collector.server_port}/v1/traces"
+            async with town.up("intake", "dispatch", otlp_endpoint=address) as at, town.amqp() as source:
+                headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+                await source.ask("request.submit", world.groceries("1"), headers=headers)
+                await eventually(lambda: at.dispatch.stored("tasks"))
+        finally:
+            collector.shutdown()
+    assert {
+        ("doorstep-intake", "doorstep.request.submit.v1", trace),
+        ("doorstep-dispatch", "doorstep.request.created.v1", trace),
+    } <= set(Collector.spans)
 
 
 # Starting

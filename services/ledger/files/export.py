@@ -7,12 +7,8 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Alignment, Font, PatternFill
-from openpyxl.utils import get_column_letter
 from starlette.responses import Response, StreamingResponse
 
 from services.ledger.domain import export as rules
@@ -29,7 +25,6 @@ MARK = "\ufeff"
 """Tells spreadsheets that it is UTF-8."""
 _PIECE = 64 * 1024
 _IN_MEMORY = 4 * 1024 * 1024
-_WIDE = 16
 _TOP = """<!doctype html>
 <html lang="zh">
 <meta charset="utf-8">
@@ -94,17 +89,15 @@ async def _as_csv(listing: Listing) -> AsyncIterator[bytes]:
 
 async def _as_spreadsheet(listing: Listing) -> AsyncIterator[bytes]:
     """A spreadsheet, in pieces; while it is written, it rests in a file that nobody else can open."""
+    # What writes it takes memory and a moment to load, and on most days nobody asks.
+    from services.ledger.files.workbooks import begun, standing_out
+
     count = 0
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet()
-    for place in range(len(listing.headings)):
-        sheet.column_dimensions[get_column_letter(place + 1)].width = _WIDE
-    sheet.freeze_panes = "A2"
-    sheet.append(_styled(sheet, listing.headings))
+    book, sheet = begun(listing.headings)
     async for rows in listing.rows:
         count += len(rows)
         await asyncio.to_thread(lambda rows=rows: [sheet.append(row) for row in _defused(rows)])  # type: ignore[misc]
-    sheet.append(_styled(sheet, listing.totals(count)))
+    sheet.append(standing_out(sheet, listing.totals(count)))
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         await asyncio.to_thread(book.save, file)
         file.seek(0)
@@ -157,15 +150,6 @@ def _line(rows: Sequence[Sequence[str]]) -> str:
 def _printed(tag: str, texts: Sequence[str]) -> bytes:
     cells = "".join(f"<{tag}>{escape(text)}</{tag}>" for text in ["", *texts])
     return f"<tr>{cells}</tr>\n".encode()
-
-
-def _styled(sheet: Any, texts: Sequence[str]) -> list[Any]:
-    cells = [WriteOnlyCell(sheet, value=text) for text in texts]
-    for cell in cells:
-        cell.font = Font(bold=True)
-        cell.fill = PatternFill("solid", start_color="DDE8F0")
-        cell.alignment = Alignment(horizontal="center")
-    return cells
 
 
 def _read(file: IO[bytes]) -> bytes:

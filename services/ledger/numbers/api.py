@@ -101,7 +101,7 @@ async def _report(house: Ledger, say: Words, community: str, day: date) -> list[
 
 
 def _written(form: str, title: str, below: str, parts: list[Table]) -> bytes:
-    # What writes them takes 11 MiB of memory and a moment to load, and on most days nobody asks.
+    # What writes them takes 34 MiB of memory and a moment to load, and on most days nobody asks.
     from services.ledger.numbers.report_forms import as_pdf, as_spreadsheet
 
     return (as_pdf if form == "pdf" else as_spreadsheet)(title, below, parts)

@@ -6,7 +6,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from openpyxl import Workbook
-from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 from reportlab.graphics.charts.barcharts import HorizontalBarChart
 from reportlab.graphics.charts.legends import Legend
@@ -22,6 +22,7 @@ from reportlab.platypus import Table as PrintedTable
 
 from services.ledger.domain.day_reports import Cell, Table
 from services.ledger.domain.export import defused
+from services.ledger.files.workbooks import mark
 
 _FONT = "STSong-Light"
 """One of the fonts for Chinese that every PDF reader knows, so that none is brought along."""
@@ -77,12 +78,12 @@ def as_spreadsheet(title: str, below: str, tables: Sequence[Table]) -> bytes:
             sheet["A1"].font = Font(bold=True, size=16)
         if table.columns:
             sheet.append(list(table.columns))
-            _styled(sheet[sheet.max_row])
+            mark(sheet[sheet.max_row])
             sheet.freeze_panes = f"B{sheet.max_row + 1}"
         for row in table.rows:
             sheet.append([defused(cell) if isinstance(cell, str) else cell for cell in row])
         if table.sums_up:
-            _styled(sheet[sheet.max_row])
+            mark(sheet[sheet.max_row])
         for column in range(1, sheet.max_column + 1):
             sheet.column_dimensions[get_column_letter(column)].width = 28 if column == 1 else 13
     book.remove(first)
@@ -145,10 +146,3 @@ def _number(cell: Cell) -> float:
 def _numbered(canvas: Any, document: Any) -> None:
     canvas.setFont(_FONT, 8)
     canvas.drawRightString(landscape(A4)[0] - _MARGIN, 8 * mm, str(document.page))
-
-
-def _styled(cells: Sequence[Any]) -> None:
-    for cell in cells:
-        cell.font = Font(bold=True)
-        cell.fill = PatternFill("solid", start_color="DDE8F0")
-        cell.alignment = Alignment(horizontal="center", wrap_text=True)
