@@ -29,7 +29,7 @@ from tests.bench import engines
 from tests.running import Running, Town, eventually
 
 OF_BUILDING = 400
-PART = 10_000
+PART = 1_000
 ROUND = "bench"
 LISTS = 200
 """Lists sent in, each of a hundred records."""
