@@ -158,6 +158,13 @@ class Store:
         query = {"state.person_id": {"$in": list(person)}, "state.ended": False}
         return [self.plans.state(one) for one in await self.plans.collection.find(query, fields={"history": 0})]
 
+    async def plans_page(self, person: Sequence[str], limit: int, after: str | None) -> list[Document]:
+        """All plans of somebody, also those that are ended, by id."""
+        query: dict[str, Any] = {"state.person_id": {"$in": list(person)}}
+        if after is not None:
+            query["_id"] = {"$gt": after}
+        return await self.plans.collection.find(query, sort=[("_id", 1)], limit=limit, fields={"history": 0})
+
     async def follow_ups_of(self, person: Sequence[str]) -> list[FollowUp]:
         """All follow-ups of somebody, by all ids."""
         found = await self.follow_ups.collection.find(

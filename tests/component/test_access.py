@@ -81,6 +81,7 @@ ROUTES: list[tuple[str, str, str, tuple[str | None, ...]]] = [
     ("ledger", "POST", "/buildings/tiebei/1/open", LEADERS),
     ("ledger", "POST", "/people", LEADERS),
     ("ledger", "POST", "/people/nothing/plans", LEADERS),
+    ("ledger", "GET", "/people/nothing/plans", (*LEADERS, "grid_worker")),
     ("ledger", "POST", "/facilities", LEADERS),
     ("ledger", "GET", "/facilities", STAFF),
     ("ledger", "POST", "/programmes", LEADERS),

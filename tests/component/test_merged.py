@@ -83,6 +83,10 @@ async def test_all_that_was_told_of_either_is_found_until_they_are_two_again(pai
     assert [await pair.counts(one) for one in (pair.one, pair.other)] == [together, together]
     exported = await pair.ledger.get(f"/people/{pair.one}/export")
     assert [len(exported[name]) for name in ("plans", "cases", "observations", "money")] == [4, 2, 1, 2]
+    for person in (pair.one, pair.other):
+        listed = await pair.ledger.pages(f"/people/{person}/plans", limit=3)
+        assert [len(some) for some in listed] == [3, 1]
+        assert {one["plan_id"] for some in listed for one in some} == {one["plan_id"] for one in exported["plans"]}
     assert await pair.owes() == await pair.owes(person=pair.other) == {pair.one: 200}
     await pair.merge("unmerge")
     assert [await pair.counts(one) for one in (pair.one, pair.other)] == before

@@ -413,6 +413,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         for state in ("due", "missed"):
             await both_pages(ledger, "/follow-ups", "coordinator", state=state)
         await both_pages(ledger, "/follow-ups", "coordinator", person_id=person)
+        await both_pages(ledger, f"/people/{person}/plans", "coordinator")
     names = (
         "people",
         "sheets",

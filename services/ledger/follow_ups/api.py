@@ -37,6 +37,16 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         await person_of(house, who, person_id, erased=True)
         return await follow_ups.plan(house, command, http_meta(request, PlanFollowUps.wire, house.runtime.clock()))
 
+    @app.get(f"{PREFIX}/people/{{person_id}}/plans", tags=["follow-ups"])
+    async def plans(who: Somebody, person_id: str, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+        """By what somebody is looked after, and was, when it is `ended`; `next_at` is when it is next time."""
+        who.require(*LEADERS, "grid_worker")
+        known = await person_of(house, who, person_id, erased=True)
+        place = decode_cursor(after, (str,))
+        ids = await house.store.register.ids_of(known.facts.person_id)
+        found = await house.store.plans_page(ids, limit + 1, place[0] if place else None)
+        return page(found, limit, lambda one: [one["_id"]], lambda one: house.store.plans.state(one).model_dump())
+
     @app.post(
         f"{PREFIX}/plans/{{plan_id}}/end",
         response_model=FollowUpAnswer,
