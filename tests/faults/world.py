@@ -17,6 +17,7 @@ import aio_pika
 import httpx
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelClosed
+from aiormq.exceptions import ConnectionInternalError
 from fastapi import FastAPI
 
 from deploy.demo.broker import Broker
@@ -122,9 +123,13 @@ class FrailEngines(Engines):
     async def clean(self) -> None:
         """As on the first day, but for the queues, which stay and are empty: no document, no message."""
         await asyncio.to_thread(self.empty_databases)
-        async with self.channel() as channel:
-            for name in await self.queues():
-                await (await channel.get_queue(name, ensure=False)).purge()
+        for name in await self.queues():
+            try:
+                async with self.channel() as channel:
+                    await (await channel.get_queue(name, ensure=False)).purge()
+            except ConnectionInternalError:
+                # A broker that was killed may come back with a queue without a leader; whoever starts declares it anew.
+                await self.delete(name)
 
     async def books(self) -> Books:
         """What was written down."""
