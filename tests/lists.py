@@ -3,7 +3,7 @@
 import csv
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openpyxl import Workbook
@@ -39,8 +39,8 @@ def as_csv(*rows: Sequence[Any], encoding: str = "utf-8", delimiter: str = ",") 
     return out.getvalue().encode(encoding)
 
 
-def as_xlsx(*rows: Sequence[Any], merged: Sequence[str] = ()) -> bytes:
-    """Rows as a spreadsheet, with some cells merged."""
+def as_xlsx(*rows: Sequence[Any], merged: Sequence[str] = (), left: Mapping[str, str] | None = None) -> bytes:
+    """Rows as a spreadsheet, with some cells merged, and others in which somebody left something."""
     book = Workbook()
     sheet = book.active
     assert sheet is not None
@@ -48,6 +48,8 @@ def as_xlsx(*rows: Sequence[Any], merged: Sequence[str] = ()) -> bytes:
         sheet.append(list(row))
     for cells in merged:
         sheet.merge_cells(cells)
+    for cell, text in (left or {}).items():
+        sheet[cell] = text
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()

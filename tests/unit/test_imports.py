@@ -320,6 +320,18 @@ def test_a_million_empty_rows_are_not_walked_through() -> None:
     assert (len(good), wrong) == (2, [])
 
 
+@pytest.mark.parametrize("cell", ["XFD1048576", "J1048576"])
+def test_one_cell_that_was_left_far_away_is_told_and_ends_nothing(cell: str) -> None:
+    """The library lays out all between: half a terabyte, or more than a container has."""
+    assert refused(as_xlsx(HEADER, somebody(1), left={cell: "x"})) == "too_large"
+
+
+def test_a_million_empty_rows_of_a_spreadsheet_are_no_matter() -> None:
+    """The last of them has a cell that says something."""
+    good, wrong = read(as_xlsx(HEADER, somebody(1), left={"A1048576": " "}))
+    assert (len(good), wrong) == (1, [])
+
+
 def test_a_formula_counts_as_the_value_that_was_stored_with_it() -> None:
     """One that was never computed is an empty cell; nothing is computed here."""
     _, wrong = read(as_xlsx(HEADER, ["=A1", *somebody(1)[1:]]))

@@ -2,13 +2,20 @@
 
 import csv
 import io
+import pickle
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from subprocess import DEVNULL, PIPE
+from typing import IO
 
 from charset_normalizer import from_bytes
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 
+from services.ledger.files.unpacking import End
 from shared.contracts.refusal import refusal
 
 Row = list[object]
@@ -17,6 +24,7 @@ FILE_LIMIT = 32 * 1024 * 1024
 """The largest file, in bytes."""
 UNPACKED_LIMIT = 400 * 1024 * 1024
 """What a spreadsheet may hold when it is unpacked, in bytes."""
+_PROGRAM = (sys.executable, "-m", "services.ledger.files.unpacking")
 _ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _CHINESE = re.compile("[一-鿿]")
@@ -42,19 +50,53 @@ def sheets(content: bytes) -> Iterator[Iterator[Row]]:
 def _workbook(content: bytes) -> Iterator[Iterator[Row]]:
     if content.startswith(_ZIP):
         _look_inside(content)
-    try:
-        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
-        for name in workbook.sheet_names:
-            yield _rows(workbook.get_sheet_by_name(name))
-    except PasswordError:
-        raise refusal("file", "not_readable", "this file has a password; save it without") from None
-    except (CalamineError, OSError, ValueError) as error:
-        raise refusal("file", "not_readable", f"this is no spreadsheet: {type(error).__name__}") from None
+    parts = _unpacked(content)
+    for first in parts:
+        rows = _sheet(chain([first], parts))
+        yield rows
+        # A sheet of which nobody wanted the rest.
+        for _ in rows:
+            pass
 
 
-def _rows(sheet: CalamineSheet) -> Iterator[Row]:
-    for row in sheet.iter_rows():
-        yield list(row)
+def _sheet(parts: Iterator[list[Row] | None]) -> Iterator[Row]:
+    for some in parts:
+        if some is None:
+            return
+        yield from some
+
+
+def _unpacked(content: bytes) -> Iterator[list[Row] | None]:
+    """Some rows at a time, and None after each sheet."""
+    with subprocess.Popen(_PROGRAM, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True) as process:
+        try:
+            # If it ends before it has read all, it says why by its exit code.
+            with suppress(BrokenPipeError), _stream(process.stdin) as given:
+                given.write(content)
+            with suppress(EOFError, pickle.UnpicklingError):
+                while True:
+                    yield pickle.load(_stream(process.stdout))  # noqa: S301  # by a process of our own
+            _check(process.wait())
+        finally:
+            process.kill()
+
+
+def _check(code: int) -> None:
+    match code:
+        case End.READ:
+            return
+        case End.PASSWORD:
+            raise refusal("file", "not_readable", "this file has a password; save it without")
+        case End.DAMAGED:
+            raise refusal("file", "not_readable", "this is no spreadsheet, or a damaged one")
+        case _:
+            message = "this is too much; delete what stands far below or far beside the list, or save it as CSV"
+            raise refusal("file", "too_large", message, status=413)
+
+
+def _stream(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
 
 
 def _look_inside(content: bytes) -> None:
