@@ -143,6 +143,22 @@ async def test_a_list_with_a_wrong_row_is_refused_whole_unless_those_are_skipped
     assert [one["row"] for one in found["problems"]] == [5, 6]
 
 
+async def test_rows_that_were_wrong_come_in_with_the_same_file_once_they_are_right(desk: Desk) -> None:
+    """A building that nobody had entered; sent again while nothing is better, it is the same import."""
+    content = as_csv(HEADER, *many(3), somebody(7, building="99"), somebody(8, building="98"))
+    first = await desk.entered(content, "&skip_wrong=true")
+    assert told(first) == {"rows": 5, "new": 3, "changed": 0, "same": 0, "wrong": 2}
+    assert (await desk.entered(content, "&skip_wrong=true"))["id"] == first["id"]
+    for building in ("99", "98"):
+        place = {"community": world.TIEBEI, "building": building, "grid": "g1"}
+        await world.accepted(desk.ledger, "/buildings", place)
+        found = await desk.entered(content, "&skip_wrong=true")
+        wrong = 1 if building == "99" else 0
+        assert told(found) == {"rows": 5, "new": 1, "changed": 0, "same": 4 - wrong, "wrong": wrong}
+    assert (await desk.entered(content))["id"] == found["id"]
+    assert (await desk.ledger.get("/statistics"))["people"] == 5
+
+
 async def test_rows_that_wait_are_sealed_and_progress_outlives_the_service(town: Town) -> None:
     """What was begun before goes on with another replica, and nothing is entered twice."""
     content = as_csv(HEADER, *many(1200))

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,10 +49,10 @@ class Order:
     skip_wrong: bool = False
     by: str = ""
 
-    def import_id(self) -> str:
+    def import_id(self, mapping: str) -> str:
         """The same for the same file, sent to the same place and read the same way."""
         digest = hashlib.sha256(self.content).hexdigest()
-        return derived_id("import", digest, self.community, self.mapping, self.source, *self.lists, *self.categories)
+        return derived_id("import", digest, self.community, mapping, self.source, *self.lists, *self.categories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,13 @@ class Importing:
         Raises:
             Refusal: the file cannot be read; a row is wrong, and wrong ones are not to be skipped.
         """
-        import_id = order.import_id()
-        known = await self.store.imports.get(import_id)
-        if known is not None:
-            return known
         reading = await self.reading(order)
+        import_id = order.import_id(json.dumps(self.catalogue.mappings[order.mapping]))
+        while (known := await self.store.imports.get(import_id)) is not None:
+            if known.open or not known.wrong or await self._wrong(order) == known.problems:
+                return known
+            # What was wrong with it is right by now, such as a building that was not entered then.
+            import_id = derived_id("import", import_id, "again")
         chunks, number = reading.chunks(order.content), 0
         sealed: list[str] = []
         while some := await asyncio.to_thread(_next, chunks):
@@ -153,6 +156,14 @@ class Importing:
             import_id, lambda known: None if known else (begun, ()), meta, new=True
         )
         return outcome.state or begun
+
+    async def _wrong(self, order: Order) -> list[rules.RowProblem]:
+        """What is wrong with a file as things are now."""
+        reading = await self.reading(order)
+        chunks = reading.chunks(order.content)
+        while await asyncio.to_thread(_next, chunks):
+            pass
+        return reading.problems
 
     async def go_on(self) -> int:
         """Enter the next rows of a file that is not through; how many these were."""
