@@ -133,6 +133,13 @@ def test_nobody_is_recorded_without_bound() -> None:
     assert len(known.members[0].met) == sheets.MOST
 
 
+def test_who_comes_at_last_is_heard_however_often_he_refused() -> None:
+    """Once, and no more than that."""
+    refused = [said("a", "refused", minutes=number) for number in range(sheets.MOST + 5)]
+    known = after(sheet(), [*refused, *(said("a", minutes=100 + number) for number in range(5))])
+    assert (known.members[0].state, len(known.members[0].met)) == ("done", sheets.MOST + 1)
+
+
 def test_a_building_is_cut_by_entrance_and_no_sheet_is_long() -> None:
     """Those of one entrance stay together."""
     living = [

@@ -19,7 +19,7 @@ from shared.contracts.rounds import Counts, Ending, Of, PersonMissing
 LENGTH = 25
 """Members of a sheet at most: one walk, and a small document."""
 MOST = 20
-"""Records of one member at most; what is beyond that stands in the entries alone."""
+"""Records of one member at most, but for the one that ends it; what is beyond that stands in the entries alone."""
 MET: tuple[Ending, ...] = ("done", "elsewhere")
 """What stays true whatever else is told."""
 
@@ -180,7 +180,8 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
     for name, met in told:
         place = members.place_of(name)
         before = members[place]
-        if len(before.met) >= MOST or any(same(met, one) for one in before.met):
+        full = len(before.met) >= MOST and (met.outcome not in MET or before.state in MET)
+        if full or any(same(met, one) for one in before.met):
             continue
         every = [*before.met, met]
         after = before.model_copy(update={"met": every, "state": state_of(every)})
