@@ -17,7 +17,7 @@ from services.ledger.observation import handlers as observation
 from services.ledger.people import handlers as people
 from services.ledger.presence import handlers as presence
 from services.ledger.programmes import handlers as programmes
-from services.ledger.rounds import doubles, walks
+from services.ledger.rounds import doubles, sweeps, walks
 from services.ledger.rounds import handlers as rounds
 from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
@@ -60,6 +60,13 @@ for part in (
 ):
     router.include(part.router)
 
+
+async def answer_for(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None:
+    """A fever has somebody who answers for it, and a round knows why somebody did not come."""
+    await cases.open_fever(house, event, meta)
+    await sweeps.tell_round(house, event, meta)
+
+
 HEARD: dict[type[Event], Handler[Ledger]] = {
     DeliveryBought: money.bought,
     DeliveryCompleted: walks.come_back,
@@ -67,7 +74,7 @@ HEARD: dict[type[Event], Handler[Ledger]] = {
     GateChecked: gates.open_fever,
     WorkerRegistered: cases.note_worker,
     FollowUpDue: needs.send_somebody,
-    FollowUpRecorded: cases.open_fever,
+    FollowUpRecorded: answer_for,
     ObservationStarted: observation.look_after,
     PersonErased: observation.leave,
     PersonMerged: doubles.seek_once,

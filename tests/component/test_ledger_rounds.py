@@ -672,3 +672,58 @@ async def test_a_round_to_come_takes_no_records_and_opens_in_its_time(town: Town
         clock.forward(hours=1)
         await eventually(lambda: is_open(at.ledger, ROUND))
         assert (await record(at.ledger, {"member_id": id_of(1)})).status_code == 200
+
+
+# Looked for
+
+
+async def test_whoever_says_why_he_will_not_come_is_looked_for_no_more(at: Running) -> None:
+    """At the door, to whom was sent: with a reason, which then stands with the round, so that it is settled."""
+    await opened(at.ledger)
+    await record(at.ledger, *({"member_id": id_of(number)} for number in range(22)))
+    await close(at.ledger)
+    await eventually(lambda: sought(at.ledger, 2))
+    ids = {one["person_id"]: one["follow_up_id"] for one in await at.ledger.items("/follow-ups")}
+    assert ids.keys() == {id_of(22), id_of(23)}
+    path, said = f"/follow-ups/{ids[id_of(22)]}/record", {"command_id": "said", "outcome": "refused"}
+    unsaid = await at.ledger.post(path, said)
+    assert (unsaid.status_code, problems(unsaid)) == (422, [("note", "required")])
+    for _ in range(2):
+        assert (await at.ledger.post(path, {**said, "note": "不想去"})).status_code == 200
+    await eventually(lambda: state_of(at.ledger, "refused"))
+    (one,) = await at.ledger.items(f"/rounds/{ROUND}/members", state="refused", names=True)
+    assert (one["person_id"], one["records"][0]["note"]) == (id_of(22), "不想去")
+    assert (await at.ledger.get(f"/rounds/{ROUND}"))["state"] == "closed"
+    died = await at.ledger.post(f"/people/{id_of(23)}/death", {"command_id": "died"})
+    assert died.status_code == 202
+    await eventually(lambda: state_of(at.ledger, "excused"))
+    found = await at.ledger.get(f"/rounds/{ROUND}")
+    assert (found["state"], found["counts"]["missing"]) == ("settled", 0)
+
+
+async def test_a_door_is_gone_to_though_one_behind_it_has_moved_away(at: Running) -> None:
+    """Others live there, and nobody has seen them."""
+    await opened(at.ledger, of="household")
+    await close(at.ledger)
+    await eventually(lambda: sought(at.ledger, 12))
+    before = await at.ledger.items("/follow-ups")
+    one = before[0]["person_id"]
+    moved = await at.ledger.post(f"/people/{one}/move", {"command_id": "away", "here": False})
+    assert moved.status_code == 202
+    await eventually(lambda: left(at.ledger, one))
+    assert await at.ledger.items("/follow-ups") == before
+
+
+async def sought(ledger: Service, count: int) -> bool:
+    """Whether so many are looked for."""
+    return len(await ledger.items("/follow-ups")) == count
+
+
+async def left(ledger: Service, person_id: str) -> bool:
+    """Whether what follows from it was done, too."""
+    entries = await ledger.items("/entries", type="PersonUpdated")
+    return not (await ledger.get(f"/people/{person_id}"))["here"] and len(entries) == 1
+
+
+async def state_of(ledger: Service, state: str) -> bool:
+    return (await counts(ledger))[state] == 1

@@ -128,7 +128,7 @@ async def test_a_door_of_which_nobody_says_anything_goes_the_same_way(building: 
     building.clock.forward(hours=5, minutes=30)
     shut, *others = await eventually(lambda: due(building, OBSERVED))
     for one in others:
-        await recorded(building, one, "excused")
+        await recorded(building, one, "excused", note="下楼做检查")
     building.clock.forward(minutes=30)
     await eventually(lambda: len_of(building, 1))
     building.clock.forward(minutes=30)

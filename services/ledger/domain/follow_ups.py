@@ -47,6 +47,8 @@ class Rules(BaseModel):
     fever: float
     twice: str
     """Noted of whoever stands on a roster under two ids."""
+    gone: str
+    """Noted of whoever left, died or was erased while a round had them looked for."""
 
     @model_validator(mode="after")
     def _not_by_calls_alone(self) -> "Rules":
@@ -110,6 +112,11 @@ class FollowUp(BaseModel):
     """Can be called."""
     records: list[Record] = Field(default_factory=list[Record])
     """How the tries went of which somebody said so."""
+
+    @property
+    def of_household(self) -> bool:
+        """A round looks for whoever lives behind a door: this person, or another."""
+        return self.round_id is not None and self.member_id != self.person_id
 
     def ladder(self, rules: Rules) -> tuple[Try, ...]:
         """What is tried, one after the other: nobody calls who cannot be heard."""

@@ -77,6 +77,8 @@ async def record(house: Ledger, command: RecordFollowUp, meta: Meta) -> FollowUp
     if command.need is not None and command.need.kind not in house.kinds.kinds:
         raise refusal("need.kind", "unknown_kind", f"no kind of help is called {command.need.kind}")
     known = await house.store.follow_ups.get(command.follow_up_id)
+    if command.outcome in ("refused", "excused") and not command.note:
+        raise refusal("note", "required", "say why, so that nobody has to ask them again")
     sealed = await _need(house, known, command.need) if known is not None and command.need is not None else None
     said = await _said(house, known, command) if known is not None else None
     now = house.runtime.clock()
@@ -177,8 +179,8 @@ async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collec
         *(store.plans.update(one.plan_id, rules.end, meta) for one in going_on if plans is None or one.plan_id in plans)
     )
     # After the plans have ended nothing more falls due by them that stays so.
-    due = await store.due_of(person)
-    await _excuse(house, [one.follow_up_id for one in due if plans is None or one.plan_id in plans], meta)
+    due = [one for one in await store.due_of(person) if plans is None or one.plan_id in plans]
+    await _excuse(house, [one.follow_up_id for one in due if not one.of_household], meta)
 
 
 async def _excuse(house: Ledger, names: Sequence[str], meta: Meta) -> None:
