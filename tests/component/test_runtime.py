@@ -250,9 +250,10 @@ async def facts(at: Running) -> dict[str, Any]:
 
 
 async def quiet(at: Running) -> bool:
-    """Whether nothing waits anywhere."""
+    """Whether nothing waits anywhere, and every building was looked through for people of another grid."""
     statuses = [await service.get("/status") for service in at.services.values()]
-    return not any(one["unsent"] or sum(queue["messages"] for queue in one["queues"].values()) for one in statuses)
+    waits = any(one["unsent"] or sum(queue["messages"] for queue in one["queues"].values()) for one in statuses)
+    return not waits and not any(one["state"]["looks"] for one in await at.ledger.stored("buildings"))
 
 
 async def test_one_event_under_way_to_two_places_at_once_reaches_both(town: Town) -> None:
