@@ -85,6 +85,20 @@ async def test_what_was_bought_is_owed_by_her_whose_request_it_is_until_she_has_
     assert (await till.at.ledger.get("/chain"))["broken"] == []
 
 
+async def test_money_for_a_request_is_hers_whose_request_it_is_though_nobody_says_so(till: Stage) -> None:
+    """So who leads her grid sees it; somebody else's it cannot be."""
+    await world.accepted(till.at.ledger, "/people", world.MR_WANG)
+    (task,) = await till.request([world.for_mrs_li("1")])
+    request_id = (await till.task(task))["request_id"]
+    await eventually(lambda: till.entered("RequestCreated", 1))
+    body = {"posting_id": "p", "matter_id": request_id, "community": world.TIEBEI, "what": "advance", "amount": 100}
+    wrong = {**body, "person_id": derived_id("person", world.MR_WANG["source"], world.MR_WANG["source_id"])}
+    assert problems(await till.at.ledger.post("/money", wrong, who="grid_worker")) == [("person_id", "other_person")]
+    await posted(till, "cash", request_id, "advance", 100)
+    (matter,) = await till.at.ledger.stored("money")
+    assert (matter["state"]["person_id"], matter["state"]["grid"]) == (MRS_LI, world.GRID_OF["1"])
+
+
 async def test_a_typing_error_is_taken_back_by_whoever_made_it(till: Stage) -> None:
     """Zhao typed a nought too many; who leads reads why, and that it was read is entered."""
     await posted(till, "p1", "m1", "receipt", 31_800)

@@ -176,6 +176,9 @@ def test_a_release_is_at_once_or_from_a_day_on_but_never_before_it_began() -> No
     later = rules.release(known, "2026-11-28", "negative_test", nine)
     assert later is not None
     assert (later[0].last_day, later[0].state) == ("2026-11-27", "observed")
+    again = rules.put_on(later[0], entry(observation_id="o3", listing="found_by_community", last_day="2026-11-26"))
+    assert again is not None
+    assert again[0].last_day == "2026-11-27", "what another list says of less time takes nothing back"
     over = rules.lapse(later[0], datetime(2026, 11, 27, 16, 0, tzinfo=UTC))
     assert over is not None
     assert over[0].reason == "negative_test"

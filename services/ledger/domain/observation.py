@@ -165,8 +165,13 @@ def release(known: Observation | None, on: str | None, reason: str, now: datetim
     last = (date.fromisoformat(on) - timedelta(days=1)).isoformat()
     if last >= known.last_day:
         raise refusal("on", "after_last_day", f"it ends by itself after {known.last_day}", status=409)
-    after = _until(known.model_copy(update={"reason": reason}), last)
+    after = _until(known.model_copy(update={"reason": reason, "entries": _shortened(known.entries, last)}), last)
     return after, [_event(ObservationShortened, after, last_day=last, reason=reason)]
+
+
+def _shortened(entries: Sequence[OnList], last: str) -> list[OnList]:
+    """No list says any more that it lasts longer."""
+    return [one.model_copy(update={"last_day": min(one.last_day, last)}) for one in entries]
 
 
 def lapse(known: Observation | None, now: datetime) -> Decision | None:
@@ -217,7 +222,8 @@ def retold(known: Told, event: Event) -> Told:
         case ObservationListed():
             return _retold_entry(known, event)
         case ObservationShortened():
-            return _retold_until({**known, "reason": event.reason}, event.last_day)
+            entries = {"entries": _shortened(known["entries"], event.last_day)} if "entries" in known else {}
+            return _retold_until({**known, **entries, "reason": event.reason}, event.last_day)
         case PersonReleased():
             over = {"state": "released", "under": None, "due_at": None, "reason": event.reason}
             return {**but(known, "released_at"), **over, **said(released_at=event.released_at)}

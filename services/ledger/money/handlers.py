@@ -1,5 +1,6 @@
 """Messages in: money between helpers and residents; what was bought is owed from the moment that it is noted."""
 
+import asyncio
 from collections.abc import Sequence
 
 from services.ledger.domain import money as rules
@@ -11,6 +12,7 @@ from shared.consumer import Router
 from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.envelope import Meta
 from shared.contracts.money import MoneyAnswer, RecordMoney
+from shared.contracts.refusal import refusal
 
 router: Router[Ledger] = Router("ledger")
 
@@ -18,10 +20,12 @@ router: Router[Ledger] = Router("ledger")
 @router.command(RecordMoney)
 async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer:
     """Money went from one to the other, or was spent for somebody."""
-    now, grid = house.runtime.clock(), None
+    now = house.runtime.clock()
     if command.person_id is not None:
-        grid = registered(await house.store.register.current(command.person_id), command.community).facts.grid
+        registered(await house.store.register.current(command.person_id), command.community)
     person_id = await _whose(house, command.matter_id, command.person_id)
+    known = None if person_id is None else await house.store.register.current(person_id)
+    grid = None if known is None else known.facts.grid
     told = Matter(
         matter_id=command.matter_id, community=command.community, grid=grid, person_id=person_id, changed_at=now
     )
@@ -74,13 +78,21 @@ async def _whose(house: Ledger, matter_id: str, told: str | None = None) -> str 
     """Whose a matter is, by the id under which it has him; `told`: by which he is known to whoever tells of it.
 
     Whoever was found to be another is one with him: a matter keeps the id under which it was told first.
+
+    Raises:
+        Refusal: the matter is a request, of somebody else.
     """
-    person_id = told or await house.store.money.person_of(matter_id)
-    matter = await house.store.money.all.get(matter_id)
+    requested, matter = await asyncio.gather(
+        house.store.money.person_of(matter_id), house.store.money.all.get(matter_id)
+    )
     known = None if matter is None else matter.person_id
-    if known is None or person_id is None:
-        return known or person_id
-    return known if known in await house.store.register.ids_of(person_id) else person_id
+    person_id = told or requested
+    if person_id is None:
+        return known
+    ids = await house.store.register.ids_of(person_id)
+    if requested is not None and requested not in ids:
+        raise refusal("person_id", "other_person", "this request is somebody else's", status=409)
+    return known if known in ids else person_id
 
 
 async def _post(house: Ledger, told: Matter, new: Posting, meta: Meta) -> MoneyAnswer:
