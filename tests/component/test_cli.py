@@ -509,6 +509,10 @@ def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     Path("request.json").write_text(json.dumps({**REQUEST, "source_id": str(uuid4())}))
     write_list(system)
+    with system.http() as http:
+        for building in ("1", "2", "3"):
+            place = {"community": "tiebei", "building": building, "grid": "g1"}
+            assert http.post("/api/ledger/buildings", json=place).status_code == 202
     token_hash = system.ask("token", "new", "--role", "partner", "--name", "shop")["token_hash"]
     for line in documented():
         _, *arguments = shlex.split(line)
@@ -528,7 +532,7 @@ def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypat
         now = datetime.now(ZoneInfo("Asia/Shanghai"))
         seen = ("访客", "10000000009", f"{now:%H:%M}", "南门")
         Path("desk.csv").write_bytes(as_csv(("姓名", "联系电话", "采样时间", "点位"), seen))
-        times = {"2026-11-24 11:30:00": soon, "2026-11-24": f"{now:%Y-%m-%d}"}
+        times = {"2026-11-24 11:30:00": soon, "2026-11-24 18:00:00": soon, "2026-11-24": f"{now:%Y-%m-%d}"}
         given = {"HASH": token_hash, **times}
         system.run(*(given.get(one, one) for one in arguments))
     assert {line.split()[1] for line in documented()} == {one.name for one in app.registered_commands} | {

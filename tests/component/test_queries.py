@@ -363,7 +363,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
     ledger, now = at.ledger, at.ledger.runtime.clock()
     closes = (now + timedelta(hours=4)).isoformat()
     told = {"round_id": "round", "community": world.TIEBEI, "kind": "testing", "title": "核酸", "closes": closes}
-    teams = [{"name": "A", "buildings": ["2", "3", "4"]}]
+    teams = [{"name": "A", "buildings": ["2", "3"]}]
     person = (await ledger.items("/people", community=world.TIEBEI))[0]["id"]
     plan = {"plan_id": "p", "kind": "care_call", "begins": "2026-11-24T10:30"}
     await ledger.post(f"/people/{person}/plans", plan)
@@ -396,7 +396,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         await both_pages(ledger, "/rounds/round/missing", "grid_worker")
         assert await store.rounds.due(now, 10) == []
         assert await store.rounds.not_applied(now, 10) == []
-        assert await store.rounds.sheet_of("round", person)
+        assert await store.rounds.sheets_of("round", [person])
         assert await store.rounds.of_members(world.TIEBEI, [person])
         await store.rounds.hand_out("round", "K-1", person, "list")
         assert (await store.rounds.holder("round", "K-1") or {})["person_id"] == person

@@ -138,6 +138,21 @@ def test_who_comes_at_last_is_heard_however_often_he_refused() -> None:
     refused = [said("a", "refused", minutes=number) for number in range(sheets.MOST + 5)]
     known = after(sheet(), [*refused, *(said("a", minutes=100 + number) for number in range(5))])
     assert (known.members[0].state, len(known.members[0].met)) == ("done", sheets.MOST + 1)
+    known = after(sheet(), [said("a", "elsewhere"), *refused, said("a", minutes=100)])
+    assert known.members[0].state == "done", "also who was met elsewhere before"
+
+
+def test_a_stranger_is_recorded_without_bound_no_more_than_others_are() -> None:
+    """What is not kept is not told, however often it is sent."""
+    known: Stranger | None = None
+    for number in range(2 * sheets.MOST):
+        met = said("x", "refused", minutes=number)[1]
+        told = Stranger(stranger_id="r/x", round_id="r", person_id=None, met=(met,), sealed=None, at=met.at)
+        outcome = strangers.record(known, FACTS, told)
+        assert (outcome is None) is (number >= sheets.MOST)
+        known = outcome[0] if outcome else known
+    assert known is not None
+    assert len(known.met) == sheets.MOST
 
 
 def test_a_building_is_cut_by_entrance_and_no_sheet_is_long() -> None:
@@ -236,9 +251,9 @@ def test_a_round_comes_after_one_of_its_own_community(before: OpenRound | None) 
     """After one that is not there, nobody would be on its roster."""
     known = before and Round(told=before, created_at=NOW, due_at=NOW)
     with pytest.raises(Refusal) as refused:
-        rounds.can_follow(known, TOLD.community)
+        rounds.can_follow(known, TOLD)
     assert [(one.field, one.code) for one in refused.value.problems] == [("roster.after", "unknown_round")]
-    rounds.can_follow(Round(told=TOLD, created_at=NOW, due_at=NOW), TOLD.community)
+    rounds.can_follow(Round(told=TOLD, created_at=NOW, due_at=NOW), TOLD)
 
 
 def test_a_round_that_is_not_open_cannot_be_closed() -> None:

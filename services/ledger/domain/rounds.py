@@ -1,6 +1,6 @@
 """A round: one roster to be worked through by a time."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -80,14 +80,28 @@ def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
     return Round(told=told, created_at=now, due_at=told.opens or now), []
 
 
-def can_follow(before: Round | None, community: str) -> None:
+def can_follow(before: Round | None, told: OpenRound) -> None:
     """Nothing, where a roster can be of those who are done in that round.
 
     Raises:
-        Refusal: there is no such round in this community.
+        Refusal: there is no such round in this community, or it is of others.
     """
-    if before is None or before.told.community != community:
+    if before is None or before.told.community != told.community:
         raise refusal("roster.after", "unknown_round", "there is no round of this id in this community")
+    if before.told.of != told.of:
+        raise refusal("of", "other_members", f"that round is of each {before.told.of}, and so must be one after it")
+
+
+def knows_buildings(told: OpenRound, buildings: Container[str]) -> None:
+    """Nothing, where each building that is named is one of these.
+
+    Raises:
+        Refusal: somebody would look for nobody there.
+    """
+    named = {"roster.buildings": told.roster.buildings, "teams": [one for team in told.teams for one in team.buildings]}
+    for field, those in named.items():
+        if strange := [one for one in those if one not in buildings]:
+            raise refusal(field, "unknown_building", f"no such building in {told.community}: {', '.join(strange[:20])}")
 
 
 def begin(known: Round | None, now: datetime) -> Decision:

@@ -19,7 +19,7 @@ from shared.contracts.rounds import Counts, Ending, Of, PersonMissing
 LENGTH = 25
 """Members of a sheet at most: one walk, and a small document."""
 MOST = 20
-"""Records of one member at most, but for the one that ends it; what is beyond that stands in the entries alone."""
+"""Records of one member at most, but for one that ends it; what is beyond that stands in the entries alone."""
 MET: tuple[Ending, ...] = ("done", "elsewhere")
 """What stays true whatever else is told."""
 
@@ -180,8 +180,7 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
     for name, met in told:
         place = members.place_of(name)
         before = members[place]
-        full = len(before.met) >= MOST and (met.outcome not in MET or before.state in MET)
-        if full or any(same(met, one) for one in before.met):
+        if not is_news(before.met, met):
             continue
         every = [*before.met, met]
         after = before.model_copy(update={"met": every, "state": state_of(every)})
@@ -222,7 +221,7 @@ def state_of(met: Sequence[Met]) -> Literal["missing"] | Ending:
     for outcome in MET:
         if any(one.outcome == outcome for one in met):
             return outcome
-    return max(met, key=lambda one: (one.at, one.outcome)).outcome
+    return max(met, key=lambda one: (_minute(one), one.outcome)).outcome
 
 
 def count(members: Sequence[Member]) -> Counts:
@@ -233,7 +232,7 @@ def count(members: Sequence[Member]) -> Counts:
 def _counted(member: Member) -> list[str]:
     """In which of the counts somebody is one."""
     found = ["members", member.state]
-    if len({(one.at, one.point) for one in member.met if one.outcome in MET}) > 1:
+    if len({(_minute(one), one.point) for one in member.met if one.outcome in MET}) > 1:
         found.append("again")
     if undone(member):
         found.append("incomplete")
@@ -270,6 +269,21 @@ def natural(name: str) -> str:
     return re.sub(r"[0-9]+", lambda digits: digits[0].zfill(6), name)
 
 
-def same(one: Met, other: Met) -> bool:
-    """The same record, told twice; who told it does not matter, nor what was noted: no two seals look the same."""
-    return all(getattr(one, name) == getattr(other, name) for name in ("outcome", "at", "point", "unchecked", "card"))
+def is_news(known: Sequence[Met], met: Met) -> bool:
+    """Whether a record says something that is not known, and is kept."""
+    if any(_same(met, one) for one in known):
+        return False
+    return len(known) < MOST or (met.outcome in MET and all(one.outcome not in (met.outcome, MET[0]) for one in known))
+
+
+def _same(one: Met, other: Met) -> bool:
+    """The same record, told twice: on a device to the millisecond, on a list to the minute.
+
+    Who told it does not matter, nor what was noted: no two seals look the same.
+    """
+    names = ("outcome", "point", "unchecked", "card")
+    return _minute(one) == _minute(other) and all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _minute(one: Met) -> datetime:
+    return one.at.replace(second=0, microsecond=0)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from services.ledger.domain.sheets import MOST, Met, RoundFacts, same
+from services.ledger.domain.sheets import Met, RoundFacts, is_news
 from shared.contracts.envelope import Event
 from shared.contracts.rounds import StrangerRecorded
 
@@ -27,10 +27,10 @@ class Stranger(BaseModel):
 
 def record(known: Stranger | None, facts: RoundFacts, told: Stranger) -> tuple[Stranger, Sequence[Event]] | None:
     """Keep somebody beside the roster; None if all that was known."""
-    news = [one for one in told.met if known is None or not any(same(one, other) for other in known.met)]
+    news = [one for one in told.met if known is None or is_news(known.met, one)]
     if not news:
         return None
-    kept = told if known is None else known.model_copy(update={"met": (*known.met, *news)[:MOST]})
+    kept = told if known is None else known.model_copy(update={"met": (*known.met, *news)})
     event = StrangerRecorded(
         community=facts.community,
         round_id=facts.round_id,

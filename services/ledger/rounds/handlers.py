@@ -16,7 +16,7 @@ from services.ledger.domain.sheets import Entrance, Member, Met, RoundFacts, She
 from services.ledger.domain.strangers import Stranger
 from services.ledger.house import Ledger
 from services.ledger.people.portraits import opened, resident_of
-from services.ledger.rounds import guests
+from services.ledger.rounds import guests, walks
 from services.ledger.rounds.guests import as_requested
 from services.ledger.rounds.lines import RecordLine, understood
 from shared.consumer import Router
@@ -39,7 +39,8 @@ async def open_round(house: Ledger, command: OpenRound, meta: Meta) -> RoundAnsw
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
     house.categories.know(command.roster.categories, command.roster.lists, ("roster.categories", "roster.lists"))
     if (after := command.roster.after) is not None:
-        rounds.can_follow(await house.store.rounds.all.get(after), command.community)
+        rounds.can_follow(await house.store.rounds.all.get(after), command)
+    rounds.knows_buildings(command, await house.store.grids_of(command.community))
     opens = None if command.opens is None else to_milliseconds(command.opens)
     told = command.model_copy(update={"opens": opens, "closes": to_milliseconds(command.closes)})
     now = house.runtime.clock()
@@ -74,19 +75,20 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     told, (entrance, member) = known.told, await _newcomer(house, known.told, command)
     member_id = member.member_id
     (sheet,) = sheets.cut(known.facts, [(entrance, member)], late=True)
-    stands = await house.store.rounds.sheet_of(told.round_id, member_id)
+    # Under whichever id: of two who are one, one may stand there already.
+    ids = await house.store.register.ids_of(member_id) if told.of == "person" else (member_id,)
+    stands = await house.store.rounds.sheets_of(told.round_id, ids)
     # On a sheet that was made here before, a crash may have left something to be done.
-    if stands not in (None, sheet.sheet_id):
+    if stands.keys() - {member_id} or stands.get(member_id, sheet.sheet_id) != sheet.sheet_id:
         return _answer(told.round_id, known, changed=False)
     await put_sheet(house, sheet, cause)
-    store = house.store.rounds.strangers
+    store, names = house.store.rounds.strangers, await _beside_as(house, told.of, member)
     beside = await asyncio.gather(
-        *(
-            store.update(_stranger(told.round_id, name), strangers.add, cause)
-            for name in await _beside_as(house, told.of, member)
-        )
+        *(store.update(_stranger(told.round_id, name), strangers.add, cause) for name in names)
     )
     met = [(member_id, met) for one in beside if one.state is not None for met in one.state.met]
+    cards = [one.card for _, one in met if one.card is not None]
+    await house.store.rounds.pass_on(told.round_id, cards, names, member_id)
     added = await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
     await house.store.rounds.tally([added or sheet])
     # It may have begun to close meanwhile, and be past this sheet.
@@ -94,7 +96,9 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     if known.state != "open":
         await close_sheet(house, known.facts, sheet.sheet_id, meta.named(f"{command.command_id}:close"))
         await look_again(house, told.round_id, cause)
-    return _answer(told.round_id, known, changed=stands is None)
+    elif told.walks:
+        await walks.send(house, known.facts, sheet.sheet_id, 1, cause)
+    return _answer(told.round_id, known, changed=not stands)
 
 
 async def _newcomer(house: Ledger, told: OpenRound, command: AddToRound) -> tuple[Entrance, Member]:
@@ -216,13 +220,15 @@ async def hand_out(house: Ledger, round_id: str, report_id: str, lines: Sequence
         Refusal: one of them is another's; none of the list is given that was not before.
     """
     store, given = house.store.rounds, [(number, line) for number, line in enumerate(lines) if line.record.card]
-    have = await asyncio.gather(
-        *(store.hand_out(round_id, line.record.card or "", _name(house, line), report_id) for _, line in given)
-    )
+    first: dict[str, str] = {}
+    for _, line in given:
+        first.setdefault(line.record.card or "", _name(house, line))
+    have = await asyncio.gather(*(store.hand_out(round_id, card, name, report_id) for card, name in first.items()))
+    holders = dict(zip(first, have, strict=True))
     wrong = [
         Problem(field=f"records.{number}.card", code="given", message="another has this card; look at its number")
-        for (number, line), member in zip(given, have, strict=True)
-        if member != _name(house, line)
+        for number, line in given
+        if holders[line.record.card or ""] != _name(house, line)
     ]
     if wrong:
         await store.take_back(report_id)

@@ -1,7 +1,7 @@
 """What the lines of a round's list say: whom each is about, where he stands, and how it went."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,9 +14,6 @@ from shared.contracts.envelope import Problem, to_milliseconds
 from shared.contracts.refusal import Refusal
 from shared.contracts.rounds import OpenRound, RoundRecord
 from shared.sealing import Sealer
-
-AHEAD = timedelta(minutes=10)
-"""A device's clock may be ahead by so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +36,13 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
     Raises:
         Refusal: one of them cannot be; all are named, and nothing is written.
     """
-    told, latest = known.told, house.runtime.clock() + AHEAD
+    told, latest = known.told, house.runtime.clock() + timedelta(minutes=house.cases.gate.ahead)
     # A round may be entered when its points have been at work since the morning.
     since = start_of_day(house, told.opens or known.created_at)
     present = await guests.meant(house, told, records)
-    meant = await _all_meant(house, told, records, present)
+    candidates = await _all_meant(house, told, records, present)
+    places = await house.store.rounds.sheets_of(told.round_id, {one for ids in candidates for one in ids})
+    meant = await _told_apart(house, candidates, places)
     problems = [
         Problem(field=f"records.{number}.{field}", code=code, message=message)
         for number, (one, ids) in enumerate(zip(records, meant, strict=True))
@@ -52,7 +51,6 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
     if problems:
         raise Refusal(*problems[:50])
     ids = [one[0] if one else None for one in meant]
-    places = await house.store.rounds.sheets_of(told.round_id, {one for one in ids if one is not None})
     others = await _standing_as(house, told, {one for one in ids if one is not None} - places.keys())
     standing = [others.get(one or "", (one, places.get(one or ""))) for one in ids]
     sealed = [name for one, (name, _) in zip(records, standing, strict=True) if one.note or not name]
@@ -67,6 +65,20 @@ async def understood(house: Ledger, known: Round, records: Sequence[RoundRecord]
         )
         for one, (name, sheet_id) in zip(records, standing, strict=True)
     ]
+
+
+async def _told_apart(house: Ledger, candidates: Sequence[list[str]], places: Mapping[str, str]) -> list[list[str]]:
+    """Of several whom a record may mean, those on the roster, if any are; those who were found to be one are one."""
+    counting = await house.store.register.counting({one for ids in candidates if len(ids) > 1 for one in ids})
+    found = []
+    for ids in candidates:
+        if len(ids) > 1:
+            here = [one for one in ids if one in places] or ids
+            # Where somebody stands under two ids, it is the one that counts.
+            last = sorted(here, key=lambda one: one not in counting)
+            ids = [*{counting.get(one, one): one for one in last}.values()]
+        found.append(ids)
+    return found
 
 
 async def _standing_as(house: Ledger, told: OpenRound, strange: set[str]) -> dict[str, tuple[str, str]]:
@@ -125,7 +137,8 @@ async def _meant(house: Ledger, told: OpenRound, one: RoundRecord, present: list
         found = await house.store.found_by(lookup.resident(household, one.name))
     if not found and one.phone is not None:
         found = await house.store.found_by(lookup.phone(told.community, one.phone))
-        if one.name is not None and len(found) > 1:
+        # A telephone rings for whoever shares it: the list tells which of them was there.
+        if one.name is not None and (told.of == "person" or len(found) > 1):
             name = one.name
             found = [each for each in found if lookup.resident(each.household, name) in each.lookups]
     return sorted({*present, *(each.person_id if told.of == "person" else each.household for each in found)})

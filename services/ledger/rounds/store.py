@@ -43,6 +43,9 @@ OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 _entrance = lru_cache(maxsize=256)(Entrance)
 LISTS_OF_CARD = 20
 """Lists that say of one card who has it, the latest of them."""
+_DONE_AT = {"$and": [{"$eq": ["$$this.outcome", "done"]}, {"$gt": ["$$this.point", None]}]}
+_MET = {"$ifNull": ["$state.members.met", []]}
+_POINTS = {"$map": {"input": {"$filter": {"input": _MET, "cond": _DONE_AT}}, "in": "$$this.point"}}
 _SHEETS_AT_ONCE = 10
 """Sheets read at once for a page of members: each has one of those wanted at least, most have more."""
 
@@ -108,19 +111,21 @@ class Rounds:
     async def living(self, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
         """Those of one building for whom the roster is, in the order of doors: persons, or one of each household."""
         query = {"state.facts.community": told.community, "state.facts.building": building, **_asked(told)}
-        fields = ("facts.grid", "facts.household", "facts.needs", "stairwell")
+        fields = ("facts.grid", "facts.household", "facts.needs", "stairwell", "absorbed")
         found = await self._people.find(
             query,
             sort=[("state.stairwell", 1), ("state.floor", 1), ("state.facts.household", 1), ("_id", 1)],
             fields={f"state.{name}": 1 for name in fields},
         )
-        wanted = None if told.roster.after is None else await self._done(told.roster.after, building)
+        known_as = {one["_id"]: _names(one, told) for one in found}
+        done = None
+        if told.roster.after is not None:
+            done = await self._done(told.roster.after, {name for names in known_as.values() for name in names})
         members: dict[str, tuple[Entrance, Member]] = {}
         for one in found:
-            state = one["state"]
+            state, (name, *others) = one["state"], known_as[one["_id"]]
             facts = state["facts"]
-            name = one["_id"] if told.of == "person" else facts["household"]
-            if wanted is not None and name not in wanted:
+            if done is not None and done.isdisjoint((name, *others)):
                 continue
             entrance = _entrance(grid=facts["grid"], building=building, stairwell=state.get("stairwell"))
             member = Member(member_id=name, person_id=one["_id"], hears=hears(facts["needs"]))
@@ -129,10 +134,10 @@ class Rounds:
                 members[name] = (entrance, member)
         return list(members.values())
 
-    async def _done(self, round_id: str, building: str) -> set[str]:
-        """Members of another round who are done."""
+    async def _done(self, round_id: str, names: Names[str]) -> set[str]:
+        """Members of another round who are done, and are among these: some may have moved since."""
         found = await self.sheets.collection.find(
-            {"state.round_id": round_id, "state.building": building}, fields={"state.members": 1}
+            {"state.round_id": round_id, "state.members.member_id": {"$in": [*names]}}, fields={"state.members": 1}
         )
         members = (member for one in found for member in one["state"]["members"])
         return {member["member_id"] for member in members if member.get("state") == "done"}
@@ -141,13 +146,14 @@ class Rounds:
         """Who has this card: this member, unless another was given it before. One conditional write."""
 
         def decide(known: Document | None) -> tuple[Write | None, str]:
-            if known is not None and known["member"] != member_id:
-                return None, known["member"]
             # What was handed out before lists were counted stays with whom it was given to.
             said = [] if known is None else known.get("reports", ["before"])
-            # Each list that says so holds it, whatever becomes of the others.
+            # The same list again, though somebody of it may be known under another name by now.
             if report_id in said:
                 return None, member_id
+            if known is not None and known["member"] != member_id:
+                return None, known["member"]
+            # Each list that says so holds it, whatever becomes of the others.
             return Write(set={"member": member_id, "reports": [*said, report_id][-LISTS_OF_CARD:]}), member_id
 
         return await self._cards.update(f"{round_id}/{card}", decide, new=True)
@@ -170,6 +176,14 @@ class Rounds:
         ]
         return rows[0] if rows else {"member_id": name}
 
+    async def pass_on(self, round_id: str, cards: Iterable[str], names: Names[str], member_id: str) -> None:
+        """What was given to somebody under one of these names is this member's."""
+
+        def decide(known: Document | None) -> tuple[Write | None, None]:
+            return (Write(set={"member": member_id}) if known and known["member"] in names else None), None
+
+        await asyncio.gather(*(self._cards.update(f"{round_id}/{card}", decide) for card in cards))
+
     async def take_back(self, report_id: str) -> int:
         """Forget what was handed out by a list that is refused, and by no other; how many."""
 
@@ -188,10 +202,6 @@ class Rounds:
         return await self.sheets.collection.delete(
             {"state.round_id": round_id, "state.building": {"$gt": building}, "history": []}
         )
-
-    async def sheet_of(self, round_id: str, member_id: str) -> str | None:
-        """On which sheet somebody stands; None: on none."""
-        return (await self.sheets_of(round_id, [member_id])).get(member_id)
 
     async def sheets_of(self, round_id: str, members: Names[str]) -> dict[str, str]:
         """On which sheet each of these stands, of those who stand on one; the sheets are most likely written next."""
@@ -336,9 +346,9 @@ class Rounds:
                 {"$match": {"state.round_id": round_id, "state.counts.done": {"$gt": 0}}},
                 {"$project": {"state.members.met": 1}},
                 {"$unwind": "$state.members"},
-                {"$unwind": "$state.members.met"},
-                {"$match": {"state.members.met.outcome": "done", "state.members.met.point": {"$ne": None}}},
-                {"$group": {"_id": "$state.members.met.point", "n": {"$sum": 1}}},
+                {"$project": {"points": {"$setUnion": [_POINTS]}}},
+                {"$unwind": "$points"},
+                {"$group": {"_id": "$points", "n": {"$sum": 1}}},
             ]
         )
         return {one["_id"]: one["n"] for one in sorted(found, key=lambda one: str(one["_id"]))}
@@ -356,6 +366,13 @@ class Rounds:
         return await self.strangers.collection.find(
             {"state.round_id": round_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=limit, fields={"history": 0}
         )
+
+
+def _names(person: Document, told: OpenRound) -> tuple[str, ...]:
+    """The member as whom somebody stands on a roster, and as whom he may stand on one of before."""
+    if told.of == "household":
+        return (person["state"]["facts"]["household"],)
+    return (person["_id"], *person["state"].get("absorbed", ()))
 
 
 def _sums(prefix: str) -> Document:
