@@ -17,8 +17,8 @@ from services.ledger.observation import handlers as observation
 from services.ledger.people import handlers as people
 from services.ledger.presence import handlers as presence
 from services.ledger.programmes import handlers as programmes
-from services.ledger.rounds import doubles, sweeps, walks
 from services.ledger.rounds import handlers as rounds
+from services.ledger.rounds import sweeps, walks
 from services.ledger.store import OtherBody
 from shared.consumer import Handler, Router
 from shared.contracts import EVENTS
@@ -67,6 +67,18 @@ async def answer_for(house: Ledger, event: FollowUpRecorded, meta: Meta) -> None
     await sweeps.tell_round(house, event, meta)
 
 
+async def leave(house: Ledger, event: PersonUpdated | PersonErased, meta: Meta) -> None:
+    """Who has gone, died or was erased is observed no more, looked after by no plan, and sought by no round."""
+    if isinstance(event, PersonUpdated) and event.here:
+        return
+    person = await house.store.register.current(event.person_id)
+    if person is None or person.living:
+        return
+    ids = await house.store.register.ids_of(event.person_id)
+    await observation.leave(house, ids, meta)
+    await sweeps.let_be(house, person, ids, meta)
+
+
 HEARD: dict[type[Event], Handler[Ledger]] = {
     DeliveryBought: money.bought,
     DeliveryCompleted: walks.come_back,
@@ -76,9 +88,9 @@ HEARD: dict[type[Event], Handler[Ledger]] = {
     FollowUpDue: needs.send_somebody,
     FollowUpRecorded: answer_for,
     ObservationStarted: observation.look_after,
-    PersonErased: observation.leave,
-    PersonMerged: doubles.seek_once,
-    PersonUpdated: observation.leave,
+    PersonErased: leave,
+    PersonMerged: sweeps.seek_once,
+    PersonUpdated: leave,
     PersonReleased: observation.let_go,
 }
 """What is done with an event besides entering it."""

@@ -113,11 +113,6 @@ class FollowUp(BaseModel):
     records: list[Record] = Field(default_factory=list[Record])
     """How the tries went of which somebody said so."""
 
-    @property
-    def of_household(self) -> bool:
-        """A round looks for whoever lives behind a door: this person, or another."""
-        return self.round_id is not None and self.member_id != self.person_id
-
     def ladder(self, rules: Rules) -> tuple[Try, ...]:
         """What is tried, one after the other: nobody calls who cannot be heard."""
         usual = rules.missing if self.round_id else rules.kinds.get(self.kind, rules.tries)

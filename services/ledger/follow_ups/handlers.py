@@ -179,8 +179,13 @@ async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collec
         *(store.plans.update(one.plan_id, rules.end, meta) for one in going_on if plans is None or one.plan_id in plans)
     )
     # After the plans have ended nothing more falls due by them that stays so.
-    due = [one for one in await store.due_of(person) if plans is None or one.plan_id in plans]
-    await _excuse(house, [one.follow_up_id for one in due if not one.of_household], meta)
+    due = await store.due_of(person)
+    # Whom a round misses, the round excuses: of a door, others may live behind it.
+    await _excuse(
+        house,
+        [one.follow_up_id for one in due if one.round_id is None and (plans is None or one.plan_id in plans)],
+        meta,
+    )
 
 
 async def _excuse(house: Ledger, names: Sequence[str], meta: Meta) -> None:

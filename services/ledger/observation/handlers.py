@@ -13,7 +13,6 @@ from shared.consumer import Router
 from shared.contracts.cases import OpenCase
 from shared.contracts.envelope import Meta
 from shared.contracts.follow_ups import PlanFollowUps
-from shared.contracts.ledger import PersonUpdated
 from shared.contracts.observation import (
     ObservationAnswer,
     ObservationEvent,
@@ -22,7 +21,6 @@ from shared.contracts.observation import (
     ReleaseObservation,
     StartObservation,
 )
-from shared.contracts.people import PersonErased
 from shared.contracts.refusal import refusal
 from shared.documents import Occupied
 from shared.identity import derived_id
@@ -106,20 +104,14 @@ async def let_go(house: Ledger, event: PersonReleased, meta: Meta) -> None:
         await _end_plans(house, event, known.rounds, meta)
 
 
-async def leave(house: Ledger, event: PersonUpdated | PersonErased, meta: Meta) -> None:
-    """Who has gone, died or was erased is observed no more, and nobody looks after them by any plan."""
-    if isinstance(event, PersonUpdated) and event.here:
-        return
-    person = await house.store.register.current(event.person_id)
-    if person is not None and person.living:
-        return
-    now, ids = house.runtime.clock(), await house.store.register.ids_of(event.person_id)
-    store = house.store.observations
-    going_on = await store.all_of_person(ids)
+async def leave(house: Ledger, person: Sequence[str], meta: Meta) -> None:
+    """Somebody, of whom these are all ids, is observed no more, and nobody looks after them by any plan."""
+    now, store = house.runtime.clock(), house.store.observations
+    going_on = await store.all_of_person(person)
     await asyncio.gather(
         *(store.all.update(each.observation_id, lambda one: rules.leave(one, now), meta) for each in going_on)
     )
-    await follow_ups.let_be(house, ids, meta)
+    await follow_ups.let_be(house, person, meta)
 
 
 async def lapse(house: Ledger) -> int:
