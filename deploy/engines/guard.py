@@ -5,6 +5,7 @@ start engines from short-lived threads. The watcher reads a pipe whose other end
 this process, however it came, is the end of the pipe.
 """
 
+import atexit
 import subprocess
 import threading
 
@@ -57,6 +58,8 @@ class Guard:
                     stderr=subprocess.DEVNULL,
                     start_new_session=True,
                 )
+                # A regular end waits until it has seen that nothing is left.
+                atexit.register(self._watcher.communicate)
             assert self._watcher.stdin is not None
             self._watcher.stdin.write(line.encode())
             self._watcher.stdin.flush()
