@@ -391,7 +391,8 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
         assert (answer.json()["rows"], answer.json()["strangers"]) == (23, 1)
     found = answer.json()["counts"]
     assert [found[name] for name in ("done", "elsewhere", "refused", "missing", "again")] == [20, 1, 1, 2, 0]
-    assert len(await at.ledger.stored("reports")) == 1
+    (report,) = await at.ledger.stored("reports")
+    assert report["state"]["due_at"] is None, "it is on the sheets, and need not be put there again"
     numbers = await at.ledger.get(f"/rounds/{ROUND}/numbers")
     assert list(numbers["points"].items()) == [("南门", 20), ("北门", 0)]
 

@@ -138,7 +138,8 @@ async def apply(house: Ledger, facts: RoundFacts, told: Report, cause: Meta) -> 
     await house.store.rounds.tally(there)
     if any(sheet.closed for sheet in there):
         await settle(house, told.round_id, cause)
-    await house.store.rounds.reports.update(told.report_id, reports.applied, cause)
+    # Of another name than what was kept by the same cause, which is not done twice.
+    await house.store.rounds.reports.update(told.report_id, reports.applied, cause.named(f"{cause.id}:applied"))
 
 
 async def put_sheet(house: Ledger, sheet: Sheet, cause: Meta) -> None:
