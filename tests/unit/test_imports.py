@@ -97,6 +97,93 @@ def test_titles_above_the_header_and_headings_over_several_columns_are_understoo
     )
 
 
+OWN = ("13800000000", ())
+PING = [("李萍", "10000000002", "女儿")]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "own", "contacts", "unknown"),
+    [
+        (
+            [("姓名", "电话", "楼号", "紧急联系人", "", ""), ("", "", "", "姓名", "电话", "关系")],
+            ("甲", "13800000000", "1", "李萍", "10000000002", "女儿"), OWN, PING, (),
+        ),
+        (
+            [("姓名", "楼号", "家属信息", "", "", ""), ("", "", "姓名", "联系电话", "关系", "住址")],
+            ("甲", "1", "李萍", "10000000002", "女儿", "2-1-502"), (None, ()), PING, ("家属信息 住址",),
+        ),
+        (
+            [("姓名", "楼号", "紧急联系人"), ("", "", "", "手机", "关系")],
+            ("甲", "1", "李萍", "10000000002", "女儿"), (None, ()), PING, (),
+        ),
+        (
+            [("基本情况", "", "", "紧急联系人", "", ""), ("姓名", "楼号", "电话", "姓名", "电话", "关系")],
+            ("甲", "1", "13800000000", "李萍", "10000000002", "女儿"), OWN, PING, (),
+        ),
+        (
+            [("联系人", "王主任", "", ""), ("姓名", "楼号", "电话", "单元")],
+            ("甲", "1", "13800000000", "1"), OWN, [], (),
+        ),
+        (
+            [("姓名", "联系电话", "楼号", "紧急联系人", "关系", "联系电话")],
+            ("甲", "13800000000", "1", "李萍", "女儿", "10000000002"), OWN, PING, (),
+        ),
+        (
+            [("姓名", "楼号", "联系方式", ""), ("", "", "微信", "手机")],
+            ("甲", "1", "wx_123", "13800000000"), OWN, [], ("微信",),
+        ),
+    ],
+    ids=["below", "no column of its own", "shorter than what is below", "above", "a title", "beside", "no known part"],
+)  # fmt: skip
+def test_what_stands_below_or_beside_whom_to_call_is_not_the_persons_own(
+    header: Sequence[Sequence[str]],
+    row: Sequence[str],
+    own: tuple[str | None, tuple[str, ...]],
+    contacts: list[tuple[str, str, str]],
+    unknown: tuple[str, ...],
+) -> None:
+    """A part of a heading is read with what is over it; what is not read is told."""
+    mine = reading()
+    ((one,),) = mine.chunks(as_csv(*header, row))
+    assert (one.name, one.phone, one.other_phones) == ("甲", *own)
+    assert [(found.name, found.phone, found.relation) for found in one.contacts] == contacts
+    assert (mine.unknown, mine.problems) == (unknown, [])
+
+
+def test_of_two_columns_that_say_the_same_both_are_read_or_the_second_is_told() -> None:
+    """Telephones, notes and illnesses are put together; somebody has one name, and one door."""
+    mine = reading()
+    header = ("姓名", "楼号", "联系电话", "手机号", "备注", "说明", "病史", "慢性病", "居民姓名", "楼栋", "联系人")
+    rows = [
+        ("甲", "1", "13800000000", 13900000000.0, "一", "二", "高血压", "糖尿病", "乙", "2", "李萍"),
+        ("丙", "1", "", "13900000000", "", "二", "无", "糖尿病", "", "", ""),
+        ("丁", "1", "13800000000", "13800000000", "", "", "", "", "", "", ""),
+    ]
+    (good,) = mine.chunks(as_csv(header, *rows))
+    assert [(one.name, one.address.building, one.phone, one.other_phones) for one in good] == [
+        ("甲", "1", "13800000000", ("13900000000",)),
+        ("丙", "1", "13900000000", ()),
+        ("丁", "1", "13800000000", ()),
+    ]
+    assert [(one.note, one.illnesses) for one in good[:2]] == [("一、二", ("高血压", "糖尿病")), ("二", ("糖尿病",))]
+    assert (mine.unknown, mine.problems) == (("居民姓名", "楼栋", "联系人"), [])
+
+
+def test_of_several_contacts_each_has_the_number_that_stands_with_the_name_and_one_without_is_told() -> None:
+    header = ("姓名", "楼号", "家属姓名", "家属电话", "紧急联系人", "紧急联系电话")
+    rows = [
+        ("甲", "1", "李萍", "10000000002", "李刚", "10000000003"),
+        ("乙", "1", "", "10000000002", "李刚", "10000000003"),
+        ("丙", "1", "李萍", "", "李刚", "10000000003"),
+    ]
+    good, wrong = read(as_csv(header, *rows))
+    assert [[(found.name, found.phone) for found in one.contacts] for one in good] == [
+        [("李萍", "10000000002"), ("李刚", "10000000003")],
+        [("家属", "10000000002"), ("李刚", "10000000003")],
+    ]
+    assert wrong == [(4, "家属电话、紧急联系电话", "required")]
+
+
 @pytest.mark.parametrize(
     "cell",
     ["1936-05-01", "1936/5/1", "1936.5.1", "1936年5月1日", "19360501", "１９３６－０５－０１", 13271, "13271", 13271.0,

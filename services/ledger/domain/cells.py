@@ -95,7 +95,7 @@ def numbers(text: str) -> list[str]:
         parts = one.split()
         whole = all(len(NO_DIGIT.sub("", part)) >= _SHORTEST_PHONE for part in parts)
         found += parts if whole else [one]
-    return found or [text]
+    return list(dict.fromkeys(found)) or [text]
 
 
 def several(cell: str) -> list[str]:
