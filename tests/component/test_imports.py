@@ -73,7 +73,7 @@ async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(desk: De
     assert answer.status_code == 200
     found = answer.json()
     assert told(found) == {"rows": 4, "new": 1, "changed": 1, "same": 1, "wrong": 1}
-    assert found["problems"] == [{"row": 5, "column": "楼号", "code": "unknown_building"}]
+    assert found["problems"] == [{"row": 5, "column": "楼号", "code": "unknown_building", "sheet": None}]
     assert found["columns_unknown"] == ["血型"]
     assert await desk.ledger.stored("people") == before
     assert len(await desk.ledger.stored("imports")) == 1

@@ -21,7 +21,7 @@ from shared.contracts.refusal import Refusal
 from shared.sealing import Lookup
 from shared.settings import Settings
 from tests import world
-from tests.lists import HEADER, as_csv, as_xlsx, number_of, somebody, with_macros
+from tests.lists import HEADER, as_csv, as_workbook, as_xlsx, number_of, somebody, with_macros
 
 FOLDER = Settings().catalogue_dir
 IMPORTS = load(FOLDER / "imports.yaml", Imports)
@@ -249,6 +249,30 @@ def test_a_year_alone_is_a_year_and_nothing_is_nothing() -> None:
 )  # fmt: skip
 def test_a_cell_is_read_as_the_text_that_was_meant(cell: Any, text: str) -> None:
     assert cells.plain(cell) == text
+
+
+def test_every_sheet_that_has_a_header_is_read_with_its_own_columns() -> None:
+    """A wrong row is told with its sheet, and a sheet without a header by its name; what is hidden is not read."""
+    sheets = {
+        "1号楼": [("姓名", "楼号", "电话"), ("甲", "1", "13800000001"), ("乙", "1", "不详")],
+        "填表说明": [("每栋楼一页",)],
+        "空": [],
+        "2号楼": [("2号楼居民",), ("楼号", "姓名", "微信", "房号"), ("2", "丙", "", "201"), ("1", "甲", "", "")],
+        "3号楼": [("姓名", "电话", "微信"), ("丁", "13800000004", "")],
+        "去年": [("姓名", "楼号"), ("戊", "1")],
+    }
+    mine = reading()
+    (good,) = mine.chunks(as_workbook(sheets, hidden="去年"))
+    assert [(one.name, one.address.building, one.phone) for one in good] == [
+        ("甲", "1", "13800000001"),
+        ("丙", "2", None),
+        ("甲", "1", None),
+    ]
+    assert [(one.sheet, one.row, one.column, one.code) for one in mine.problems] == [
+        ("1号楼", 3, "电话", "bad_format"),
+        ("3号楼", 2, "building", "required"),
+    ]
+    assert (mine.rows, mine.unknown, mine.unread) == (5, ("微信",), ["填表说明"])
 
 
 def test_an_address_in_one_cell_is_taken_apart() -> None:

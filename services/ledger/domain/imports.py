@@ -90,6 +90,8 @@ class RowProblem(BaseModel):
     column: str
     """What stands above it; the field's name where there is no such column."""
     code: str
+    sheet: str | None = None
+    """Where the file has several."""
 
 
 class Import(BaseModel):

@@ -76,7 +76,7 @@ def add_import_routes(app: FastAPI, importing: Importing) -> None:
         reading, counts = await importing.try_out(order)
         problems = [one.model_dump() for one in reading.problems]
         told = {name: counts[name] for name in ("new", "changed", "same")}
-        columns = {"columns_unknown": reading.unknown}
+        columns = {"columns_unknown": reading.unknown, "sheets_unread": reading.unread}
         return JSONResponse({"rows": reading.rows, **told, "wrong": reading.wrong, "problems": problems, **columns})
 
     @app.get(f"{PREFIX}/imports/{{import_id}}", tags=["lists"])

@@ -265,4 +265,5 @@ def _next(chunks: Iterator[list[RegisterPerson]]) -> list[RegisterPerson] | None
 
 
 def _problem(wrong: rules.RowProblem) -> Problem:
-    return Problem(field=f"{wrong.row}.{wrong.column}", code=wrong.code, message=f"row {wrong.row}, {wrong.column}")
+    where = [str(wrong.row), *([wrong.sheet] if wrong.sheet else []), wrong.column]
+    return Problem(field=".".join(where), code=wrong.code, message=f"row {', '.join(where)}")

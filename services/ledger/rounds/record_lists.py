@@ -11,7 +11,7 @@ from services.ledger.domain import record_lists as rules
 from services.ledger.domain.imports import Imports, Wrong, headings
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
-from services.ledger.imports.reading import table
+from services.ledger.imports.reading import tables
 from services.ledger.rounds import handlers as rounds
 from services.ledger.rounds.lines import understood
 from shared.contracts.duties import ZONE
@@ -27,9 +27,9 @@ TOLD = 200
 
 @dataclass(slots=True)
 class _Read:
-    """Rows of a file, with their numbers as the file counts them."""
+    """Rows of a file, with where they stand in it."""
 
-    rows: list[int] = field(default_factory=list[int])
+    rows: list[str] = field(default_factory=list[str])
     records: list[RoundRecord] = field(default_factory=list[RoundRecord])
     problems: list[Problem] = field(default_factory=list[Problem])
 
@@ -62,7 +62,7 @@ async def take_in(
     return {"rows": len(lines), "strangers": sum(line.sheet_id is None for line in lines)}
 
 
-async def _told_as_rows(work: Awaitable[T], rows: Sequence[int]) -> T:
+async def _told_as_rows(work: Awaitable[T], rows: Sequence[str]) -> T:
     """What comes of that; what is wrong is told by the rows of the file."""
     try:
         return await work
@@ -76,15 +76,16 @@ async def _told_as_rows(work: Awaitable[T], rows: Sequence[int]) -> T:
 
 def _read(imports: Imports, buildings: Container[str], content: bytes, day: date) -> _Read:
     words, meaning, zone = headings(imports, imports.records.columns), rules.outcomes(imports), ZoneInfo(ZONE)
-    at, rows = table(content, words)
     read = _Read()
-    for number, row in rows:
-        try:
-            if (record := rules.record_of(row, at, meaning, buildings, day, zone)) is not None:
-                read.records.append(record)
-                read.rows.append(number)
-        except Wrong as wrong:
-            title = at.titles.get(wrong.field, wrong.field)
-            message = f"row {number}, {title}: {wrong.code}"
-            read.problems.append(Problem(field=f"{number}.{title}", code=wrong.code, message=message))
+    for table in tables(content, words):
+        for number, row in table.rows:
+            where = table.place(number)
+            try:
+                if (record := rules.record_of(row, table.at, meaning, buildings, day, zone)) is not None:
+                    read.records.append(record)
+                    read.rows.append(where)
+            except Wrong as wrong:
+                title = table.at.titles.get(wrong.field, wrong.field)
+                message = f"row {where}, {title}: {wrong.code}"
+                read.problems.append(Problem(field=f"{where}.{title}", code=wrong.code, message=message))
     return read
