@@ -16,6 +16,7 @@ from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
 from services.ledger.imports.reading import Reading
 from shared.catalogue import load
+from shared.contracts.catalogue import AbilityCatalogue
 from shared.contracts.ledger import RegisterPerson
 from shared.contracts.refusal import Refusal
 from shared.sealing import Lookup
@@ -312,6 +313,33 @@ def test_a_blank_parts_illnesses_in_chinese_alone(cell: str, illnesses: tuple[st
     assert (one.illnesses, wrong) == (illnesses, [])
 
 
+@pytest.mark.parametrize(
+    ("language", "needs", "codes"),
+    [
+        ("中文", "听障、轮椅", ("zh", ("deaf", "wheelchair"))),
+        ("韩文", "Woman only，聋 oxygen_at_night", ("ko", ("woman_only", "deaf", "oxygen_at_night"))),
+        ("ug", "无", ("ug", ())),
+    ],
+)
+def test_languages_and_needs_are_read_as_people_write_them(
+    language: str, needs: str, codes: tuple[str, tuple[str, ...]]
+) -> None:
+    """A code stands for itself; what is neither is told."""
+    header = ("姓名", "楼号", "语言", "特殊需求")
+    good, wrong = read(as_csv(header, ("甲", "1", language, needs), ("乙", "1", "火星语", ""), ("丙", "1", "", "喵喵")))
+    assert [(one.language, one.needs) for one in good] == [codes]
+    assert wrong == [(3, "语言", "bad_format"), (4, "特殊需求", "bad_format")]
+
+
+def test_every_language_and_need_of_which_helpers_know_can_be_written_and_no_word_means_two() -> None:
+    known = load(FOLDER / "abilities.yaml", AbilityCatalogue)
+    assert known.languages.keys() <= IMPORTS.languages.keys()
+    assert known.needs.keys() <= IMPORTS.needs.keys()
+    for spelled in (IMPORTS.languages, IMPORTS.needs):
+        words = [imports.header(one) for code, names in spelled.items() for one in {code, *map(str.lower, names)}]
+        assert len({*words}) == len(words)
+
+
 @pytest.mark.parametrize("cell", ["Old and living alone、cancer", "elderly_alone cancer", "独居老人 cancer"])
 def test_a_category_may_have_blanks_in_its_name(cell: str) -> None:
     """Where it is no name as it stands, blanks part several."""
@@ -504,7 +532,7 @@ def test_what_goes_out_comes_in_as_it_was(born: dict[str, Any]) -> None:
             "illnesses": ["高血压"],
             "hobbies": ["下棋"],
             "keys": "门卫",
-            "needs": ["deaf"],
+            "needs": ["deaf", "woman_only", "oxygen_at_night"],
             "categories": ["newcomer"],
             "lists": ["found_by_community"],
             "gas_card": "1",
@@ -516,6 +544,7 @@ def test_what_goes_out_comes_in_as_it_was(born: dict[str, Any]) -> None:
     known = portrait(told, PEOPLE, date(2026, 11, 24))
     names = export.fields(IMPORTS)
     row = [export.defused(one) for one in export.row(known, names, IMPORTS, PEOPLE)]
+    assert {"中文", "听障、只要女性上门、oxygen_at_night"} <= {*row}
     content = as_csv(export.headings(IMPORTS, names), row, [IMPORTS.totals[0], "1"], encoding="utf-8-sig")
     (back,), wrong = read(content)
     assert wrong == []

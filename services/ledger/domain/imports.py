@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from services.ledger.domain.cells import BETWEEN, NO_DIGIT, born, day, for_each, numbers, several
 from services.ledger.domain.cells import Wrong as Wrong
@@ -42,6 +42,9 @@ _SEVERAL_COLUMNS = ("phone", "keys", "note", *_MANY_FIELDS, *_CONTACT)
 RecordField = Literal["name", "phone", "building", "unit", "room", "address", "at", "point", "outcome", "card", "note"]
 
 
+Spelled = dict[Slug, Annotated[tuple[str, ...], Field(min_length=1)]]
+
+
 class RecordLists(Entry):
     """Lists of a round."""
 
@@ -58,6 +61,9 @@ class Imports(Entry):
     affirmed: tuple[str, ...]
     denied: tuple[str, ...]
     totals: tuple[str, ...]
+    languages: Spelled = Field(default_factory=dict[Slug, tuple[str, ...]])
+    needs: Spelled = Field(default_factory=dict[Slug, tuple[str, ...]])
+    """By code: how it is written; the first is what goes out. A code without one is written as it is."""
     relation: str
     contacts: tuple[str, ...] = ()
     """What stands over the columns of whom to call."""
@@ -76,9 +82,9 @@ class Imports(Entry):
         return self
 
 
-_AS_IT_IS = ("name", "id_number", "language", "keys", "gas_card", "heating_card", "note")
+_AS_IT_IS = ("name", "id_number", "keys", "gas_card", "heating_card", "note")
 _PLACE = ("building", "unit", "room", "address")
-_READ = ("phone", "birthday", "birth_year", "lives_alone")
+_READ = ("phone", "birthday", "birth_year", "lives_alone", "language")
 FIELDS = frozenset((*_AS_IT_IS, *_PLACE, *_READ, *_CONTACT, *_MANY_FIELDS))
 
 
@@ -127,6 +133,8 @@ class Words:
     no: frozenset[str] = frozenset()
     categories: Mapping[str, str] = field(default_factory=dict[str, str])
     lists: Mapping[str, str] = field(default_factory=dict[str, str])
+    languages: Mapping[str, str] = field(default_factory=dict[str, str])
+    needs: Mapping[str, str] = field(default_factory=dict[str, str])
     relation: str = ""
 
     def sums_up(self, row: Sequence[Any]) -> bool:
@@ -135,12 +143,15 @@ class Words:
 
 
 def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
-    """The words of a mapping; categories and lists by their code and their labels."""
+    """The words of a mapping; categories and lists by code and label, languages and needs as they are spelled."""
 
     def by_label(entries: Mapping[str, Any]) -> dict[str, str]:
         return {
             plain(name).casefold(): code for code, one in entries.items() for name in (code, one.label.zh, one.label.en)
         }
+
+    def spelled(entries: Spelled) -> dict[str, str]:
+        return {plain(name).casefold(): code for code, names in entries.items() for name in (code, *names)}
 
     return replace(
         headings(imports, imports.mappings[mapping]),
@@ -148,6 +159,8 @@ def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
         no=frozenset(plain(one).casefold() for one in imports.denied),
         categories=by_label(people.categories),
         lists=by_label(people.lists),
+        languages=spelled(imports.languages),
+        needs=spelled(imports.needs),
         relation=imports.relation,
     )
 
@@ -293,6 +306,8 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words, buildings: Containe
     if "birthday" in year:
         raise Wrong("birth_year", "bad_date")
     told |= year
+    if "language" in texts:
+        told["language"] = known.languages.get(texts["language"].casefold(), texts["language"])
     if (alone := texts.get("lives_alone")) is not None:
         told["lives_alone"] = _yes(alone, known)
     for name in _MANY_FIELDS:
@@ -360,14 +375,12 @@ def _many(cell: str, name: str, known: Words) -> list[str]:
     things = [one for one in several(cell) if one.casefold() not in known.no]
     if name in _TEXTS:
         return things
-    codes = {"categories": known.categories, "lists": known.lists}.get(name)
-    if codes is None:
-        return [word for one in things for word in one.split()]
-    words = (word for one in things for word in ([one] if one.casefold() in codes else one.split()))
-    found = [codes.get(word.casefold()) for word in words]
-    if None in found:
+    codes = {"categories": known.categories, "lists": known.lists, "needs": known.needs}[name]
+    words = [word for one in things for word in ([one] if one.casefold() in codes else one.split())]
+    found = [codes.get(word.casefold(), word) for word in words]
+    if name != "needs" and not {*found} <= {*codes.values()}:
         raise Wrong(name, {"categories": "unknown_category", "lists": "unknown_list"}[name])
-    return [one for one in found if one is not None]
+    return found
 
 
 def wrong_fields(error: ValidationError) -> Iterable[tuple[str, str]]:
