@@ -276,6 +276,21 @@ def test_every_sheet_that_has_a_header_is_read_with_its_own_columns() -> None:
     assert (mine.rows, mine.unknown, mine.unread) == (5, ("微信",), ["填表说明"])
 
 
+def test_a_number_whose_last_digits_a_spreadsheet_lost_is_told() -> None:
+    """Of eleven that end in zeros, one has the right check digit."""
+    number = next(one for one in (number_of("1956-05-01", order) for order in range(1000)) if one.endswith("000"))
+    header = ("姓名", "楼号", "身份证号", "电话", "燃气卡号")
+    rows = [
+        ("甲", 1.0, float(number), 13800000000.0, 123456789012345.0),
+        ("乙", 1.0, number, 1380000000000000.0, ""),
+        ("丙", 1.0, number, 13800000000.0, "1.23457E+18"),
+        ("丁", 1.0, number, 13800000000.0, 123456789012345.0),
+    ]
+    good, wrong = read(as_xlsx(header, *rows))
+    assert [(one.name, one.id_number, one.gas_card) for one in good] == [("丁", number, "123456789012345")]
+    assert wrong == [(2, "身份证号", "digits_lost"), (3, "电话", "digits_lost"), (4, "燃气卡号", "digits_lost")]
+
+
 def test_an_address_in_one_cell_is_taken_apart() -> None:
     """Where there are no columns of their own."""
     content = as_csv(("姓名", "住址"), ("甲", "铁北社区2号楼1单元502室"), ("乙", "2-1-502"), ("丙", "不详"))

@@ -8,6 +8,9 @@ from typing import Any
 _SERIAL_ZERO = date(1899, 12, 30)
 _LAST_SERIAL = 60_000
 """The serial number of a day in 2064; what is larger is no serial."""
+_DIGITS_KEPT = 10**15
+_ROUNDED = re.compile(r"\d(\.\d+)?[Ee]\+\d+")
+"""As a spreadsheet shows it, and writes it into a CSV."""
 _NUMBER_AS_TEXT = re.compile(r"(\d+)\.0+")
 _DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]0?0:00(?::00(?:\.0+)?)?)?")
 _COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
@@ -35,6 +38,13 @@ def plain(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value).strip()
+
+
+def digits_lost(value: Any) -> bool:
+    """Whether a spreadsheet made a number of what is none, and has only its first 15 digits, or fewer, still."""
+    if isinstance(value, str):
+        return _ROUNDED.fullmatch(value.strip()) is not None
+    return isinstance(value, int | float) and abs(value) >= _DIGITS_KEPT
 
 
 class Wrong(Exception):

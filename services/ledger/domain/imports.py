@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from services.ledger.domain.cells import BETWEEN, NO_DIGIT, born, day, for_each, numbers, several
+from services.ledger.domain.cells import BETWEEN, NO_DIGIT, born, day, digits_lost, for_each, numbers, several
 from services.ledger.domain.cells import Wrong as Wrong
 from services.ledger.domain.cells import plain as plain
 from services.ledger.domain.people import PeopleCatalogue
@@ -32,6 +32,7 @@ _ADDRESS = re.compile(
 _AFTER_NUMBER = {"building": "号楼栋幢座", "unit": "单元门", "room": "室号房"}
 _TEXTS = ("illnesses", "hobbies")
 _MANY_FIELDS = (*_TEXTS, "needs", "lists", "categories")
+_NUMBERS = ("id_number", "phone", "contact_phone", "gas_card", "heating_card", "card")
 _CONTACT = ("contact_name", "contact_phone", "contact_relation")
 _OF_A_CONTACT = {"name": "contact_name", "phone": "contact_phone", **{name: name for name in _CONTACT}}
 """What a heading means below one that is over what is told of a contact."""
@@ -278,10 +279,17 @@ def cell_of(row: Sequence[Any], at: Columns, name: str) -> Any:
 
 
 def texts_of(row: Sequence[Any], at: Columns) -> dict[str, str]:
-    """What a row says, by field: what stands in all the columns of it together."""
+    """What a row says, by field: what stands in all the columns of it together.
+
+    Raises:
+        Wrong: `digits_lost`.
+    """
     found: dict[str, str] = {}
     for name in at.fields:
-        texts = filter(None, map(plain, cells_of(row, at, name)))
+        cells = cells_of(row, at, name)
+        if name in _NUMBERS and any(map(digits_lost, cells)):
+            raise Wrong(name, "digits_lost")
+        texts = filter(None, map(plain, cells))
         if text := BETWEEN.join(dict.fromkeys(texts)):
             found[name] = text
     return found
