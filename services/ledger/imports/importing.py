@@ -127,8 +127,12 @@ class Importing:
         """
         reading = await self.reading(order)
         import_id = order.import_id(json.dumps(self.catalogue.mappings[order.mapping]))
+        now: Reading | None = None
         while (known := await self.store.imports.get(import_id)) is not None:
-            if known.open or not known.wrong or await self._wrong(order) == known.problems:
+            if known.open or not known.wrong:
+                return known
+            now = now or await self._read(order)
+            if (now.wrong, now.problems) == (known.wrong, known.problems):
                 return known
             # What was wrong with it is right by now, such as a building that was not entered then.
             import_id = derived_id("import", import_id, "again")
@@ -157,13 +161,13 @@ class Importing:
         )
         return outcome.state or begun
 
-    async def _wrong(self, order: Order) -> list[rules.RowProblem]:
-        """What is wrong with a file as things are now."""
+    async def _read(self, order: Order) -> Reading:
+        """A file as it is read by now."""
         reading = await self.reading(order)
         chunks = reading.chunks(order.content)
         while await asyncio.to_thread(_next, chunks):
             pass
-        return reading.problems
+        return reading
 
     async def go_on(self) -> int:
         """Enter the next rows of a file that is not through; how many these were."""
