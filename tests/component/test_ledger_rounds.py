@@ -16,6 +16,7 @@ from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import handlers as rounds
+from services.ledger.rounds.record_lists import MOST, TOLD
 from services.ledger.rounds.store import Rounds
 from services.ledger.rounds.walks import send
 from services.ledger.rounds.work import finish
@@ -447,6 +448,17 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
     assert len(await at.ledger.stored("reports")) == 1
     numbers = await at.ledger.get(f"/rounds/{ROUND}/numbers")
     assert list(numbers["points"].items()) == [("南门", 20), ("北门", 0)]
+
+
+async def test_a_list_with_more_mistakes_or_records_than_a_desk_can_have_is_not_read_to_its_end(at: Running) -> None:
+    """The first mistakes are told."""
+    await opened(at.ledger)
+    for rows, status, problem in (
+        ([*(row(0, time="八点"),) * TOLD, *(row(0),) * MOST], 422, f"{TOLD + 2}.采样时间"),
+        ([row(0)] * (MOST + 1), 413, "file"),
+    ):
+        answer = await taken(at.ledger, *rows)
+        assert (answer.status_code, answer.json()["problems"][-1]["field"]) == (status, problem)
 
 
 async def test_a_desk_may_have_a_sheet_for_each_half_of_the_day(at: Running) -> None:

@@ -16,13 +16,15 @@ from services.ledger.rounds import handlers as rounds
 from services.ledger.rounds.lines import understood
 from shared.contracts.duties import ZONE
 from shared.contracts.envelope import Meta, Problem
-from shared.contracts.refusal import Refusal
+from shared.contracts.refusal import Refusal, refusal
 from shared.contracts.rounds import RECORDS, RoundRecord
 from shared.identity import derived_id
 
 T = TypeVar("T")
 TOLD = 200
-"""Mistakes of one file that are told; the others are not."""
+"""Mistakes of one file that are told; behind them it is not read on."""
+MOST = 20_000
+"""Records of one file: what a desk has of a day, and more."""
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ async def take_in(
     buildings = await house.store.grids_of(known.told.community)
     read = await asyncio.to_thread(_read, imports, buildings, content, day)
     if read.problems:
-        raise Refusal(*read.problems[:TOLD])
+        raise Refusal(*read.problems)
     lines = await _told_as_rows(understood(house, known, read.records), read.rows)
     round_id = known.told.round_id
     whole = derived_id("record list", round_id, *(one.model_dump_json() for one in read.records))
@@ -75,6 +77,11 @@ async def _told_as_rows(work: Awaitable[T], rows: Sequence[str]) -> T:
 
 
 def _read(imports: Imports, buildings: Container[str], content: bytes, day: date) -> _Read:
+    """What a file says, as far as it takes to know that it says it wrong.
+
+    Raises:
+        Refusal: the file as a whole cannot be read, or has more than so many records.
+    """
     words, meaning, zone = headings(imports, imports.records.columns), rules.outcomes(imports), ZoneInfo(ZONE)
     read = _Read()
     for table in tables(content, words):
@@ -84,8 +91,12 @@ def _read(imports: Imports, buildings: Container[str], content: bytes, day: date
                 if (record := rules.record_of(row, table.at, meaning, buildings, day, zone)) is not None:
                     read.records.append(record)
                     read.rows.append(where)
+                if len(read.records) > MOST:
+                    raise refusal("file", "too_large", f"more than {MOST} records; send it in parts", status=413)
             except Wrong as wrong:
                 title = table.at.titles.get(wrong.field, wrong.field)
                 message = f"row {where}, {title}: {wrong.code}"
                 read.problems.append(Problem(field=f"{where}.{title}", code=wrong.code, message=message))
+                if len(read.problems) == TOLD:
+                    return read
     return read
