@@ -1,5 +1,6 @@
 """Lists as committees keep them: headers, encodings, dates and numbers of every kind, and what is wrong where."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.types import Message
 
 from services.ledger.domain import cells, export, imports
 from services.ledger.domain.cells import Wrong
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
+from services.ledger.files.receiving import received
 from services.ledger.imports.reading import Reading
 from shared.catalogue import load
 from shared.contracts.catalogue import AbilityCatalogue
@@ -475,9 +479,10 @@ def test_a_million_empty_rows_are_not_walked_through() -> None:
 
 
 @pytest.mark.parametrize("cell", ["XFD1048576", "J1048576"])
-def test_one_cell_that_was_left_far_away_is_told_and_ends_nothing(cell: str) -> None:
-    """The library lays out all between: half a terabyte, or more than a container has."""
+def test_one_cell_that_was_left_far_away_is_told_and_ends_nothing(cell: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The library lays out all between: half a terabyte, or more than there is; its last words are in the log."""
     assert refused(as_xlsx(HEADER, somebody(1), left={cell: "x"})) == "too_large"
+    assert "emory" in capfd.readouterr().err
 
 
 def test_a_million_empty_rows_of_a_spreadsheet_are_no_matter() -> None:
@@ -508,6 +513,38 @@ def test_whatever_a_file_holds_it_is_read_or_refused(content: bytes) -> None:
     """With a code."""
     with suppress(Refusal):
         assert read(content)[0] == []
+
+
+def sent(name: str, asked: list[str]) -> Request:
+    """A file on its way, which is noted when somebody asks for it."""
+
+    async def receive() -> Message:
+        asked.append(name)
+        return {"type": "http.request", "body": name.encode()}
+
+    return Request({"type": "http"}, receive)
+
+
+async def test_a_file_is_received_when_the_work_on_the_one_before_is_done() -> None:
+    turn, asked = asyncio.Semaphore(1), list[str]()
+
+    async def take(name: str) -> bytes:
+        async with received(sent(name, asked), turn) as content:
+            return content
+
+    async with received(sent("first", asked), turn):
+        second = asyncio.ensure_future(take("second"))
+        await asyncio.sleep(0)
+        assert asked == ["first"]
+    assert await second == b"second"
+
+
+async def test_a_file_that_does_not_arrive_keeps_nobody_waiting_for_long() -> None:
+    turn, never = asyncio.Semaphore(1), asyncio.Future[Message]()
+    with pytest.raises(Refusal) as refusal:
+        async with received(Request({"type": "http"}, lambda: never), turn, within=0.0):
+            pass
+    assert (refusal.value.problems[0].code, turn.locked()) == ("too_slow", False)
 
 
 # What goes out

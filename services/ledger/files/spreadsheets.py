@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
-from subprocess import DEVNULL, PIPE
+from subprocess import PIPE
 from typing import IO, Any
 
 from charset_normalizer import from_bytes
@@ -69,7 +69,7 @@ def _sheet(parts: Iterator[list[Row] | None]) -> Iterator[Row]:
 
 def _unpacked(content: bytes) -> Iterator[Any]:
     """The names of the sheets; then some rows at a time, and None after each sheet."""
-    with subprocess.Popen(_PROGRAM, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(_PROGRAM, stdin=PIPE, stdout=PIPE, start_new_session=True) as process:
         try:
             # If it ends before it has read all, it says why by its exit code.
             with suppress(BrokenPipeError), _stream(process.stdin) as given:
