@@ -234,13 +234,22 @@ def test_a_list_with_months_of_birth_and_several_numbers_in_a_cell_is_taken() ->
         ("乙", "1", "195410", "13800000000 13900000000、13700000000"),
         ("丙", "1", "195413", "13800000000"),
         ("丁", "1", "1954", "13800000000/无"),
+        ("戊", "1", "2090", "13800000000"),
+        ("己", "1", "2026年12月", "13800000000"),
+        ("庚", "1", "2026年11月", "（0432）62345678，13800000000（儿子 李刚）"),
     ]
     good, wrong = read(as_csv(header, *rows))
     assert [(one.birth_year, one.birth_month, one.phone, one.other_phones) for one in good] == [
         (1954, 3, "13800000000", ("0451-5551234",)),
         (1954, 10, "13800000000", ("13900000000", "13700000000")),
+        (2026, 11, "0432-62345678", ("13800000000",)),
     ]
-    assert wrong == [(4, "出生年月", "impossible_birthday"), (5, "联系电话", "bad_format")]
+    assert wrong == [
+        (4, "出生年月", "impossible_birthday"),
+        (5, "联系电话", "bad_format"),
+        (6, "出生年月", "impossible_birthday"),
+        (7, "出生年月", "impossible_birthday"),
+    ]
 
 
 def test_a_year_alone_is_a_year_and_nothing_is_nothing() -> None:

@@ -23,6 +23,9 @@ _SEVERAL = re.compile(r"[、,，;；/|\n]+|(?<=[^\x00-\x7f])\s+(?=[^\x00-\x7f])"
 BETWEEN = "、"
 """Between several things in one cell, as it is written."""
 _BETWEEN_PHONES = re.compile(r"[、,，;；/|\n]+")
+_BESIDE_PHONE = re.compile(r"\([^()\d]*\)")
+"""Whose it is, or where."""
+_AREA = re.compile(r"\((\+?\d+)\)\s*")
 _SHORTEST_PHONE = 7
 _MONTHS = 12
 
@@ -99,9 +102,13 @@ def born(cell: date | tuple[int, int] | int | None) -> dict[str, Any]:
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers in one cell. A blank is between two of them only where either side is a whole number by itself."""
+    """The numbers in one cell. A blank is between two of them only where either side is a whole number by itself.
+
+    What stands in brackets beside one is left out; an area in brackets before it, `(0432)`, becomes `0432-`.
+    """
     found: list[str] = []
-    for one in filter(None, map(str.strip, _BETWEEN_PHONES.split(text))):
+    bare = _AREA.sub(r"\1-", _BESIDE_PHONE.sub("", text))
+    for one in filter(None, map(str.strip, _BETWEEN_PHONES.split(bare))):
         parts = one.split()
         whole = all(len(NO_DIGIT.sub("", part)) >= _SHORTEST_PHONE for part in parts)
         found += parts if whole else [one]

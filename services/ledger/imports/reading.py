@@ -153,8 +153,8 @@ class Reading:
         for name, code in found:
             if len(self.problems) < TOLD:
                 titles = table.at.titles
-                title = titles.get(name) or titles.get("address" if name in _PLACE else name, name)
+                title = titles.get(name) or titles.get(_TOLD_IN.get(name, name), name)
                 self.problems.append(RowProblem(row=number, column=title, code=code, sheet=table.sheet))
 
 
-_PLACE = ("building", "unit", "room")
+_TOLD_IN = {**dict.fromkeys(("building", "unit", "room"), "address"), "birth_year": "birthday"}
