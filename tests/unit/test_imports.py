@@ -1,10 +1,13 @@
 """Lists as committees keep them: headers, encodings, dates and numbers of every kind, and what is wrong where."""
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from services.ledger.domain import cells, export, imports
 from services.ledger.domain.cells import Wrong
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
+from services.ledger.files.export import Listing, sent
 from services.ledger.files.receiving import received
 from services.ledger.imports.reading import Reading
 from shared.catalogue import load
@@ -524,7 +528,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused(content: bytes) -> None:
         assert read(content)[0] == []
 
 
-def sent(name: str, asked: list[str]) -> Request:
+def on_its_way(name: str, asked: list[str]) -> Request:
     """A file on its way, which is noted when somebody asks for it."""
 
     async def receive() -> Message:
@@ -538,10 +542,10 @@ async def test_a_file_is_received_when_the_work_on_the_one_before_is_done() -> N
     turn, asked = asyncio.Semaphore(1), list[str]()
 
     async def take(name: str) -> bytes:
-        async with received(sent(name, asked), turn) as content:
+        async with received(on_its_way(name, asked), turn) as content:
             return content
 
-    async with received(sent("first", asked), turn):
+    async with received(on_its_way("first", asked), turn):
         second = asyncio.ensure_future(take("second"))
         await asyncio.sleep(0)
         assert asked == ["first"]
@@ -564,6 +568,23 @@ def test_nothing_that_goes_out_is_a_formula_and_what_comes_back_is_the_same(text
     sent = export.defused(text)
     assert not sent.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert cells.plain(sent) == text.strip()
+
+
+async def test_nothing_is_left_of_a_spreadsheet_when_the_walk_through_the_people_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = partial(os.listdir, tmp_path)
+
+    async def rows() -> AsyncIterator[list[list[str]]]:
+        yield [["李奶奶"]]
+        assert left()
+        raise ConnectionError
+
+    response = sent(Listing("", ("姓名", "楼号"), rows(), "合计"), "xlsx", "people")
+    with pytest.raises(ConnectionError):
+        _ = [piece async for piece in response.body_iterator]
+    assert left() == []
 
 
 def test_what_no_spreadsheet_can_hold_does_not_go_out() -> None:
