@@ -237,7 +237,7 @@ def _contacts_over(row: Sequence[Any], width: int, known: Words) -> list[str]:
 def _heading(cell: Any, contact: str, known: Words) -> tuple[str | None, str]:
     """The field that a heading means, below one that is over whom to call if there is one; and how it is shown."""
     name, title = known.headers.get(header(cell)), plain(cell)
-    return (_OF_A_CONTACT.get(name or ""), f"{contact} {title}".strip()) if contact else (name, title)
+    return (_OF_A_CONTACT.get(name or ""), f"{contact} {title}") if contact and title else (name, title)
 
 
 def _is_second_row(below: Sequence[Any], headings: Sequence[tuple[str | None, str]], known: Words) -> bool:
