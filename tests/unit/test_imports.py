@@ -22,6 +22,7 @@ from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
 from services.ledger.files.export import Listing, sent
 from services.ledger.files.receiving import received
+from services.ledger.imports.importing import Order
 from services.ledger.imports.reading import Reading
 from shared.catalogue import load
 from shared.contracts.catalogue import AbilityCatalogue
@@ -558,6 +559,17 @@ async def test_a_file_that_does_not_arrive_keeps_nobody_waiting_for_long() -> No
         async with received(Request({"type": "http"}, lambda: never), turn, within=0.0):
             pass
     assert (refusal.value.problems[0].code, turn.locked()) == ("too_slow", False)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [({"needs": {}}, False), ({"contacts": ()}, False), ({"mappings": {"usual": {}}}, False), ({"printed": ()}, True)],
+)
+def test_a_file_that_is_read_by_other_words_is_another_import(change: dict[str, Any], same: bool) -> None:
+    """What has nothing to do with reading it changes nothing."""
+    order = Order("tiebei", b"")
+    before, after = (imports.read_by(one, "usual") for one in (IMPORTS, IMPORTS.model_copy(update=change)))
+    assert (order.import_id(before) == order.import_id(after)) is same
 
 
 # What goes out

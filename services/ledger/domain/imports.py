@@ -1,5 +1,6 @@
 """Lists that committees keep: which column says what, what a cell means, and what is wrong with a row."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -164,6 +165,12 @@ def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
         needs=spelled(imports.needs),
         relation=imports.relation,
     )
+
+
+def read_by(imports: Imports, mapping: str) -> str:
+    """All words by which a file is read: with others, the same file says something else."""
+    others = imports.model_dump(mode="json", exclude={"mappings", "records", "printed"})
+    return json.dumps([imports.mappings[mapping], others])
 
 
 def headings(imports: Imports, named: Mapping[Any, Sequence[str]]) -> Words:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hashlib
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -49,10 +48,10 @@ class Order:
     skip_wrong: bool = False
     by: str = ""
 
-    def import_id(self, mapping: str) -> str:
+    def import_id(self, read_by: str) -> str:
         """The same for the same file, sent to the same place and read the same way."""
         digest = hashlib.sha256(self.content).hexdigest()
-        return derived_id("import", digest, self.community, mapping, self.source, *self.lists, *self.categories)
+        return derived_id("import", digest, self.community, read_by, self.source, *self.lists, *self.categories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Importing:
             Refusal: the file cannot be read; a row is wrong, and wrong ones are not to be skipped.
         """
         reading = await self.reading(order)
-        import_id = order.import_id(json.dumps(self.catalogue.mappings[order.mapping]))
+        import_id = order.import_id(rules.read_by(self.catalogue, order.mapping))
         now: Reading | None = None
         while (known := await self.store.imports.get(import_id)) is not None:
             if known.open or not known.wrong:
