@@ -50,6 +50,24 @@ def as_xlsx(*rows: Sequence[Any], merged: Sequence[str] = (), left: Mapping[str,
         sheet.merge_cells(cells)
     for cell, text in (left or {}).items():
         sheet[cell] = text
+    return _saved(book)
+
+
+def as_workbook(sheets: Mapping[str, Sequence[Sequence[Any]]], hidden: str = "") -> bytes:
+    """Several sheets by their names, one of which one does not see, and a chart."""
+    book = Workbook()
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+        if name == hidden:
+            sheet.sheet_state = "hidden"
+    book.create_chartsheet("图")
+    del book["Sheet"]
+    return _saved(book)
+
+
+def _saved(book: Workbook) -> bytes:
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()

@@ -54,8 +54,9 @@ def take_in(
     _show_wrong(session, found["problems"])
     counts = {name: found[name] for name in _COUNTS}
     session.tell("import.would" if dry_run else "import.done", "bold", rows=found["rows"], **counts)
-    if unknown := found.get("columns_unknown"):
-        session.tell("import.columns_unknown", "yellow", columns=", ".join(unknown))
+    for left in ("columns_unknown", "sheets_unread"):
+        if names := found.get(left):
+            session.tell(f"import.{left}", "yellow", names=", ".join(names))
 
 
 def give_out(
@@ -145,5 +146,6 @@ def _show_wrong(session: Session, problems: list[dict[str, Any]]) -> None:
         return
     table = Table(*(session.say(f"import.{name}") for name in ("row", "column", "why")))
     for one in problems:
-        table.add_row(str(one["row"]), one["column"], session.say.or_else(f"wrong.{one['code']}", one["code"]))
+        column = ".".join(filter(None, (one.get("sheet"), one["column"])))
+        table.add_row(str(one["row"]), column, session.say.or_else(f"wrong.{one['code']}", one["code"]))
     session.out.print(table)

@@ -1,6 +1,7 @@
 """The ledger, as its handlers know it."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,8 @@ class Ledger:
     observation: ObservationCatalogue
     categories: PeopleCatalogue
     facilities: FacilityCatalogue
+    files: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Whose turn it is, of those who send files."""
 
 
 def today(house: Ledger) -> date:

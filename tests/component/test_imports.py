@@ -11,6 +11,7 @@ import httpx
 import pytest
 from python_calamine import CalamineWorkbook
 
+from services.ledger.domain.imports import TOLD
 from tests import world
 from tests.lists import HEADER, as_csv, as_xlsx, number_of, somebody
 from tests.running import Ear, Service, Town, eventually, problems
@@ -73,7 +74,7 @@ async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(desk: De
     assert answer.status_code == 200
     found = answer.json()
     assert told(found) == {"rows": 4, "new": 1, "changed": 1, "same": 1, "wrong": 1}
-    assert found["problems"] == [{"row": 5, "column": "楼号", "code": "unknown_building"}]
+    assert found["problems"] == [{"row": 5, "column": "楼号", "code": "unknown_building", "sheet": None}]
     assert found["columns_unknown"] == ["血型"]
     assert await desk.ledger.stored("people") == before
     assert len(await desk.ledger.stored("imports")) == 1
@@ -157,6 +158,18 @@ async def test_rows_that_were_wrong_come_in_with_the_same_file_once_they_are_rig
         assert told(found) == {"rows": 5, "new": 1, "changed": 0, "same": 4 - wrong, "wrong": wrong}
     assert (await desk.entered(content))["id"] == found["id"]
     assert (await desk.ledger.get("/statistics"))["people"] == 5
+
+
+async def test_a_row_that_is_right_by_now_comes_in_behind_however_many_that_are_still_wrong(desk: Desk) -> None:
+    """The first thousand are told, and are the same as before."""
+    wrong = [somebody(number, building="98") for number in range(TOLD)]
+    content = as_csv(HEADER, *wrong, somebody(TOLD, building="99"))
+    first = await desk.entered(content, "&skip_wrong=true")
+    assert (first["wrong"], len(first["problems"])) == (TOLD + 1, TOLD)
+    await world.accepted(desk.ledger, "/buildings", {"community": world.TIEBEI, "building": "99", "grid": "g1"})
+    found = await desk.entered(content, "&skip_wrong=true")
+    assert told(found) == {"rows": TOLD + 1, "new": 1, "changed": 0, "same": 0, "wrong": TOLD}
+    assert (await desk.entered(content, "&skip_wrong=true"))["id"] == found["id"]
 
 
 async def test_rows_that_wait_are_sealed_and_progress_outlives_the_service(town: Town) -> None:

@@ -16,6 +16,7 @@ from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.rounds import handlers as rounds
+from services.ledger.rounds.record_lists import MOST, TOLD
 from services.ledger.rounds.store import Rounds
 from services.ledger.rounds.walks import send
 from services.ledger.rounds.work import finish
@@ -24,7 +25,7 @@ from shared.contracts.rounds import AddToRound, Counts, OpenRound, RecordRound, 
 from shared.documents import Occupied
 from shared.identity import new_id
 from tests import world
-from tests.lists import as_csv
+from tests.lists import as_csv, as_workbook
 from tests.rounds import ROUND, close, counts, id_of, is_in, is_open, opened, person, record, three_buildings
 from tests.running import Clock, Running, Service, Town, eventually, problems
 
@@ -395,6 +396,34 @@ async def test_the_list_of_a_desk_is_taken_as_a_file_and_again_changes_nothing(a
     assert report["state"]["due_at"] is None, "it is on the sheets, and need not be put there again"
     numbers = await at.ledger.get(f"/rounds/{ROUND}/numbers")
     assert list(numbers["points"].items()) == [("南门", 20), ("北门", 0)]
+
+
+async def test_a_list_with_more_mistakes_or_records_than_a_desk_can_have_is_not_read_to_its_end(at: Running) -> None:
+    """The first mistakes are told."""
+    await opened(at.ledger)
+    for rows, status, problem in (
+        ([*(row(0, time="八点"),) * TOLD, *(row(0),) * MOST], 422, f"{TOLD + 2}.采样时间"),
+        ([row(0)] * (MOST + 1), 413, "file"),
+    ):
+        answer = await taken(at.ledger, *rows)
+        assert (answer.status_code, answer.json()["problems"][-1]["field"]) == (status, problem)
+
+
+async def test_a_desk_may_have_a_sheet_for_each_half_of_the_day(at: Running) -> None:
+    """A wrong row is told with its sheet, before anything is recorded."""
+    await opened(at.ledger, points=["南门"])
+    at.ledger.runtime.clock.forward(hours=3)  # type: ignore[attr-defined]
+    path = f"/rounds/{ROUND}/records:import"
+    header = ("姓名", "联系电话", "手机", "采样时间")
+    for time, status in (("八点", 422), ("8:10", 200)):
+        rows = [(row(number)[0], "", row(number)[1], at) for number, at in ((0, "8:05"), (1, time))]
+        book = as_workbook({"上午": [header, rows[0]], "下午": [header, rows[1]]})
+        answer = await at.ledger.call("POST", path, content=book)
+        assert answer.status_code == status, answer.text
+        assert [one["field"] for one in answer.json().get("problems", ())] == (
+            ["2.下午.采样时间"] if status > 200 else []
+        )
+        assert (await counts(at.ledger))["done"] == (0 if status > 200 else 2)
 
 
 async def test_a_building_is_known_in_the_list_of_a_desk_as_it_stands_on_the_books(at: Running) -> None:

@@ -5,6 +5,9 @@ import os
 from subprocess import run
 from typing import Any
 
+import yaml
+
+from services.ledger.files.unpacking import MEMORY
 from tests.compose.engine import COMPOSE
 from tests.documentation import ROOT
 
@@ -23,6 +26,16 @@ def test_with_engines_elsewhere_none_is_started_and_every_service_reaches_outsid
     services = merged("deploy/compose/outside-engines.yaml")["services"]
     assert services.keys() == {*SERVICES, "gateway"}
     assert {name for name, one in services.items() if "outside" in one["networks"]} == {*SERVICES, "gateway"}
+
+
+def test_the_ledger_has_room_for_what_unpacks_a_spreadsheet_beside_it() -> None:
+    """One at a time; in a stack it is the same, and in the chart."""
+    services = merged()["services"]
+    intake, ledger = (int(services[one]["deploy"]["resources"]["limits"]["memory"]) for one in ("intake", "ledger"))
+    assert ledger - intake == MEMORY
+    values = yaml.safe_load((ROOT / "deploy/kubernetes/doorstep/values.yaml").read_text())
+    limits = (values["services"]["ledger"]["resources"]["limits"], values["resources"]["limits"])
+    assert [one["memory"] for one in limits] == [f"{ledger >> 20}Mi", f"{intake >> 20}Mi"]
 
 
 def test_only_the_brokers_port_is_published_for_other_systems() -> None:

@@ -1,27 +1,37 @@
 """Lists as committees keep them: headers, encodings, dates and numbers of every kind, and what is wrong where."""
 
-from collections.abc import Sequence
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.types import Message
 
 from services.ledger.domain import cells, export, imports
 from services.ledger.domain.cells import Wrong
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
+from services.ledger.files.export import Listing, sent
+from services.ledger.files.receiving import received
+from services.ledger.imports.importing import Order
 from services.ledger.imports.reading import Reading
 from shared.catalogue import load
+from shared.contracts.catalogue import AbilityCatalogue
 from shared.contracts.ledger import RegisterPerson
 from shared.contracts.refusal import Refusal
 from shared.sealing import Lookup
 from shared.settings import Settings
 from tests import world
-from tests.lists import HEADER, as_csv, as_xlsx, number_of, somebody, with_macros
+from tests.lists import HEADER, as_csv, as_workbook, as_xlsx, number_of, somebody, with_macros
 
 FOLDER = Settings().catalogue_dir
 IMPORTS = load(FOLDER / "imports.yaml", Imports)
@@ -97,6 +107,93 @@ def test_titles_above_the_header_and_headings_over_several_columns_are_understoo
     )
 
 
+OWN = ("13800000000", ())
+PING = [("李萍", "10000000002", "女儿")]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "own", "contacts", "unknown"),
+    [
+        (
+            [("姓名", "电话", "楼号", "紧急联系人", "", ""), ("", "", "", "姓名", "电话", "关系")],
+            ("甲", "13800000000", "1", "李萍", "10000000002", "女儿"), OWN, PING, (),
+        ),
+        (
+            [("姓名", "楼号", "家属信息", "", "", ""), ("", "", "姓名", "联系电话", "关系", "住址")],
+            ("甲", "1", "李萍", "10000000002", "女儿", "2-1-502"), (None, ()), PING, ("家属信息 住址",),
+        ),
+        (
+            [("姓名", "楼号", "紧急联系人"), ("", "", "", "手机", "关系")],
+            ("甲", "1", "李萍", "10000000002", "女儿"), (None, ()), PING, (),
+        ),
+        (
+            [("基本情况", "", "", "紧急联系人", "", "", ""), ("姓名", "楼号", "电话", "姓名", "电话", "关系", "")],
+            ("甲", "1", "13800000000", "李萍", "10000000002", "女儿", ""), OWN, PING, (),
+        ),
+        (
+            [("联系人", "王主任", "", ""), ("姓名", "楼号", "电话", "单元")],
+            ("甲", "1", "13800000000", "1"), OWN, [], (),
+        ),
+        (
+            [("姓名", "联系电话", "楼号", "紧急联系人", "关系", "联系电话")],
+            ("甲", "13800000000", "1", "李萍", "女儿", "10000000002"), OWN, PING, (),
+        ),
+        (
+            [("姓名", "楼号", "联系方式", ""), ("", "", "微信", "手机")],
+            ("甲", "1", "wx_123", "13800000000"), OWN, [], ("微信",),
+        ),
+    ],
+    ids=["below", "no column of its own", "shorter than what is below", "above", "a title", "beside", "no known part"],
+)  # fmt: skip
+def test_what_stands_below_or_beside_whom_to_call_is_not_the_persons_own(
+    header: Sequence[Sequence[str]],
+    row: Sequence[str],
+    own: tuple[str | None, tuple[str, ...]],
+    contacts: list[tuple[str, str, str]],
+    unknown: tuple[str, ...],
+) -> None:
+    """A part of a heading is read with what is over it; what is not read is told."""
+    mine = reading()
+    ((one,),) = mine.chunks(as_csv(*header, row))
+    assert (one.name, one.phone, one.other_phones) == ("甲", *own)
+    assert [(found.name, found.phone, found.relation) for found in one.contacts] == contacts
+    assert (mine.unknown, mine.problems) == (unknown, [])
+
+
+def test_of_two_columns_that_say_the_same_both_are_read_or_the_second_is_told() -> None:
+    """Telephones, notes and illnesses are put together; somebody has one name, and one door."""
+    mine = reading()
+    header = ("姓名", "楼号", "联系电话", "手机号", "备注", "说明", "病史", "慢性病", "居民姓名", "楼栋", "联系人")
+    rows = [
+        ("甲", "1", "13800000000", 13900000000.0, "一", "二", "高血压", "糖尿病", "乙", "2", "李萍"),
+        ("丙", "1", "", "13900000000", "", "二", "无", "糖尿病", "", "", ""),
+        ("丁", "1", "13800000000", "13800000000", "", "", "", "", "", "", ""),
+    ]
+    (good,) = mine.chunks(as_csv(header, *rows))
+    assert [(one.name, one.address.building, one.phone, one.other_phones) for one in good] == [
+        ("甲", "1", "13800000000", ("13900000000",)),
+        ("丙", "1", "13900000000", ()),
+        ("丁", "1", "13800000000", ()),
+    ]
+    assert [(one.note, one.illnesses) for one in good[:2]] == [("一、二", ("高血压", "糖尿病")), ("二", ("糖尿病",))]
+    assert (mine.unknown, mine.problems) == (("居民姓名", "楼栋", "联系人"), [])
+
+
+def test_of_several_contacts_each_has_the_number_that_stands_with_the_name_and_one_without_is_told() -> None:
+    header = ("姓名", "楼号", "家属姓名", "家属电话", "紧急联系人", "紧急联系电话")
+    rows = [
+        ("甲", "1", "李萍", "10000000002", "李刚", "10000000003"),
+        ("乙", "1", "", "10000000002", "李刚", "10000000003"),
+        ("丙", "1", "李萍", "", "李刚", "10000000003"),
+    ]
+    good, wrong = read(as_csv(header, *rows))
+    assert [[(found.name, found.phone) for found in one.contacts] for one in good] == [
+        [("李萍", "10000000002"), ("李刚", "10000000003")],
+        [("家属", "10000000002"), ("李刚", "10000000003")],
+    ]
+    assert wrong == [(4, "家属电话、紧急联系电话", "required")]
+
+
 @pytest.mark.parametrize(
     "cell",
     ["1936-05-01", "1936/5/1", "1936.5.1", "1936年5月1日", "19360501", "１９３６－０５－０１", 13271, "13271", 13271.0,
@@ -142,13 +239,22 @@ def test_a_list_with_months_of_birth_and_several_numbers_in_a_cell_is_taken() ->
         ("乙", "1", "195410", "13800000000 13900000000、13700000000"),
         ("丙", "1", "195413", "13800000000"),
         ("丁", "1", "1954", "13800000000/无"),
+        ("戊", "1", "2090", "13800000000"),
+        ("己", "1", "2026年12月", "13800000000"),
+        ("庚", "1", "2026年11月", "（0432）62345678，13800000000（儿子 李刚）"),
     ]
     good, wrong = read(as_csv(header, *rows))
     assert [(one.birth_year, one.birth_month, one.phone, one.other_phones) for one in good] == [
         (1954, 3, "13800000000", ("0451-5551234",)),
         (1954, 10, "13800000000", ("13900000000", "13700000000")),
+        (2026, 11, "0432-62345678", ("13800000000",)),
     ]
-    assert wrong == [(4, "出生年月", "impossible_birthday"), (5, "联系电话", "bad_format")]
+    assert wrong == [
+        (4, "出生年月", "impossible_birthday"),
+        (5, "联系电话", "bad_format"),
+        (6, "出生年月", "impossible_birthday"),
+        (7, "出生年月", "impossible_birthday"),
+    ]
 
 
 def test_a_year_alone_is_a_year_and_nothing_is_nothing() -> None:
@@ -162,6 +268,45 @@ def test_a_year_alone_is_a_year_and_nothing_is_nothing() -> None:
 )  # fmt: skip
 def test_a_cell_is_read_as_the_text_that_was_meant(cell: Any, text: str) -> None:
     assert cells.plain(cell) == text
+
+
+def test_every_sheet_that_has_a_header_is_read_with_its_own_columns() -> None:
+    """A wrong row is told with its sheet, and a sheet without a header by its name; what is hidden is not read."""
+    sheets = {
+        "1号楼": [("姓名", "楼号", "电话"), ("甲", "1", "13800000001"), ("乙", "1", "不详")],
+        "填表说明": [("每栋楼一页",)],
+        "空": [],
+        "2号楼": [("2号楼居民",), ("楼号", "姓名", "微信", "房号"), ("2", "丙", "", "201"), ("1", "甲", "", "")],
+        "3号楼": [("姓名", "电话", "微信"), ("丁", "13800000004", "")],
+        "去年": [("姓名", "楼号"), ("戊", "1")],
+    }
+    mine = reading()
+    (good,) = mine.chunks(as_workbook(sheets, hidden="去年"))
+    assert [(one.name, one.address.building, one.phone) for one in good] == [
+        ("甲", "1", "13800000001"),
+        ("丙", "2", None),
+        ("甲", "1", None),
+    ]
+    assert [(one.sheet, one.row, one.column, one.code) for one in mine.problems] == [
+        ("1号楼", 3, "电话", "bad_format"),
+        ("3号楼", 2, "building", "required"),
+    ]
+    assert (mine.rows, mine.unknown, mine.unread) == (5, ("微信",), ["填表说明"])
+
+
+def test_a_number_whose_last_digits_a_spreadsheet_lost_is_told() -> None:
+    """Of eleven that end in zeros, one has the right check digit."""
+    number = next(one for one in (number_of("1956-05-01", order) for order in range(1000)) if one.endswith("000"))
+    header = ("姓名", "楼号", "身份证号", "电话", "燃气卡号")
+    rows = [
+        ("甲", 1.0, float(number), 13800000000.0, 123456789012345.0),
+        ("乙", 1.0, number, 1380000000000000.0, ""),
+        ("丙", 1.0, number, 13800000000.0, "1.23457E+18"),
+        ("丁", 1.0, number, 13800000000.0, 123456789012345.0),
+    ]
+    good, wrong = read(as_xlsx(header, *rows))
+    assert [(one.name, one.id_number, one.gas_card) for one in good] == [("丁", number, "123456789012345")]
+    assert wrong == [(2, "身份证号", "digits_lost"), (3, "电话", "digits_lost"), (4, "燃气卡号", "digits_lost")]
 
 
 def test_an_address_in_one_cell_is_taken_apart() -> None:
@@ -199,6 +344,33 @@ def test_a_building_is_named_as_on_the_books() -> None:
 def test_a_blank_parts_illnesses_in_chinese_alone(cell: str, illnesses: tuple[str, ...]) -> None:
     (one,), wrong = read(as_csv(("姓名", "楼号", "病史"), ("甲", "1", cell)))
     assert (one.illnesses, wrong) == (illnesses, [])
+
+
+@pytest.mark.parametrize(
+    ("language", "needs", "codes"),
+    [
+        ("中文", "听障、轮椅", ("zh", ("deaf", "wheelchair"))),
+        ("韩文", "Woman only，聋 oxygen_at_night", ("ko", ("woman_only", "deaf", "oxygen_at_night"))),
+        ("ug", "无", ("ug", ())),
+    ],
+)
+def test_languages_and_needs_are_read_as_people_write_them(
+    language: str, needs: str, codes: tuple[str, tuple[str, ...]]
+) -> None:
+    """A code stands for itself; what is neither is told."""
+    header = ("姓名", "楼号", "语言", "特殊需求")
+    good, wrong = read(as_csv(header, ("甲", "1", language, needs), ("乙", "1", "火星语", ""), ("丙", "1", "", "喵喵")))
+    assert [(one.language, one.needs) for one in good] == [codes]
+    assert wrong == [(3, "语言", "bad_format"), (4, "特殊需求", "bad_format")]
+
+
+def test_every_language_and_need_of_which_helpers_know_can_be_written_and_no_word_means_two() -> None:
+    known = load(FOLDER / "abilities.yaml", AbilityCatalogue)
+    assert known.languages.keys() <= IMPORTS.languages.keys()
+    assert known.needs.keys() <= IMPORTS.needs.keys()
+    for spelled in (IMPORTS.languages, IMPORTS.needs):
+        words = [imports.header(one) for code, names in spelled.items() for one in {code, *map(str.lower, names)}]
+        assert len({*words}) == len(words)
 
 
 @pytest.mark.parametrize("cell", ["Old and living alone、cancer", "elderly_alone cancer", "独居老人 cancer"])
@@ -321,9 +493,10 @@ def test_a_million_empty_rows_are_not_walked_through() -> None:
 
 
 @pytest.mark.parametrize("cell", ["XFD1048576", "J1048576"])
-def test_one_cell_that_was_left_far_away_is_told_and_ends_nothing(cell: str) -> None:
-    """The library lays out all between: half a terabyte, or more than a container has."""
+def test_one_cell_that_was_left_far_away_is_told_and_ends_nothing(cell: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The library lays out all between: half a terabyte, or more than there is; its last words are in the log."""
     assert refused(as_xlsx(HEADER, somebody(1), left={cell: "x"})) == "too_large"
+    assert "emory" in capfd.readouterr().err
 
 
 def test_a_million_empty_rows_of_a_spreadsheet_are_no_matter() -> None:
@@ -356,6 +529,49 @@ def test_whatever_a_file_holds_it_is_read_or_refused(content: bytes) -> None:
         assert read(content)[0] == []
 
 
+def on_its_way(name: str, asked: list[str]) -> Request:
+    """A file on its way, which is noted when somebody asks for it."""
+
+    async def receive() -> Message:
+        asked.append(name)
+        return {"type": "http.request", "body": name.encode()}
+
+    return Request({"type": "http"}, receive)
+
+
+async def test_a_file_is_received_when_the_work_on_the_one_before_is_done() -> None:
+    turn, asked = asyncio.Semaphore(1), list[str]()
+
+    async def take(name: str) -> bytes:
+        async with received(on_its_way(name, asked), turn) as content:
+            return content
+
+    async with received(on_its_way("first", asked), turn):
+        second = asyncio.ensure_future(take("second"))
+        await asyncio.sleep(0)
+        assert asked == ["first"]
+    assert await second == b"second"
+
+
+async def test_a_file_that_does_not_arrive_keeps_nobody_waiting_for_long() -> None:
+    turn, never = asyncio.Semaphore(1), asyncio.Future[Message]()
+    with pytest.raises(Refusal) as refusal:
+        async with received(Request({"type": "http"}, lambda: never), turn, within=0.0):
+            pass
+    assert (refusal.value.problems[0].code, turn.locked()) == ("too_slow", False)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [({"needs": {}}, False), ({"contacts": ()}, False), ({"mappings": {"usual": {}}}, False), ({"printed": ()}, True)],
+)
+def test_a_file_that_is_read_by_other_words_is_another_import(change: dict[str, Any], same: bool) -> None:
+    """What has nothing to do with reading it changes nothing."""
+    order = Order("tiebei", b"")
+    before, after = (imports.read_by(one, "usual") for one in (IMPORTS, IMPORTS.model_copy(update=change)))
+    assert (order.import_id(before) == order.import_id(after)) is same
+
+
 # What goes out
 
 
@@ -364,6 +580,23 @@ def test_nothing_that_goes_out_is_a_formula_and_what_comes_back_is_the_same(text
     sent = export.defused(text)
     assert not sent.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert cells.plain(sent) == text.strip()
+
+
+async def test_nothing_is_left_of_a_spreadsheet_when_the_walk_through_the_people_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = partial(os.listdir, tmp_path)
+
+    async def rows() -> AsyncIterator[list[list[str]]]:
+        yield [["李奶奶"]]
+        assert left()
+        raise ConnectionError
+
+    response = sent(Listing("", ("姓名", "楼号"), rows(), "合计"), "xlsx", "people")
+    with pytest.raises(ConnectionError):
+        _ = [piece async for piece in response.body_iterator]
+    assert left() == []
 
 
 def test_what_no_spreadsheet_can_hold_does_not_go_out() -> None:
@@ -393,7 +626,7 @@ def test_what_goes_out_comes_in_as_it_was(born: dict[str, Any]) -> None:
             "illnesses": ["高血压"],
             "hobbies": ["下棋"],
             "keys": "门卫",
-            "needs": ["deaf"],
+            "needs": ["deaf", "woman_only", "oxygen_at_night"],
             "categories": ["newcomer"],
             "lists": ["found_by_community"],
             "gas_card": "1",
@@ -405,6 +638,7 @@ def test_what_goes_out_comes_in_as_it_was(born: dict[str, Any]) -> None:
     known = portrait(told, PEOPLE, date(2026, 11, 24))
     names = export.fields(IMPORTS)
     row = [export.defused(one) for one in export.row(known, names, IMPORTS, PEOPLE)]
+    assert {"中文", "听障、只要女性上门、oxygen_at_night"} <= {*row}
     content = as_csv(export.headings(IMPORTS, names), row, [IMPORTS.totals[0], "1"], encoding="utf-8-sig")
     (back,), wrong = read(content)
     assert wrong == []

@@ -8,6 +8,9 @@ from typing import Any
 _SERIAL_ZERO = date(1899, 12, 30)
 _LAST_SERIAL = 60_000
 """The serial number of a day in 2064; what is larger is no serial."""
+_DIGITS_KEPT = 10**15
+_ROUNDED = re.compile(r"\d(\.\d+)?[Ee]\+\d+")
+"""As a spreadsheet shows it, and writes it into a CSV."""
 _NUMBER_AS_TEXT = re.compile(r"(\d+)\.0+")
 _DAY = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]0?0:00(?::00(?:\.0+)?)?)?")
 _COMPACT_DAY = re.compile(r"(\d{4})(\d{2})(\d{2})")
@@ -20,6 +23,9 @@ _SEVERAL = re.compile(r"[、,，;；/|\n]+|(?<=[^\x00-\x7f])\s+(?=[^\x00-\x7f])"
 BETWEEN = "、"
 """Between several things in one cell, as it is written."""
 _BETWEEN_PHONES = re.compile(r"[、,，;；/|\n]+")
+_BESIDE_PHONE = re.compile(r"\([^()\d]*\)")
+"""Whose it is, or where."""
+_AREA = re.compile(r"\((\+?\d+)\)\s*")
 _SHORTEST_PHONE = 7
 _MONTHS = 12
 
@@ -35,6 +41,13 @@ def plain(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value).strip()
+
+
+def digits_lost(value: Any) -> bool:
+    """Whether a spreadsheet made a number of what is none, and has only its first 15 digits, or fewer, still."""
+    if isinstance(value, str):
+        return _ROUNDED.fullmatch(value.strip()) is not None
+    return isinstance(value, int | float) and abs(value) >= _DIGITS_KEPT
 
 
 class Wrong(Exception):
@@ -89,13 +102,17 @@ def born(cell: date | tuple[int, int] | int | None) -> dict[str, Any]:
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers in one cell. A blank is between two of them only where either side is a whole number by itself."""
+    """The numbers in one cell. A blank is between two of them only where either side is a whole number by itself.
+
+    What stands in brackets beside one is left out; an area in brackets before it, `(0432)`, becomes `0432-`.
+    """
     found: list[str] = []
-    for one in filter(None, map(str.strip, _BETWEEN_PHONES.split(text))):
+    bare = _AREA.sub(r"\1-", _BESIDE_PHONE.sub("", text))
+    for one in filter(None, map(str.strip, _BETWEEN_PHONES.split(bare))):
         parts = one.split()
         whole = all(len(NO_DIGIT.sub("", part)) >= _SHORTEST_PHONE for part in parts)
         found += parts if whole else [one]
-    return found or [text]
+    return list(dict.fromkeys(found)) or [text]
 
 
 def several(cell: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.ledger.domain.cells import BETWEEN
-from services.ledger.domain.imports import Imports
+from services.ledger.domain.imports import Imports, Spelled
 from services.ledger.domain.people import PeopleCatalogue, Portrait
 
 _LEFT_OUT = ("address", "birth_year")
@@ -35,8 +35,8 @@ def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleC
         "room": address.room,
         "birthday": _birthday(known),
         "lives_alone": imports.affirmed[0] if known.lives_alone else imports.denied[0],
-        "language": known.language,
-        "needs": _several(known.needs),
+        "language": _spelled(known.language, imports.languages),
+        "needs": _several(_spelled(one, imports.needs) for one in known.needs),
         "categories": _several(people.categories[one].label.zh for one in known.categories if one in people.categories),
         "lists": _several(people.lists[one].label.zh for one in known.listed if one in people.lists),
         "contact_name": _several(one.name.replace(BETWEEN, ",") for one in details.contacts),
@@ -54,6 +54,10 @@ def row(known: Portrait, names: Sequence[str], imports: Imports, people: PeopleC
 
 def _several(texts: Iterable[str]) -> str:
     return BETWEEN.join(texts)
+
+
+def _spelled(code: str | None, names: Spelled) -> str:
+    return names.get(code or "", (code or "",))[0]
 
 
 def _birthday(known: Portrait) -> str | None:

@@ -1,14 +1,16 @@
 """Lists that committees keep: which column says what, what a cell means, and what is wrong with a row."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from itertools import zip_longest
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from services.ledger.domain.cells import NO_DIGIT, born, day, for_each, numbers, several
+from services.ledger.domain.cells import BETWEEN, NO_DIGIT, born, day, digits_lost, for_each, numbers, several
 from services.ledger.domain.cells import Wrong as Wrong
 from services.ledger.domain.cells import plain as plain
 from services.ledger.domain.people import PeopleCatalogue
@@ -31,9 +33,18 @@ _ADDRESS = re.compile(
 _AFTER_NUMBER = {"building": "号楼栋幢座", "unit": "单元门", "room": "室号房"}
 _TEXTS = ("illnesses", "hobbies")
 _MANY_FIELDS = (*_TEXTS, "needs", "lists", "categories")
+_NUMBERS = ("id_number", "phone", "contact_phone", "gas_card", "heating_card", "card")
+_CONTACT = ("contact_name", "contact_phone", "contact_relation")
+_OF_A_CONTACT = {"name": "contact_name", "phone": "contact_phone", **{name: name for name in _CONTACT}}
+"""What a heading means below one that is over what is told of a contact."""
+_SEVERAL_COLUMNS = ("phone", "keys", "note", *_MANY_FIELDS, *_CONTACT)
+"""What may stand in several columns."""
 
 
 RecordField = Literal["name", "phone", "building", "unit", "room", "address", "at", "point", "outcome", "card", "note"]
+
+
+Spelled = dict[Slug, Annotated[tuple[str, ...], Field(min_length=1)]]
 
 
 class RecordLists(Entry):
@@ -52,7 +63,12 @@ class Imports(Entry):
     affirmed: tuple[str, ...]
     denied: tuple[str, ...]
     totals: tuple[str, ...]
+    languages: Spelled = Field(default_factory=dict[Slug, tuple[str, ...]])
+    needs: Spelled = Field(default_factory=dict[Slug, tuple[str, ...]])
+    """By code: how it is written; the first is what goes out. A code without one is written as it is."""
     relation: str
+    contacts: tuple[str, ...] = ()
+    """What stands over the columns of whom to call."""
     printed: tuple[str, ...]
     """Columns of a list on paper, in this order."""
 
@@ -68,10 +84,10 @@ class Imports(Entry):
         return self
 
 
-_AS_IT_IS = ("name", "id_number", "language", "keys", "gas_card", "heating_card", "note")
+_AS_IT_IS = ("name", "id_number", "keys", "gas_card", "heating_card", "note")
 _PLACE = ("building", "unit", "room", "address")
-_READ = ("phone", "birthday", "birth_year", "lives_alone", "contact_name", "contact_phone", "contact_relation")
-FIELDS = frozenset((*_AS_IT_IS, *_PLACE, *_READ, *_MANY_FIELDS))
+_READ = ("phone", "birthday", "birth_year", "lives_alone", "language")
+FIELDS = frozenset((*_AS_IT_IS, *_PLACE, *_READ, *_CONTACT, *_MANY_FIELDS))
 
 
 class RowProblem(BaseModel):
@@ -82,6 +98,8 @@ class RowProblem(BaseModel):
     column: str
     """What stands above it; the field's name where there is no such column."""
     code: str
+    sheet: str | None = None
+    """Where the file has several."""
 
 
 class Import(BaseModel):
@@ -112,10 +130,13 @@ class Words:
     headers: Mapping[str, str]
     passed_over: frozenset[str]
     totals: frozenset[str]
+    contacts: frozenset[str]
     yes: frozenset[str] = frozenset()
     no: frozenset[str] = frozenset()
     categories: Mapping[str, str] = field(default_factory=dict[str, str])
     lists: Mapping[str, str] = field(default_factory=dict[str, str])
+    languages: Mapping[str, str] = field(default_factory=dict[str, str])
+    needs: Mapping[str, str] = field(default_factory=dict[str, str])
     relation: str = ""
 
     def sums_up(self, row: Sequence[Any]) -> bool:
@@ -124,12 +145,15 @@ class Words:
 
 
 def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
-    """The words of a mapping; categories and lists by their code and their labels."""
+    """The words of a mapping; categories and lists by code and label, languages and needs as they are spelled."""
 
     def by_label(entries: Mapping[str, Any]) -> dict[str, str]:
         return {
             plain(name).casefold(): code for code, one in entries.items() for name in (code, one.label.zh, one.label.en)
         }
+
+    def spelled(entries: Spelled) -> dict[str, str]:
+        return {plain(name).casefold(): code for code, names in entries.items() for name in (code, *names)}
 
     return replace(
         headings(imports, imports.mappings[mapping]),
@@ -137,8 +161,16 @@ def words(imports: Imports, people: PeopleCatalogue, mapping: str) -> Words:
         no=frozenset(plain(one).casefold() for one in imports.denied),
         categories=by_label(people.categories),
         lists=by_label(people.lists),
+        languages=spelled(imports.languages),
+        needs=spelled(imports.needs),
         relation=imports.relation,
     )
+
+
+def read_by(imports: Imports, mapping: str) -> str:
+    """All words by which a file is read: with others, the same file says something else."""
+    others = imports.model_dump(mode="json", exclude={"mappings", "records", "printed"})
+    return json.dumps([imports.mappings[mapping], others])
 
 
 def headings(imports: Imports, named: Mapping[Any, Sequence[str]]) -> Words:
@@ -147,6 +179,7 @@ def headings(imports: Imports, named: Mapping[Any, Sequence[str]]) -> Words:
         headers={header(name): field for field, names in named.items() for name in names},
         passed_over=frozenset(map(header, imports.passed_over)),
         totals=frozenset(map(header, imports.totals)),
+        contacts=frozenset(map(header, imports.contacts)),
     )
 
 
@@ -159,13 +192,14 @@ def header(text: Any) -> str:
 class Columns:
     """Which column says what."""
 
-    fields: Mapping[str, int]
+    fields: Mapping[str, Sequence[int]]
+    """By field: where it stands; in several places only what may have several values."""
     titles: Mapping[str, str]
     """By field: what stands above it."""
     rows: int
     """How many rows at the top hold no people."""
     unknown: tuple[str, ...] = ()
-    """Headings that nobody knows; what is below them is not entered."""
+    """Headings of columns that are not entered: nobody knows them, or another column says the same already."""
 
 
 def columns(top: Sequence[Sequence[Any]], known: Words) -> Columns | None:
@@ -173,39 +207,99 @@ def columns(top: Sequence[Sequence[Any]], known: Words) -> Columns | None:
 
     A heading over several columns may have its parts in the row below.
     """
+    above: Sequence[Any] = ()
     for number, row in enumerate(top):
-        found = [known.headers.get(header(cell)) for cell in row]
-        if "name" not in found or len({*found} - {None}) < 2:
+        over = _contacts_over(above, len(row), known)
+        # In a title, a value stands beside such a word.
+        headings = [
+            _heading(cell, one if over.count(one) > 1 else "", known) for cell, one in zip(row, over, strict=True)
+        ]
+        found = {name for name, _ in headings if name is not None}
+        if "name" not in found or len(found) < 2:
+            above = row
             continue
-        titles = [plain(cell) for cell in row]
         below = top[number + 1] if number + 1 < len(top) else ()
         depth = number + 1
-        if _is_second_row(below, found, known):
+        if _is_second_row(below, headings, known):
             depth += 1
+            over = _contacts_over(row, len(below), known)
+            headings += [(None, "")] * (len(below) - len(row))
             for place, cell in enumerate(below):
-                if (part := known.headers.get(header(cell))) is not None and place < len(found):
-                    found[place], titles[place] = part, plain(cell)
-        return _columns(found, titles, depth, known)
+                if plain(cell):
+                    headings[place] = _heading(cell, over[place], known)
+        return _columns(headings, depth, known)
     return None
 
 
-def _is_second_row(below: Sequence[Any], found: Sequence[str | None], known: Words) -> bool:
+def _contacts_over(row: Sequence[Any], width: int, known: Words) -> list[str]:
+    """By column: the heading of this row that is over it, if that is one over whom to call."""
+    title, found = "", list[str]()
+    for place in range(width):
+        if text := plain(row[place]) if place < len(row) else "":
+            title = text if header(text) in known.contacts else ""
+        found.append(title)
+    return found
+
+
+def _heading(cell: Any, contact: str, known: Words) -> tuple[str | None, str]:
+    """The field that a heading means, below one that is over whom to call if there is one; and how it is shown."""
+    name, title = known.headers.get(header(cell)), plain(cell)
+    return (_OF_A_CONTACT.get(name or ""), f"{contact} {title}") if contact and title else (name, title)
+
+
+def _is_second_row(below: Sequence[Any], headings: Sequence[tuple[str | None, str]], known: Words) -> bool:
     """Whether a row only goes on with the header: nobody has a name in it, and it has headings."""
-    place = found.index("name")
+    place = next(place for place, (name, _) in enumerate(headings) if name == "name")
     return len(below) > place and not plain(below[place]) and any(header(cell) in known.headers for cell in below)
 
 
-def _columns(found: Sequence[str | None], titles: Sequence[str], depth: int, known: Words) -> Columns:
-    fields: dict[str, int] = {}
-    for place, name in enumerate(found):
-        if name is not None:
-            fields.setdefault(name, place)
+def _columns(headings: Sequence[tuple[str | None, str]], depth: int, known: Words) -> Columns:
+    fields: dict[str, list[int]] = {}
+    named, before = {name for name, _ in headings}, None
+    for place, (name, _) in enumerate(headings):
+        part = _OF_A_CONTACT.get(name or "", name)
+        if before in _CONTACT and name in fields and part not in named:
+            name = part  # The number beside a contact's name, where there is one of the person's own.
+        if name is not None and (name in _SEVERAL_COLUMNS or name not in fields):
+            fields.setdefault(name, []).append(place)
+        before = name
+    if "contact_phone" not in fields:
+        fields = {name: places for name, places in fields.items() if name not in _CONTACT}
+    read = {place for places in fields.values() for place in places}
     unknown = tuple(
         title
-        for title, name in zip(titles, found, strict=True)
-        if name is None and title and header(title) not in known.passed_over
+        for place, (_, title) in enumerate(headings)
+        if place not in read and title and header(title) not in known.passed_over
     )
-    return Columns(fields, {name: titles[place] for name, place in fields.items()}, depth, unknown)
+    titles = {name: BETWEEN.join(headings[place][1] for place in places) for name, places in fields.items()}
+    return Columns(fields, titles, depth, unknown)
+
+
+def cells_of(row: Sequence[Any], at: Columns, name: str) -> list[Any]:
+    """What stands in the columns of a field."""
+    return [row[place] if place < len(row) else None for place in at.fields.get(name, ())]
+
+
+def cell_of(row: Sequence[Any], at: Columns, name: str) -> Any:
+    """What stands in the first of them."""
+    return next(iter(cells_of(row, at, name)), None)
+
+
+def texts_of(row: Sequence[Any], at: Columns) -> dict[str, str]:
+    """What a row says, by field: what stands in all the columns of it together.
+
+    Raises:
+        Wrong: `digits_lost`.
+    """
+    found: dict[str, str] = {}
+    for name in at.fields:
+        cells = cells_of(row, at, name)
+        if name in _NUMBERS and any(map(digits_lost, cells)):
+            raise Wrong(name, "digits_lost")
+        texts = filter(None, map(plain, cells))
+        if text := BETWEEN.join(dict.fromkeys(texts)):
+            found[name] = text
+    return found
 
 
 def fields_of(row: Sequence[Any], at: Columns, known: Words, buildings: Container[str] = ()) -> dict[str, Any]:
@@ -214,8 +308,7 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words, buildings: Containe
     Raises:
         Wrong: a cell says nothing that can be.
     """
-    cells = {name: row[place] for name, place in at.fields.items() if place < len(row)}
-    texts = {name: text for name, cell in cells.items() if name != "birthday" and (text := plain(cell))}
+    texts = texts_of(row, at)
     if "name" not in texts:
         raise Wrong("name", "required")
     told: dict[str, Any] = {name: texts[name] for name in _AS_IT_IS if name in texts}
@@ -223,26 +316,39 @@ def fields_of(row: Sequence[Any], at: Columns, known: Words, buildings: Containe
     if "phone" in texts:
         told["phone"], *others = numbers(texts["phone"])
         told |= {"other_phones": others} if others else {}
-    told |= born(day(cells.get("birthday")))
+    told |= born(day(cell_of(row, at, "birthday")))
     year = born(day(texts.get("birth_year")))
     if "birthday" in year:
         raise Wrong("birth_year", "bad_date")
     told |= year
+    if "language" in texts:
+        told["language"] = known.languages.get(texts["language"].casefold(), texts["language"])
     if (alone := texts.get("lives_alone")) is not None:
         told["lives_alone"] = _yes(alone, known)
     for name in _MANY_FIELDS:
-        if name in texts:
-            told[name] = _many(texts[name], name, known)
-    if "contact_phone" in texts:
-        phones = numbers(texts["contact_phone"])
-        names, relations = (
-            for_each(texts.get(one, known.relation), len(phones)) for one in ("contact_name", "contact_relation")
-        )
-        told["contacts"] = [
+        if name in texts and (found := _many(texts[name], name, known)):
+            told[name] = found
+    if contacts := _contacts(row, at, known):
+        told["contacts"] = contacts
+    return told
+
+
+def _contacts(row: Sequence[Any], at: Columns, known: Words) -> list[dict[str, str]]:
+    """Whom to call: of each name the number that stands with it, in one column each or in one cell."""
+    columns = [[plain(cell) for cell in cells_of(row, at, name)] for name in _CONTACT]
+    if len({len(texts) for texts in columns if texts}) > 1:
+        columns = [[BETWEEN.join(filter(None, texts))] for texts in columns]
+    found: list[dict[str, str]] = []
+    for name, phone, relation in zip_longest(*columns, fillvalue=""):
+        if name and not phone and name.casefold() not in known.no:
+            raise Wrong("contact_phone", "required")
+        phones = numbers(phone) if phone else []
+        names, relations = (for_each(text or known.relation, len(phones)) for text in (name, relation))
+        found += [
             {"name": name, "phone": phone, "relation": relation}
             for name, phone, relation in zip(names, phones, relations, strict=True)
         ]
-    return told
+    return found
 
 
 def address_of(texts: Mapping[str, str], buildings: Container[str] = ()) -> dict[str, str]:
@@ -277,17 +383,19 @@ def _yes(text: str, known: Words) -> bool:
 
 
 def _many(cell: str, name: str, known: Words) -> list[str]:
-    """The things in one cell: texts as they are, others parted at blanks too, where no label of theirs has a blank."""
+    """The things in one cell: texts as they are, others parted at blanks too, where no label of theirs has a blank.
+
+    A word for no is none of them.
+    """
+    things = [one for one in several(cell) if one.casefold() not in known.no]
     if name in _TEXTS:
-        return several(cell)
-    codes = {"categories": known.categories, "lists": known.lists}.get(name)
-    if codes is None:
-        return [word for one in several(cell) for word in one.split()]
-    words = (word for one in several(cell) for word in ([one] if one.casefold() in codes else one.split()))
-    found = [codes.get(word.casefold()) for word in words]
-    if None in found:
+        return things
+    codes = {"categories": known.categories, "lists": known.lists, "needs": known.needs}[name]
+    words = [word for one in things for word in ([one] if one.casefold() in codes else one.split())]
+    found = [codes.get(word.casefold(), word) for word in words]
+    if name != "needs" and not {*found} <= {*codes.values()}:
         raise Wrong(name, {"categories": "unknown_category", "lists": "unknown_list"}[name])
-    return [one for one in found if one is not None]
+    return found
 
 
 def wrong_fields(error: ValidationError) -> Iterable[tuple[str, str]]:

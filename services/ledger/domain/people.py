@@ -200,6 +200,8 @@ def _birthday(command: RegisterPerson, id_number: str | None, today: date) -> da
     if birthday is None:
         if command.birth_month is not None and command.birth_year is None:
             raise refusal("birth_year", "required", "say of which year the month is")
+        if ((command.birth_year or 0), (command.birth_month or 0)) > (today.year, today.month):
+            raise refusal("birth_year", "impossible_birthday", "that is still to come")
         return None
     if not EARLIEST <= birthday <= today:
         raise refusal("birthday", "impossible_birthday", "nobody alive was born on that day")

@@ -7,12 +7,22 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from services.ledger.domain.imports import Columns, Imports, RecordField, Wrong, address_of, plain, wrong_fields
+from services.ledger.domain.cells import numbers, plain
+from services.ledger.domain.imports import (
+    Columns,
+    Imports,
+    RecordField,
+    Wrong,
+    address_of,
+    cell_of,
+    texts_of,
+    wrong_fields,
+)
 from shared.contracts.rounds import Ending, RoundRecord
 
 _TIMES = ("%H:%M", "%H:%M:%S")
 _MOMENTS = tuple(f"{day} {clock}" for day in ("%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d") for clock in _TIMES)
-_TEXTS = ("name", "phone", "point", "card", "note")
+_TEXTS = ("name", "point", "card", "note")
 LISTED: tuple[RecordField, ...] = (
     "name",
     "building",
@@ -50,14 +60,15 @@ def record_of(
     Raises:
         Wrong: a cell says nothing that can be.
     """
-    cells = {name: row[place] for name, place in at.fields.items() if place < len(row)}
-    texts = {name: text for name, cell in cells.items() if (text := plain(cell))}
+    texts = texts_of(row, at)
     if not any(name in texts for name in _HAPPENED):
         return None
     told: dict[str, Any] = {name: texts[name] for name in _TEXTS if name in texts}
+    if "phone" in texts:
+        told["phone"] = numbers(texts["phone"])[0]
     if "building" in texts or "address" in texts:
         told["address"] = address_of(texts, buildings)
-    told["at"] = _moment(cells.get("at"), day).replace(tzinfo=zone).astimezone(UTC)
+    told["at"] = _moment(cell_of(row, at, "at"), day).replace(tzinfo=zone).astimezone(UTC)
     if (word := texts.get("outcome")) is not None:
         if word.casefold() not in meaning:
             raise Wrong("outcome", "unknown_outcome")

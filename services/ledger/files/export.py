@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import IO, Literal
 
-from starlette.responses import Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
 from services.ledger.domain import export as rules
 from services.ledger.domain.people import Portrait
@@ -70,7 +71,7 @@ def of_people(importing: Importing, query: Document, form: Form) -> Listing:
     return Listing(title, headings, _people(importing, query, names), catalogue.totals[0])
 
 
-def sent(listing: Listing, form: Form, name: str) -> Response:
+def sent(listing: Listing, form: Form, name: str) -> StreamingResponse:
     """A list as a file, or as a page to print."""
     write, kind = _FORMS[form]
     headers = {"content-disposition": f'attachment; filename="{name}.{form}"', "cache-control": "no-store"}
@@ -93,13 +94,13 @@ async def _as_spreadsheet(listing: Listing) -> AsyncIterator[bytes]:
     from services.ledger.files.workbooks import begun, standing_out
 
     count = 0
-    book, sheet = begun(listing.headings)
-    async for rows in listing.rows:
-        count += len(rows)
-        await asyncio.to_thread(lambda rows=rows: [sheet.append(row) for row in _defused(rows)])  # type: ignore[misc]
-    sheet.append(standing_out(sheet, listing.totals(count)))
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-        await asyncio.to_thread(book.save, file)
+    with begun(listing.headings) as (book, sheet), tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        async for rows in listing.rows:
+            count += len(rows)
+            # Whoever goes away meanwhile is let go when it is through: the book is tidied up then.
+            await run_in_threadpool(lambda rows=rows: [sheet.append(row) for row in _defused(rows)])  # type: ignore[misc]
+        sheet.append(standing_out(sheet, listing.totals(count)))
+        await run_in_threadpool(book.save, file)
         file.seek(0)
         while piece := await asyncio.to_thread(_read, file):
             yield piece

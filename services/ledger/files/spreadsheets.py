@@ -10,8 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
-from subprocess import DEVNULL, PIPE
-from typing import IO
+from subprocess import PIPE
+from typing import IO, Any
 
 from charset_normalizer import from_bytes
 
@@ -33,8 +33,8 @@ _TOP = 20
 """Rows in which a sheet must say something, to be the one with the list."""
 
 
-def sheets(content: bytes) -> Iterator[Iterator[Row]]:
-    """The sheets of a file, each as its rows from the top; a CSV has one.
+def sheets(content: bytes) -> Iterator[tuple[str | None, Iterator[Row]]]:
+    """The sheets of a file, each as its rows from the top, with its name where there are several; a CSV has one.
 
     Raises:
         Refusal: `macros`, `too_large`, `not_readable`, `mixed_encodings`, `empty`.
@@ -44,16 +44,17 @@ def sheets(content: bytes) -> Iterator[Iterator[Row]]:
     if content.startswith((_ZIP, _OLD)):
         yield from _workbook(content)
     else:
-        yield _csv(decoded(content))
+        yield None, _csv(decoded(content))
 
 
-def _workbook(content: bytes) -> Iterator[Iterator[Row]]:
+def _workbook(content: bytes) -> Iterator[tuple[str | None, Iterator[Row]]]:
     if content.startswith(_ZIP):
         _look_inside(content)
     parts = _unpacked(content)
-    for first in parts:
+    names: list[str] = next(parts, [])
+    for first, name in zip(parts, names, strict=True):
         rows = _sheet(chain([first], parts))
-        yield rows
+        yield name if len(names) > 1 else None, rows
         # A sheet of which nobody wanted the rest.
         for _ in rows:
             pass
@@ -66,9 +67,9 @@ def _sheet(parts: Iterator[list[Row] | None]) -> Iterator[Row]:
         yield from some
 
 
-def _unpacked(content: bytes) -> Iterator[list[Row] | None]:
-    """Some rows at a time, and None after each sheet."""
-    with subprocess.Popen(_PROGRAM, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True) as process:
+def _unpacked(content: bytes) -> Iterator[Any]:
+    """The names of the sheets; then some rows at a time, and None after each sheet."""
+    with subprocess.Popen(_PROGRAM, stdin=PIPE, stdout=PIPE, start_new_session=True) as process:
         try:
             # If it ends before it has read all, it says why by its exit code.
             with suppress(BrokenPipeError), _stream(process.stdin) as given:

@@ -10,7 +10,7 @@ import resource
 import sys
 from enum import IntEnum
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
 MEMORY = 256 * 1024 * 1024
 """Bytes that this process may take: a list of 100,000 people takes half of it."""
@@ -27,13 +27,19 @@ class End(IntEnum):
 
 
 def main() -> End:
-    """Write the sheets' rows, some at a time, and None after each sheet."""
+    """Write the names of the sheets that one sees, then their rows, some at a time, and None after each sheet."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     out = sys.stdout.buffer
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(sys.stdin.buffer.read()))
-        for name in workbook.sheet_names:
+        names = [
+            one.name
+            for one in workbook.sheets_metadata
+            if (one.typ, one.visible) == (SheetTypeEnum.WorkSheet, SheetVisibleEnum.Visible)
+        ]
+        pickle.dump(names, out)
+        for name in names:
             rows: list[list[object]] = []
             for row in workbook.get_sheet_by_name(name).iter_rows():
                 rows.append(list(row))

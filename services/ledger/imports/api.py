@@ -8,13 +8,13 @@ from pydantic import BaseModel, Field, StringConstraints
 from services.ledger.api import PREFIX, within
 from services.ledger.domain.imports import Import
 from services.ledger.files.export import of_people, sent
-from services.ledger.files.spreadsheets import FILE_LIMIT
+from services.ledger.files.receiving import received
 from services.ledger.imports.importing import Importing, Order
 from services.ledger.people.store import among
 from shared.access import LEADERS, Principal
 from shared.contracts.envelope import UNKNOWN
 from shared.contracts.refusal import refusal
-from shared.web import JSONResponse, Somebody, limited
+from shared.web import JSONResponse, Somebody
 
 Slug = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Purpose = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
@@ -61,22 +61,23 @@ def add_import_routes(app: FastAPI, importing: Importing) -> None:
         if place is None:
             raise refusal("community", "required", "say into which community")
         within(who, place)
-        order = Order(
-            community=place,
-            content=await limited(request, FILE_LIMIT),
-            mapping=mapping or "usual",
-            source=source or "import",
-            lists=(in_list,) if in_list else (),
-            categories=(category,) if category else (),
-            skip_wrong=skip_wrong,
-            by=who.name,
-        )
-        if not dry_run:
-            return JSONResponse(_show(await importing.take_in(order)), 202)
-        reading, counts = await importing.try_out(order)
+        async with received(request, importing.house.files) as content:
+            order = Order(
+                community=place,
+                content=content,
+                mapping=mapping or "usual",
+                source=source or "import",
+                lists=(in_list,) if in_list else (),
+                categories=(category,) if category else (),
+                skip_wrong=skip_wrong,
+                by=who.name,
+            )
+            if not dry_run:
+                return JSONResponse(_show(await importing.take_in(order)), 202)
+            reading, counts = await importing.try_out(order)
         problems = [one.model_dump() for one in reading.problems]
         told = {name: counts[name] for name in ("new", "changed", "same")}
-        columns = {"columns_unknown": reading.unknown}
+        columns = {"columns_unknown": reading.unknown, "sheets_unread": reading.unread}
         return JSONResponse({"rows": reading.rows, **told, "wrong": reading.wrong, "problems": problems, **columns})
 
     @app.get(f"{PREFIX}/imports/{{import_id}}", tags=["lists"])

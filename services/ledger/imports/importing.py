@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hashlib
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -49,10 +48,10 @@ class Order:
     skip_wrong: bool = False
     by: str = ""
 
-    def import_id(self, mapping: str) -> str:
+    def import_id(self, read_by: str) -> str:
         """The same for the same file, sent to the same place and read the same way."""
         digest = hashlib.sha256(self.content).hexdigest()
-        return derived_id("import", digest, self.community, mapping, self.source, *self.lists, *self.categories)
+        return derived_id("import", digest, self.community, read_by, self.source, *self.lists, *self.categories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +125,13 @@ class Importing:
             Refusal: the file cannot be read; a row is wrong, and wrong ones are not to be skipped.
         """
         reading = await self.reading(order)
-        import_id = order.import_id(json.dumps(self.catalogue.mappings[order.mapping]))
+        import_id = order.import_id(rules.read_by(self.catalogue, order.mapping))
+        now: Reading | None = None
         while (known := await self.store.imports.get(import_id)) is not None:
-            if known.open or not known.wrong or await self._wrong(order) == known.problems:
+            if known.open or not known.wrong:
+                return known
+            now = now or await self._read(order)
+            if (now.wrong, now.problems) == (known.wrong, known.problems):
                 return known
             # What was wrong with it is right by now, such as a building that was not entered then.
             import_id = derived_id("import", import_id, "again")
@@ -157,13 +160,13 @@ class Importing:
         )
         return outcome.state or begun
 
-    async def _wrong(self, order: Order) -> list[rules.RowProblem]:
-        """What is wrong with a file as things are now."""
+    async def _read(self, order: Order) -> Reading:
+        """A file as it is read by now."""
         reading = await self.reading(order)
         chunks = reading.chunks(order.content)
         while await asyncio.to_thread(_next, chunks):
             pass
-        return reading.problems
+        return reading
 
     async def go_on(self) -> int:
         """Enter the next rows of a file that is not through; how many these were."""
@@ -265,4 +268,5 @@ def _next(chunks: Iterator[list[RegisterPerson]]) -> list[RegisterPerson] | None
 
 
 def _problem(wrong: rules.RowProblem) -> Problem:
-    return Problem(field=f"{wrong.row}.{wrong.column}", code=wrong.code, message=f"row {wrong.row}, {wrong.column}")
+    where = [str(wrong.row), *([wrong.sheet] if wrong.sheet else []), wrong.column]
+    return Problem(field=".".join(where), code=wrong.code, message=f"row {', '.join(where)}")

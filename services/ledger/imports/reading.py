@@ -19,6 +19,7 @@ from services.ledger.domain.imports import (
     columns,
     fields_of,
     marks_of,
+    plain,
     wrong_fields,
 )
 from services.ledger.domain.people import PeopleCatalogue, checked
@@ -31,18 +32,37 @@ CHUNK = 500
 """Rows entered together."""
 
 
-def table(content: bytes, words: Words) -> tuple[Columns, Iterator[tuple[int, Row]]]:
-    """The first sheet of a file with a header: its columns, and its rows by their numbers, but for sums and empty ones.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A list: its columns, and its rows by their numbers, but for sums and empty ones."""
+
+    sheet: str | None
+    """Where the file has several."""
+    at: Columns
+    rows: Iterator[tuple[int, Row]]
+
+    def place(self, number: int) -> str:
+        """Where a row of it stands: `5`, or `5.1号楼` in that sheet."""
+        return f"{number}.{self.sheet}" if self.sheet else str(number)
+
+
+def tables(content: bytes, words: Words, unread: list[str] | None = None) -> Iterator[Table]:
+    """The sheets of a file that have a header, one after the other; `unread` is told of others that say something.
 
     Raises:
-        Refusal: the file as a whole cannot be read, or no row at the top is a header.
+        Refusal: the file as a whole cannot be read, or no row at the top of any sheet is a header.
     """
-    for sheet in sheets(content):
+    found = False
+    for name, sheet in sheets(content):
         top = list(islice(sheet, HEADER_WITHIN))
         at = columns(top, words)
         if at is not None:
-            return at, _filled(enumerate(chain(top[at.rows :], sheet), at.rows + 1), words)
-    raise refusal("file", "no_header", "no row at the top names its columns: 姓名, and at least one more")
+            found = True
+            yield Table(name, at, _filled(enumerate(chain(top[at.rows :], sheet), at.rows + 1), words))
+        elif unread is not None and name and any(plain(cell) for row in top for cell in row):
+            unread.append(name)
+    if not found:
+        raise refusal("file", "no_header", "no row at the top names its columns: 姓名, and at least one more")
 
 
 def _filled(rows: Iterator[tuple[int, Row]], words: Words) -> Iterator[tuple[int, Row]]:
@@ -79,7 +99,9 @@ class Reading:
     wrong: int = 0
     problems: list[RowProblem] = field(default_factory=list[RowProblem])
     unknown: tuple[str, ...] = ()
-    """Headings that nobody knows."""
+    """Headings of columns that are not entered."""
+    unread: list[str] = field(default_factory=list[str])
+    """Sheets without a header."""
 
     def chunks(self, content: bytes) -> Iterator[list[RegisterPerson]]:
         """The good rows of a file, some at a time; the wrong ones are counted and told in `problems`.
@@ -87,23 +109,23 @@ class Reading:
         Raises:
             Refusal: the file as a whole cannot be read.
         """
-        at, rows = table(content, self.words)
-        self.unknown = at.unknown
-        good = self._good(rows, at)
+        good = self._good(content)
         while some := list(islice(good, CHUNK)):
             yield some
 
-    def _good(self, rows: Iterator[tuple[int, Row]], at: Columns) -> Iterator[RegisterPerson]:
+    def _good(self, content: bytes) -> Iterator[RegisterPerson]:
         seen = Seen()
-        for number, row in rows:
-            self.rows += 1
-            command = self._read(number, row, at, seen)
-            if command is not None:
-                yield command
+        for table in tables(content, self.words, self.unread):
+            self.unknown = (*dict.fromkeys((*self.unknown, *table.at.unknown)),)
+            for number, row in table.rows:
+                self.rows += 1
+                command = self._read(number, row, table, seen)
+                if command is not None:
+                    yield command
 
-    def _read(self, number: int, row: Sequence[object], at: Columns, seen: Seen) -> RegisterPerson | None:
+    def _read(self, number: int, row: Sequence[object], table: Table, seen: Seen) -> RegisterPerson | None:
         try:
-            told = fields_of(row, at, self.words, self.buildings)
+            told = fields_of(row, table.at, self.words, self.buildings)
             marks = marks_of(told)
             told["lists"] = (*dict.fromkeys((*told.get("lists", ()), *self.lists)),)
             told["categories"] = (*dict.fromkeys((*told.get("categories", ()), *self.categories)),)
@@ -116,22 +138,23 @@ class Reading:
             if seen.twice(marks, command.id_number):
                 raise Wrong("id_number" if command.id_number else "name", "duplicate_in_file")
         except Wrong as wrong:
-            self._tell(number, at, [(wrong.field, wrong.code)])
+            self._tell(number, table, [(wrong.field, wrong.code)])
             return None
         except ValidationError as error:
-            self._tell(number, at, list(wrong_fields(error)))
+            self._tell(number, table, list(wrong_fields(error)))
             return None
         except Refusal as refused:
-            self._tell(number, at, [(one.field, one.code) for one in refused.problems])
+            self._tell(number, table, [(one.field, one.code) for one in refused.problems])
             return None
         return command
 
-    def _tell(self, number: int, at: Columns, found: Sequence[tuple[str, str]]) -> None:
+    def _tell(self, number: int, table: Table, found: Sequence[tuple[str, str]]) -> None:
         self.wrong += 1
         for name, code in found:
             if len(self.problems) < TOLD:
-                title = at.titles.get(name) or at.titles.get("address" if name in _PLACE else name, name)
-                self.problems.append(RowProblem(row=number, column=title, code=code))
+                titles = table.at.titles
+                title = titles.get(name) or titles.get(_TOLD_IN.get(name, name), name)
+                self.problems.append(RowProblem(row=number, column=title, code=code, sheet=table.sheet))
 
 
-_PLACE = ("building", "unit", "room")
+_TOLD_IN = {**dict.fromkeys(("building", "unit", "room"), "address"), "birth_year": "birthday"}

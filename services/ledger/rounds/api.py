@@ -12,7 +12,7 @@ from services.ledger.domain.imports import Imports
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.strangers import Stranger
 from services.ledger.files.export import Form, sent
-from services.ledger.files.spreadsheets import FILE_LIMIT
+from services.ledger.files.receiving import received
 from services.ledger.house import Ledger
 from services.ledger.imports.api import TAKES, Purpose
 from services.ledger.keeping import Sealers
@@ -34,7 +34,7 @@ from shared.contracts.rounds import (
 )
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.web import After, Limit, Somebody, body, http_meta, limited, takes
+from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
 OnDay = Annotated[Day | None, Query(description="The day of a list that has times only.")]
@@ -233,11 +233,11 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         known = await _theirs(who, round_id)
         if known.state in ("planned", "opening"):
             raise refusal("round_id", "not_open_yet", f"the round is {known.state}", status=409)
-        content = await limited(request, FILE_LIMIT)
-        now = house.runtime.clock()
-        meta = http_meta(request, RecordRound.wire, now)
-        told = day or now.astimezone(ZoneInfo(ZONE)).date()
-        taken = await record_lists.take_in(house, imports, known, content, told, meta)
+        async with received(request, house.files) as content:
+            now = house.runtime.clock()
+            meta = http_meta(request, RecordRound.wire, now)
+            told = day or now.astimezone(ZoneInfo(ZONE)).date()
+            taken = await record_lists.take_in(house, imports, known, content, told, meta)
         return {**taken, "counts": (await house.store.rounds.counts(round_id)).model_dump()}
 
     @app.post(
