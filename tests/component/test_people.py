@@ -371,7 +371,7 @@ async def test_whoever_grows_old_alone_moves_up_with_the_new_year(office: Office
     assert (await office.ledger.get(f"/people/{soon}"))["first_line"] is True
 
 
-async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office) -> None:
+async def test_who_moved_away_may_come_back_and_who_died_only_if_it_was_another(office: Office) -> None:
     """All facts are told as they are now."""
     person_id = await office.enter(world.MRS_LI)
     for verb, more in (("move", {"here": False}), ("move", {}), ("death", {"died": "2026-11-24"})):
@@ -386,6 +386,14 @@ async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office
     assert (late.status_code, problems(late)) == (409, [("here", "died")])
     future = await office.act(person_id, "death", "d9", died="2026-12-01")
     assert problems(future) == [("died", "in_the_future")]
+    both = await office.act(person_id, "death", "d8", died="2026-11-24", revoked=True)
+    assert problems(both) == [("died", "not_allowed")]
+    for status in ("accepted", "duplicate"):
+        assert (await office.act(person_id, "death", "d7", revoked=True)).json()["status"] == status
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["here"], shown["died"], shown["died_on"]) == (True, False, None)
+    (stored,) = await office.ledger.stored("people")
+    assert (stored["state"]["left_at"], stored["state"]["forget_at"]) == (None, None)
 
 
 def _told(office: Office, count: int) -> list[dict[str, Any]] | None:

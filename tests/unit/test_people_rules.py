@@ -193,6 +193,14 @@ def test_whoever_left_is_kept_as_long_as_the_longest_category_says() -> None:
     assert CATALOGUE.kept(()) == timedelta(days=CATALOGUE.keep_days)
 
 
+def test_who_did_not_die_after_all_is_as_before() -> None:
+    """Whoever moved away stays away."""
+    gone = life.left(person(), CATALOGUE, NOW, died=False)
+    assert life.alive(gone) == gone
+    dead = life.left(person(), CATALOGUE, NOW, died=True, died_on=NOW.date())
+    assert life.alive(dead) == person()
+
+
 def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
     """And one that changes nothing is none."""
     newer = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))

@@ -52,6 +52,11 @@ def back(person: Person) -> Person:
     return person.model_copy(update={"facts": facts, "left_at": None, "forget_at": None})
 
 
+def alive(person: Person) -> Person:
+    """Not dead after all, and here; who did not die stays as he is."""
+    return back(person.model_copy(update={"died": False, "died_on": None})) if person.died else person
+
+
 def regrid(known: Person | None, building: str, grid: str) -> tuple[Person, Sequence[Event]] | None:
     """The building belongs to this grid, and so does whoever lives there; None if that is so, or nobody does by now."""
     if known is None or known.erased or known.facts.building != building or known.facts.grid == grid:

@@ -140,11 +140,15 @@ async def correct(house: Ledger, command: CorrectPerson, meta: Meta) -> Registra
 
 @router.command(RecordDeath)
 async def record_death(house: Ledger, command: RecordDeath, meta: Meta) -> RegistrationAnswer:
-    """Somebody died."""
+    """Somebody died, or did not after all."""
+    if command.revoked and command.died is not None:
+        raise refusal("died", "not_allowed", "who did not die has no such day")
     if command.died is not None and command.died > today(house):
         raise refusal("died", "in_the_future", "this day is yet to come")
 
     def after(person: Person, _: Portrait, __: Sealer) -> Person:
+        if command.revoked:
+            return life.alive(person)
         return life.left(person, house.categories, house.runtime.clock(), died=True, died_on=command.died)
 
     return await _change(house, command.person_id, after, meta.named(command.command_id))
