@@ -404,7 +404,8 @@ def _told(office: Office, count: int) -> list[dict[str, Any]] | None:
 async def test_two_that_are_one_are_merged_and_parted_again(office: Office) -> None:
     """Whatever list tells of either comes to the one that stays; parted, each has its own."""
     stays = await office.enter(BY_CITY, id_number=None)
-    goes = await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008")
+    other = {**BY_COMMUNITY, "name": "李老太", "phone": "+86 100 0000 0008"}
+    goes = await office.enter(other)
     assert stays != goes
     for status in ("accepted", "duplicate"):
         assert (await office.act(stays, "merge", "m1", other=goes)).json()["status"] == status
@@ -413,14 +414,18 @@ async def test_two_that_are_one_are_merged_and_parted_again(office: Office) -> N
     assert merged["details"]["illnesses"] == ["高血压"]
     assert [one["id"] for one in await office.ledger.items("/people")] == [stays]
     assert (await office.ledger.get("/statistics"))["people"] == 1
-    assert await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008") == stays
+    for told in ({**BY_CITY, "id_number": None}, other):
+        assert (await office.ledger.post("/people", told)).json() == {"status": "duplicate", "id": stays}
+    assert await office.details(stays) == merged["details"]
     again = await office.act(goes, "merge", "m2", other=stays)
     assert (again.status_code, problems(again)) == (409, [("other", "merged")])
     for status in ("accepted", "duplicate"):
         assert (await office.act(stays, "unmerge", "u1", other=goes)).json()["status"] == status
     assert (await office.ledger.get(f"/people/{goes}"))["here"] is True
     assert {one["id"] for one in await office.ledger.items("/people")} == {stays, goes}
-    assert await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008", keys="门卫") == goes
+    assert (await office.ledger.get(f"/people/{stays}"))["lists"] == ["assigned_by_city"]
+    assert (await office.ledger.post("/people", other)).json() == {"status": "duplicate", "id": goes}
+    assert await office.enter(other, keys="门卫") == goes
     types = office.events.types()
     await eventually(lambda: {"person.merged", "person.unmerged"} <= set(office.events.types()))
     assert types.count("person.merged") <= 1

@@ -193,7 +193,7 @@ async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> Registra
     cause = meta.named(command.command_id)
     other = await _known(house, command.other)
     store = house.store
-    outcome = await store.people.update(command.person_id, lambda now: life.release(now, command.other), cause)
+    outcome = await store.people.update(command.person_id, lambda now: life.release(now, other), cause)
     await store.people.update(command.other, lambda now: life.reappear(now, command.person_id), cause)
     theirs = (*other.told_by(), *other.marks())
     await store.register.pass_on(theirs, command.person_id, command.other)
