@@ -386,6 +386,9 @@ async def test_who_moved_away_may_come_back_and_who_died_only_if_it_was_another(
     assert (late.status_code, problems(late)) == (409, [("here", "died")])
     future = await office.act(person_id, "death", "d9", died="2026-12-01")
     assert problems(future) == [("died", "in_the_future")]
+    plan = {"plan_id": "p", "kind": "care_call", "begins": "2026-11-25T09:00"}
+    gone = await office.ledger.post(f"/people/{person_id}/plans", plan)
+    assert (gone.status_code, problems(gone)) == (409, [("person_id", "gone")])
     both = await office.act(person_id, "death", "d8", died="2026-11-24", revoked=True)
     assert problems(both) == [("died", "not_allowed")]
     for status in ("accepted", "duplicate"):

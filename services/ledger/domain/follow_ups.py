@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.ledger.domain.recurring import Recurring, following, wrong_times
+from services.ledger.domain.recurring import Recurring, begun, following
 from shared.contracts.envelope import Event, Slug
 from shared.contracts.follow_ups import (
     FollowUpDue,
@@ -18,7 +18,7 @@ from shared.contracts.follow_ups import (
     How,
     Outcome,
 )
-from shared.contracts.refusal import Refusal, refusal
+from shared.contracts.refusal import refusal
 from shared.contracts.rounds import Ending
 
 
@@ -148,16 +148,14 @@ def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[
     """Look after somebody; None if it was said before.
 
     Raises:
-        Refusal: its id is used for another plan, or its times are none.
+        Refusal: its id is used for another plan, or its times are none, or never come.
     """
     if known is not None:
         facts = {"person_id", "kind", "begins", "rule", "zone", "days"}
         if known.model_dump(include=facts) == told.model_dump(include=facts):
             return None
         raise refusal("plan_id", "known_plan", "another plan has this id; take a new one", status=409)
-    if problems := list(wrong_times(told)):
-        raise Refusal(*problems)
-    begun = told.model_copy(update={"next_at": following(told, now - timedelta(minutes=1))})
+    state = begun(told, now)
     event = FollowUpsPlanned(
         community=told.community,
         grid=told.grid,
@@ -171,7 +169,7 @@ def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[
         building=told.building,
         hears=told.hears,
     )
-    return begun, [event]
+    return state, [event]
 
 
 def end(known: Plan | None) -> tuple[Plan, Sequence[Event]] | None:

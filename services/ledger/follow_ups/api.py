@@ -35,7 +35,8 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS)
         command = await body(request, PlanFollowUps, person_id=person_id)
         await person_of(house, who, person_id, erased=True)
-        return await follow_ups.plan(house, command, http_meta(request, PlanFollowUps.wire, house.runtime.clock()))
+        meta = http_meta(request, PlanFollowUps.wire, house.runtime.clock())
+        return await follow_ups.look_after(house, command, meta)
 
     @app.get(f"{PREFIX}/people/{{person_id}}/plans", tags=["follow-ups"])
     async def plans(who: Somebody, person_id: str, limit: Limit = 50, after: After = None) -> dict[str, Any]:

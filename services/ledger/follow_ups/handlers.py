@@ -39,8 +39,16 @@ SOURCE = "follow-up"
 
 
 @router.command(PlanFollowUps)
+async def look_after(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
+    """Look after somebody who is here."""
+    person = registered(await house.store.register.current(command.person_id))
+    if not person.living and await house.store.plans.get(command.plan_id) is None:
+        raise refusal("person_id", "gone", "this person moved away, died or was erased", status=409)
+    return await plan(house, command, meta)
+
+
 async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
-    """Look after somebody."""
+    """Look after somebody; of who has gone meanwhile, the plan ends when its time comes."""
     person = registered(await house.store.register.current(command.person_id))
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
