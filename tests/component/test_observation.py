@@ -152,3 +152,4 @@ async def test_what_a_replica_begins_of_a_plan_that_was_ended_meanwhile_is_due_n
     await follow_ups.fall_due(house)
     begun = await ward.ledger.stored("follow_ups")
     assert [one["state"]["state"] for one in begun] == ["excused", "excused"]
+    assert [one["state"]["records"][-1]["why"] for one in begun] == ["ended", "ended"]

@@ -261,6 +261,7 @@ def tries(sought: FollowUp) -> tuple[Do, ...]:
         lambda known, now: follow_ups.record(known, "not_reached", RULES, now),
         lambda known, now: follow_ups.record(known, "reached", RULES, now, temperature=38.5, sealed="k1.AAAA"),
         lambda known, now: follow_ups.record(known, "refused", RULES, now),
+        lambda known, now: follow_ups.let_be(known, "gone", RULES, now),
         lambda known, _: follow_ups.lapse(known, RULES, known.due_at) if known and known.due_at else None,
     )
 

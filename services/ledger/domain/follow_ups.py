@@ -17,6 +17,7 @@ from shared.contracts.follow_ups import (
     FollowUpState,
     How,
     Outcome,
+    WhyNot,
 )
 from shared.contracts.refusal import refusal
 from shared.contracts.rounds import Ending
@@ -80,6 +81,8 @@ class Record(BaseModel):
     at: datetime | None
     sealed: str | None = None
     """`FollowUpSaid`, under the person's own key."""
+    why: WhyNot | None = None
+    """Nobody tried: there was no need any more."""
 
 
 class FollowUp(BaseModel):
@@ -217,6 +220,7 @@ def record(
     temperature: float | None = None,
     sealed: str | None = None,
     said: str | None = None,
+    why: WhyNot | None = None,
 ) -> tuple[FollowUp, Sequence[Event]]:
     """How it went. Who was not reached is tried again, with more weight; news that comes after all was tried counts.
 
@@ -239,8 +243,9 @@ def record(
         alarm=alarm,
         sealed=sealed,
         said=said,
+        why=why,
     )
-    this = Record(outcome=outcome, how=how, worker=worker, at=at, sealed=said)
+    this = Record(outcome=outcome, how=how, worker=worker, at=at, sealed=said, why=why)
     tried = known.model_copy(update={"tries": known.tries + 1, "records": [*known.records, this]})
     talked = outcome == "reached" and known.round_id is not None
     if outcome != "not_reached" and not talked:
@@ -249,9 +254,9 @@ def record(
     return after, [told, *events]
 
 
-def let_be(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]] | None:
+def let_be(known: FollowUp | None, why: WhyNot, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]] | None:
     """Nobody is to look after them any more; None if nobody does."""
-    return None if known is None or known.state != "due" else record(known, "excused", rules, now)
+    return None if known is None or known.state != "due" else record(known, "excused", rules, now, why=why)
 
 
 def found(known: FollowUp | None, sought: FollowUp, state: Ending) -> tuple[FollowUp, Sequence[Event]] | None:

@@ -23,6 +23,7 @@ from shared.contracts.follow_ups import (
     NeedTold,
     PlanFollowUps,
     RecordFollowUp,
+    WhyNot,
 )
 from shared.contracts.intake import Address, Resident, SubmitRequest
 from shared.contracts.ledger import FamilyContact
@@ -144,7 +145,7 @@ async def fall_due(house: Ledger) -> int:
         plan = await house.store.plans.update(known.plan_id, lambda known: rules.go_on(known, at), cause)
         # Whoever ended it in between has seen what was due before this began.
         if plan.state is not None and plan.state.ended:
-            await _excuse(house, [name], Meta(f"ended:{name}", "", "ledger", now, known.person_id))
+            await _excuse(house, [name], "ended", Meta(f"ended:{name}", "", "ledger", now, known.person_id))
 
     await asyncio.gather(*(one(known) for known in due))
     return len(due)
@@ -173,7 +174,9 @@ async def lapse(house: Ledger) -> int:
 
 
 async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collection[str] | None = None) -> None:
-    """Nobody looks after them any more, by these plans or by any. Safe to repeat.
+    """Nobody looks after them any more, by these plans (they are observed no more) or by any (they have gone).
+
+    Safe to repeat.
 
     Args:
         house: the service.
@@ -188,13 +191,14 @@ async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collec
     )
     # After the plans have ended nothing more falls due by them that stays so.
     due = [one for one in await store.due_of(person) if plans is None or one.plan_id in plans]
-    await _excuse(house, [one.follow_up_id for one in due if not one.of_household], meta)
+    why: WhyNot = "gone" if plans is None else "released"
+    await _excuse(house, [one.follow_up_id for one in due if not one.of_household], why, meta)
 
 
-async def _excuse(house: Ledger, names: Sequence[str], meta: Meta) -> None:
+async def _excuse(house: Ledger, names: Sequence[str], why: WhyNot, meta: Meta) -> None:
     now, store = house.runtime.clock(), house.store.follow_ups
     await asyncio.gather(
-        *(store.update(one, lambda known: rules.let_be(known, house.rules, now), meta) for one in names)
+        *(store.update(one, lambda known: rules.let_be(known, why, house.rules, now), meta) for one in names)
     )
 
 
