@@ -27,6 +27,8 @@ TOGETHER = 200
 """People who follow their building to another grid, or move up, in one round."""
 FORGET_AT_ONCE = 100
 """People erased in one round."""
+_REPLACED = frozenset({"lives_alone", "needs"})
+"""Of these a row says all that there is, whoever else tells of the person."""
 _BUT_THE_DOOR = "/but the door"
 """Behind the fingerprint of news that were not taken as a whole."""
 
@@ -40,6 +42,8 @@ class _News:
     fingerprint: str
     named: AbstractSet[str]
     """Fields of which it says all that there is, where no other source tells of this person."""
+    replaced: AbstractSet[str] = frozenset()
+    """Fields of which it says so in any case."""
 
     def at(self, address: Address) -> "_News":
         """The same, but for the door. It is not all that was told, and may be told again."""
@@ -66,8 +70,8 @@ async def enter(
     """
     portrait = rules.portrait(command, house.categories, today(house))
     aliases = aliases_of(house.runtime.lookup, portrait, derived_id("person", command.source, command.source_id))
-    named = command.model_fields_set if row is None else row
-    news = _News(portrait, aliases.source, fingerprint_of(house.runtime.lookup, command), named)
+    named, replaced = (command.model_fields_set, frozenset[str]()) if row is None else (row, row & _REPLACED)
+    news = _News(portrait, aliases.source, fingerprint_of(house.runtime.lookup, command), named, replaced)
     while True:
         person_id, known = await identify(house, aliases)
         if known is not None and known.told_by().get(news.source) == news.fingerprint:
@@ -104,7 +108,7 @@ async def _with_news(house: Ledger, person_id: str, known: Person | None, news: 
     if known is None:
         return drawn(house, person_id, grid, told, sealer, {news.source: news.fingerprint})
     alone = known.told_by().keys() == {news.source}
-    portrait = rules.combined(portrait_of(known, sealer), told, news.named if alone else frozenset())
+    portrait = rules.combined(portrait_of(known, sealer), told, news.named if alone else news.replaced)
     if building is None and portrait.details.address.building == known.facts.building:
         grid = known.facts.grid
     person = drawn(house, person_id, grid, portrait, sealer, {**known.told_by(), news.source: news.fingerprint})
