@@ -152,6 +152,8 @@ async def test_whoever_has_died_is_called_no_more_and_nor_is_the_family(calls: S
     calls.clock.forward(days=3)
     await eventually(lambda: calls.entered("FollowUpDue", 2))
     assert [one["plan_id"] for one in await calls.entries("FollowUpDue")] == ["li", "wang"]
+    for span, found in (({"until": "2026-11-26"}, 0), ({"since": "2026-11-27"}, 1), ({"since": "2026-11-28"}, 0)):
+        assert len(await calls.at.ledger.items("/follow-ups", **span)) == found
 
 
 async def ended(calls: Stage, state: str) -> bool:
