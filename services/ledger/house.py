@@ -36,5 +36,9 @@ def today(house: Ledger) -> date:
 
 def start_of_day(house: Ledger, at: datetime) -> datetime:
     """When the day of that moment began, where the community is."""
-    zone = ZoneInfo(house.kinds.hours.zone)
-    return datetime.combine(at.astimezone(zone).date(), time(), zone)
+    return midnight(house, at.astimezone(ZoneInfo(house.kinds.hours.zone)).date())
+
+
+def midnight(house: Ledger, day: date) -> datetime:
+    """When a day begins, where the community is."""
+    return datetime.combine(day, time(), ZoneInfo(house.kinds.hours.zone))

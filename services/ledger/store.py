@@ -36,6 +36,8 @@ ABOUT = Index((("about", 1), ("turn", 1), ("_id", 1)), where={"about": {"$type":
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
+OPEN_AT = Index((("state.state", 1), ("state.community", 1), ("state.at", 1), ("_id", 1), ("state.grid", 1)))
+"""Of a community; of a grid, no document of another is read."""
 LOOKS = Index((("state.looks", 1), ("_id", 1)), where={"state.looks": True})
 """Of buildings."""
 OF_PERSON = Index((("state.person_id", 1), ("_id", 1)))
@@ -60,7 +62,7 @@ class Store:
         self.access = runtime.aggregates("access", Access, lambda one: one.name)
         self.plans = runtime.aggregates("plans", Plan, lambda one: one.person_id, [NEXT, OF_PERSON])
         self.follow_ups = runtime.aggregates(
-            "follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OF_PERSON, DUE_OF]
+            "follow_ups", FollowUp, lambda one: one.person_id, [DUE, OPEN, OPEN_AT, OF_PERSON, DUE_OF]
         )
         self.programmes = Programmes(runtime)
         self.rounds = Rounds(runtime, self.people.collection)
@@ -202,11 +204,14 @@ class Store:
         grids: tuple[str, ...],
         state: str,
         person: Sequence[str] | None,
+        since: datetime | None,
+        until: datetime | None,
         limit: int,
         after: tuple[datetime, str] | None,
     ) -> list[Document]:
-        """Follow-ups in a state, those that were due first before the others."""
+        """Follow-ups in a state, due in this span, those that were due first before the others."""
         query: dict[str, Any] = {"state.state": state}
+        span = {"$gte": since, "$lt": until}
         if community is not None:
             query["state.community"] = community
         if grids:
@@ -215,7 +220,10 @@ class Store:
             query["state.person_id"] = {"$in": list(person)}
         if after is not None:
             at, name = after
-            query["$or"] = [{"state.at": {"$gt": at}}, {"state.at": at, "_id": {"$gt": name}}]
+            span["$gte"] = max(at, since or at)
+            query["$or"] = [{"state.at": {"$gt": at}}, {"_id": {"$gt": name}}]
+        if bounds := {name: at for name, at in span.items() if at is not None}:
+            query["state.at"] = bounds
         return await self.follow_ups.collection.find(
             query, sort=[("state.at", 1), ("_id", 1)], limit=limit, fields={"history": 0}
         )

@@ -1,12 +1,12 @@
 """Shapes of the catalogues that operators edit: what the services agree on about kinds of help and ladders."""
 
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.contracts.envelope import Slug
 from shared.contracts.intake import Urgency
+from shared.contracts.recurrence import is_zone
 from shared.contracts.workers import LocalDay, TimeOfDay
 
 
@@ -88,10 +88,8 @@ class Hours(Entry):
 
     @model_validator(mode="after")
     def _zone_exists(self) -> "Hours":
-        try:
-            ZoneInfo(self.zone)
-        except ZoneInfoNotFoundError:
-            raise ValueError(f"there is no time zone {self.zone}") from None
+        if not is_zone(self.zone):
+            raise ValueError(f"there is no time zone {self.zone}")
         return self
 
 
@@ -250,10 +248,8 @@ class ObservationCatalogue(Entry):
         days = [one.since for one in self.versions]
         if days != sorted(set(days)):
             raise ValueError("versions stand in the order of their days, each day once")
-        try:
-            ZoneInfo(self.zone)
-        except ZoneInfoNotFoundError:
-            raise ValueError(f"there is no time zone {self.zone}") from None
+        if not is_zone(self.zone):
+            raise ValueError(f"there is no time zone {self.zone}")
         return self
 
     def version(self, day: str) -> ObservationVersion:

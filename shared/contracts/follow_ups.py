@@ -16,6 +16,8 @@ from shared.contracts.workers import LocalMinute
 How = Literal["call", "visit", "family", "coordinator"]
 FollowUpState = Literal["due", "reached", "refused", "excused", "missed"]
 Outcome = Literal["reached", "not_reached", "refused", "excused"]
+WhyNot = Literal["gone", "released", "ended"]
+"""Why what was due is due no more: they are not here, are observed no more, or the plan was ended."""
 Celsius = Annotated[float, Field(ge=30, le=45)]
 
 
@@ -176,6 +178,8 @@ class FollowUpRecorded(FollowUpEvent):
     """`SubmitRequest` of what was asked for, sealed; None: nothing was."""
     said: str | None = None
     """`FollowUpSaid`, sealed under the person's own key; None: there was nothing to say."""
+    why: WhyNot | None = None
+    """Nobody tried, as nobody is to be looked after any more; None: somebody told how it went."""
 
 
 class FollowUpMissed(FollowUpEvent):

@@ -36,7 +36,7 @@ class CorrectPerson(Description):
 
 
 class RecordDeath(Command):
-    """Somebody died."""
+    """Somebody died; or (`revoked`) did not: it was told of the wrong person."""
 
     wire: ClassVar[str] = "doorstep.person.record-death.v1"
     key: ClassVar[str] = "person.record-death"
@@ -44,6 +44,7 @@ class RecordDeath(Command):
     command_id: Identifier
     person_id: Identifier
     died: date | None = None
+    revoked: bool = False
 
 
 class MergePeople(Command):

@@ -1,6 +1,11 @@
-"""When something comes again: which rules of RFC 5545 are taken."""
+"""When something comes, and comes again: which times, zones and rules of RFC 5545 are taken."""
 
 import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shared.contracts.envelope import Problem
 
 PARTS = {
     "FREQ": "DAILY|WEEKLY|MONTHLY",
@@ -13,12 +18,46 @@ PARTS = {
     "WKST": "MO|SU",
 }
 """Parts of a rule, and their values: those with which it comes again soon, so that none can be searched for ever."""
+NEVER = Problem(field="rule", code="never", message="by this rule it never comes from now on")
+_WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_YEARS = range(1900, 2200)
+"""Of which anybody tells: not every time is one in every zone."""
 
 
-def wrong_part(rule: str) -> str | None:
-    """What is wrong with a rule, for a person; None: nothing."""
-    for part in rule.split(";"):
-        name, _, value = part.partition("=")
-        if name not in PARTS or not re.fullmatch(PARTS[name], value):
-            return f"{part!r} is not a part of a rule that is taken here: {', '.join(PARTS)}"
-    return None
+def is_zone(name: str) -> bool:
+    """Whether the IANA time zone database has it."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # Part of a name, such as `Asia`, is a folder.
+        return False
+    return True
+
+
+def wrong_times(begins: str, rule: str | None, zone: str) -> Iterator[Problem]:
+    """What is wrong with the first time, by the wall clock of a zone, and with the rule by which it comes again."""
+    if not is_zone(zone):
+        yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {zone}")
+    first = datetime.fromisoformat(begins)
+    if first.year not in _YEARS:
+        message = f"it begins in one of the years {_YEARS[0]} to {_YEARS[-1]}"
+        yield Problem(field="begins", code="not_allowed", message=message)
+    parts: dict[str, str] = {}
+    for part in rule.split(";") if rule is not None else ():
+        name, _, parts[name] = part.partition("=")
+        if name not in PARTS or not re.fullmatch(PARTS[name], parts[name]):
+            message = f"{part!r} is not a part of a rule that is taken here: {', '.join(PARTS)}"
+            yield Problem(field="rule", code="bad_rule", message=message)
+            return
+    if _never(first, parts):
+        yield NEVER
+
+
+def _never(first: datetime, parts: Mapping[str, str]) -> bool:
+    """What would be looked for until the end of all years.
+
+    Each seventh day is the same day of the week, and the second Monday of a month may be none of those named.
+    """
+    days = parts.get("BYDAY", "")
+    if days and parts.get("FREQ") == "DAILY" and int(parts.get("INTERVAL", "1")) % 7 == 0:
+        return _WEEKDAYS[first.weekday()] not in days
+    return "BYMONTHDAY" in parts and any(one.isdigit() for one in days)

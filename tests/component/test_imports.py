@@ -106,6 +106,11 @@ async def test_what_is_known_is_changed_or_the_same_and_nobody_is_entered_twice(
     assert (await desk.ledger.get("/statistics"))["people"] == 6
     shown = await desk.ledger.get(f"/people/{first.json()['id']}")
     assert shown["details"]["phone"] == world.MRS_LI["phone"]
+    assert (shown["lives_alone"], shown["needs"]) == (True, [])
+    for needs in ("deaf", "wheelchair"):
+        await desk.entered(as_csv((*HEADER, "独居", "特殊需求"), [*rows[0], "否", needs]))
+        shown = await desk.ledger.get(f"/people/{first.json()['id']}")
+        assert (shown["lives_alone"], shown["needs"]) == (False, [needs]), "what a cell says replaces what was known"
 
 
 async def test_a_narrower_list_takes_nothing_away(desk: Desk) -> None:

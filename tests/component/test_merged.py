@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.ledger.app import furnished
 from shared.contracts.dispatch import DeliveryBought
 from shared.contracts.intake import RequestCreated
 from tests import world
@@ -45,9 +46,9 @@ class Pair:
         return {one["id"]: one["owes"] for one in found["items"] if one["kind"] == "resident"}
 
 
-async def enter(ledger: Service, number: int) -> str:
+async def enter(ledger: Service, number: int, **changes: Any) -> str:
     person = {**world.MRS_LI, "source_id": f"p-{number}", "name": f"李{number}", "phone": None, "birth_year": None}
-    answer = await ledger.post("/people", person)
+    answer = await ledger.post("/people", {**person, **changes})
     return str(answer.json()["id"])
 
 
@@ -166,6 +167,9 @@ async def test_of_three_who_are_one_all_is_found_and_all_is_erased(pair: Pair) -
     found = [await pair.counts(one) for one in (third, pair.one, pair.other)]
     assert found[0] == found[1] == found[2] == [2, 2, 1, 2]
     assert await pair.owes() == {third: 200}
+    # Whoever came in with a list has no alias of the list's own id.
+    await furnished(pair.ledger.runtime).store.register.let_go(third, [pair.other])
+    assert await enter(pair.ledger, 2, name="李改名") == third
     await pair.do(f"/people/{third}/erase", command_id="erase", reason="asked for it")
     for person in (third, pair.one, pair.other):
         assert await pair.ledger.stored("person_keys", {"_id": person}) == []

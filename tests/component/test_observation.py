@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from services.ledger.follow_ups import handlers as follow_ups
 from shared.contracts.observation import ObservationStarted, PersonReleased
 from shared.identity import derived_id
 from tests import world
+from tests.lists import as_csv
 from tests.running import Amqp, Clock, Ear, Service, Town, eventually, problems
 
 MR_WANG = derived_id("person", world.MR_WANG["source"], world.MR_WANG["source_id"])
@@ -132,6 +133,34 @@ async def test_nobody_is_observed_or_released_outside_ones_place(ward: Ward) -> 
     assert "household" not in seen
 
 
+async def test_no_news_of_another_door_moves_who_is_observed(ward: Ward) -> None:
+    """A registration is refused; a list goes on, and the rest of the row is taken."""
+    await world.accepted(ward.ledger, f"/people/{MR_WANG}/observation", TOLD)
+    moved = {**world.MR_WANG, "address": {"building": "3", "unit": "2", "room": "1203"}}
+    answer = await ward.ledger.post("/people", moved)
+    assert (answer.status_code, problems(answer)) == (409, [("person_id", "observed")])
+    await world.accepted(ward.ledger, "/people", {**world.MR_WANG, "keys": "门卫"})
+    header = ("姓名", "联系电话", "楼号", "单元", "房号", "备注")
+    row = (world.MR_WANG["name"], world.MR_WANG["phone"], "3", "2", "1203")
+    assert await taken_in(ward, header, (*row, "note 1")) == ("2", "note 1")
+    assert await taken_in(ward, header, (*row, "note 2")) == ("2", "note 2")
+    released = await ward.ledger.post("/observation/o1/release", {"command_id": "r1", "reason": "negative_test"})
+    assert released.status_code == 200
+    assert await taken_in(ward, (*header, "next list"), (*row, "note 2")) == ("3", "note 2")
+
+
+async def taken_in(ward: Ward, *rows: Sequence[str]) -> tuple[str, str]:
+    """What a list makes of building and note."""
+    answer = await ward.ledger.call("POST", f"/people:import?community={world.TIEBEI}", content=as_csv(*rows))
+    await eventually(lambda: through(ward, answer.json()["id"]))
+    details = (await ward.ledger.get(f"/people/{MR_WANG}"))["details"]
+    return details["address"]["building"], details["note"]
+
+
+async def through(ward: Ward, import_id: str) -> bool:
+    return bool((await ward.ledger.get(f"/imports/{import_id}"))["state"] == "completed")
+
+
 async def test_what_a_replica_begins_of_a_plan_that_was_ended_meanwhile_is_due_no_more(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,3 +181,4 @@ async def test_what_a_replica_begins_of_a_plan_that_was_ended_meanwhile_is_due_n
     await follow_ups.fall_due(house)
     begun = await ward.ledger.stored("follow_ups")
     assert [one["state"]["state"] for one in begun] == ["excused", "excused"]
+    assert [one["state"]["records"][-1]["why"] for one in begun] == ["ended", "ended"]

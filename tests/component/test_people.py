@@ -371,7 +371,7 @@ async def test_whoever_grows_old_alone_moves_up_with_the_new_year(office: Office
     assert (await office.ledger.get(f"/people/{soon}"))["first_line"] is True
 
 
-async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office) -> None:
+async def test_who_moved_away_may_come_back_and_who_died_only_if_it_was_another(office: Office) -> None:
     """All facts are told as they are now."""
     person_id = await office.enter(world.MRS_LI)
     for verb, more in (("move", {"here": False}), ("move", {}), ("death", {"died": "2026-11-24"})):
@@ -386,6 +386,17 @@ async def test_who_moved_away_may_come_back_and_who_died_does_not(office: Office
     assert (late.status_code, problems(late)) == (409, [("here", "died")])
     future = await office.act(person_id, "death", "d9", died="2026-12-01")
     assert problems(future) == [("died", "in_the_future")]
+    plan = {"plan_id": "p", "kind": "care_call", "begins": "2026-11-25T09:00"}
+    gone = await office.ledger.post(f"/people/{person_id}/plans", plan)
+    assert (gone.status_code, problems(gone)) == (409, [("person_id", "gone")])
+    both = await office.act(person_id, "death", "d8", died="2026-11-24", revoked=True)
+    assert problems(both) == [("died", "not_allowed")]
+    for status in ("accepted", "duplicate"):
+        assert (await office.act(person_id, "death", "d7", revoked=True)).json()["status"] == status
+    shown = await office.ledger.get(f"/people/{person_id}")
+    assert (shown["here"], shown["died"], shown["died_on"]) == (True, False, None)
+    (stored,) = await office.ledger.stored("people")
+    assert (stored["state"]["left_at"], stored["state"]["forget_at"]) == (None, None)
 
 
 def _told(office: Office, count: int) -> list[dict[str, Any]] | None:
@@ -396,7 +407,8 @@ def _told(office: Office, count: int) -> list[dict[str, Any]] | None:
 async def test_two_that_are_one_are_merged_and_parted_again(office: Office) -> None:
     """Whatever list tells of either comes to the one that stays; parted, each has its own."""
     stays = await office.enter(BY_CITY, id_number=None)
-    goes = await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008")
+    other = {**BY_COMMUNITY, "name": "李老太", "phone": "+86 100 0000 0008"}
+    goes = await office.enter(other)
     assert stays != goes
     for status in ("accepted", "duplicate"):
         assert (await office.act(stays, "merge", "m1", other=goes)).json()["status"] == status
@@ -405,14 +417,18 @@ async def test_two_that_are_one_are_merged_and_parted_again(office: Office) -> N
     assert merged["details"]["illnesses"] == ["高血压"]
     assert [one["id"] for one in await office.ledger.items("/people")] == [stays]
     assert (await office.ledger.get("/statistics"))["people"] == 1
-    assert await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008") == stays
+    for told in ({**BY_CITY, "id_number": None}, other):
+        assert (await office.ledger.post("/people", told)).json() == {"status": "duplicate", "id": stays}
+    assert await office.details(stays) == merged["details"]
     again = await office.act(goes, "merge", "m2", other=stays)
     assert (again.status_code, problems(again)) == (409, [("other", "merged")])
     for status in ("accepted", "duplicate"):
         assert (await office.act(stays, "unmerge", "u1", other=goes)).json()["status"] == status
     assert (await office.ledger.get(f"/people/{goes}"))["here"] is True
     assert {one["id"] for one in await office.ledger.items("/people")} == {stays, goes}
-    assert await office.enter(BY_COMMUNITY, name="李老太", phone="+86 100 0000 0008", keys="门卫") == goes
+    assert (await office.ledger.get(f"/people/{stays}"))["lists"] == ["assigned_by_city"]
+    assert (await office.ledger.post("/people", other)).json() == {"status": "duplicate", "id": goes}
+    assert await office.enter(other, keys="门卫") == goes
     types = office.events.types()
     await eventually(lambda: {"person.merged", "person.unmerged"} <= set(office.events.types()))
     assert types.count("person.merged") <= 1

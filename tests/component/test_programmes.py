@@ -90,6 +90,7 @@ async def test_a_programme_for_nobody_or_what_there_is_not_is_refused_by_field(d
     assert await refused(kind="nothing") == [("kind", "unknown_kind")]
     assert await refused(zone="Asia/Nowhere") == [("zone", "unknown_zone")]
     assert await refused(rule="FREQ=SECONDLY") == [("rule", "bad_rule")]
+    assert await refused(rule="FREQ=DAILY;UNTIL=20200101") == [("rule", "never")]
     assert await refused(who="coordinator", community="elsewhere") == [("community", "forbidden")]
     assert await desk.ledger.stored("programmes") == []
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import deepcopy
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,9 @@ from services.dispatch.domain.looks import parts_of
 from services.dispatch.photos import forget
 from services.dispatch.store import Store
 from services.intake.store import Store as IntakeStore
+from services.ledger.app import furnished
+from services.ledger.domain.follow_ups import FollowUp
+from services.ledger.follow_ups import handlers as follow_ups
 from services.ledger.imports.store import ImportStore
 from services.ledger.people.store import among
 from services.ledger.store import Store as LedgerStore
@@ -378,6 +381,8 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
     await multiply_one(ledger, "sheets", sheet)
     await multiply_one(ledger, "plans", lambda copy, number: None)
     await multiply_one(ledger, "programmes", lambda copy, number: None)
+    await follow_ups.begin(furnished(ledger.runtime), call(person, now))
+    await multiply_one(ledger, "follow_ups", call_of_before)
     store = LedgerStore(ledger.runtime)
     standing = await ledger.stored("sheets", {"state.round_id": "round", "state.building": "3"})
     # As the version before kept it, so that the whole building is read.
@@ -409,9 +414,10 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         await both_pages(ledger, "/programmes", "coordinator")
         assert await store.register.after(among(community="tiebei", building="2"), "", 10)
         assert await store.due_follow_ups(now, 10) == []
-        assert await store.due_of([person]) == []
-        for state in ("due", "missed"):
-            await both_pages(ledger, "/follow-ups", "coordinator", state=state)
+        assert len(await store.due_of([person])) == 1
+        for who in ("operator", "coordinator", "grid_worker"):
+            await both_pages(ledger, "/follow-ups", who, state="missed")
+            await both_pages(ledger, "/follow-ups", who, since="2026-11-24", until="2026-11-24")
         await both_pages(ledger, "/follow-ups", "coordinator", person_id=person)
         await both_pages(ledger, f"/people/{person}/plans", "coordinator")
     names = (
@@ -427,8 +433,29 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         "cards",
     )
     found += [one for name in names for one in wasteful(queries, name)]
+    of_grid = [one for one in queries if "state.grid" in one["command"].get("filter", {})]
+    others = [one for one in of_grid if one["ns"].endswith(".follow_ups") and one["docsExamined"] > one["nreturned"]]
+    found += [f"reads those of other grids: {one['planSummary']}" for one in others]
     assert not found, "\n".join(found)
     assert {one["ns"].rpartition(".")[2] for one in queries} >= {"sheets", "rounds", "reports", "tallies"}
+
+
+def call(person: str, at: datetime) -> FollowUp:
+    place = {"community": world.TIEBEI, "grid": "g1", "building": "1"}
+    return FollowUp(follow_up_id="f", plan_id="p", person_id=person, kind="care_call", at=at, **place)
+
+
+def call_of_before(copy: dict[str, Any], number: int) -> None:
+    """Of another, on a day of the last weeks."""
+    state = copy["state"]
+    state.update(
+        person_id=f"p{number % 100}",
+        community=(world.TIEBEI, "other")[number % 7 == 0],
+        grid=f"g{number % 6 + 1}",
+        at=state["at"] - timedelta(days=number % 30),
+        due_at=None,
+        state=("reached", "missed", "due")[number % 3],
+    )
 
 
 def sheet(copy: dict[str, Any], number: int) -> None:

@@ -144,12 +144,16 @@ async def test_whoever_has_died_is_called_no_more_and_nor_is_the_family(calls: S
     assert answer.status_code == 202, answer.text
     await eventually(lambda: calls.entered("FollowUpsEnded", 1))
     await eventually(lambda: ended(calls, "excused"))
+    shown = await calls.at.ledger.get(f"/follow-ups/{first['follow_up_id']}")
+    assert [(one["outcome"], one["why"]) for one in shown["records"]] == [("not_reached", None), ("excused", "gone")]
     person = await calls.at.ledger.post("/people", {**world.MR_WANG, "address": world.MRS_LI["address"]})
     plan = {"plan_id": "wang", "kind": "care_call", "begins": "2026-11-27T10:30"}
     assert (await calls.at.ledger.post(f"/people/{person.json()['id']}/plans", plan)).status_code == 202
     calls.clock.forward(days=3)
     await eventually(lambda: calls.entered("FollowUpDue", 2))
     assert [one["plan_id"] for one in await calls.entries("FollowUpDue")] == ["li", "wang"]
+    for span, found in (({"until": "2026-11-26"}, 0), ({"since": "2026-11-27"}, 1), ({"since": "2026-11-28"}, 0)):
+        assert len(await calls.at.ledger.items("/follow-ups", **span)) == found
 
 
 async def ended(calls: Stage, state: str) -> bool:

@@ -115,6 +115,12 @@ def test_a_time_that_the_clocks_leave_out_or_show_twice_comes_once(first: str, b
         ({"zone": "Asia/Nowhere"}, ("zone", "unknown_zone")),
         ({"rule": "FREQ=SECONDLY"}, ("rule", "bad_rule")),
         ({"rule": "daily"}, ("rule", "bad_rule")),
+        ({"zone": "Asia"}, ("zone", "unknown_zone")),
+        ({"begins": "9999-12-31T23:59", "zone": "America/New_York"}, ("begins", "not_allowed")),
+        ({"rule": "FREQ=DAILY;UNTIL=20261123"}, ("rule", "never")),
+        ({"rule": "FREQ=WEEKLY;BYDAY=SU", "days": "workdays"}, ("rule", "never")),
+        ({"rule": "FREQ=DAILY;INTERVAL=7;BYDAY=MO"}, ("rule", "never")),
+        ({"rule": "FREQ=MONTHLY;BYDAY=2MO;BYMONTHDAY=1"}, ("rule", "never")),
     ],
 )
 def test_times_that_are_none_are_refused(changes: dict[str, str], problem: tuple[str, str]) -> None:

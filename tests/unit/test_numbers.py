@@ -127,12 +127,14 @@ def test_a_household_counts_once_however_often_somebody_comes() -> None:
 
 
 def test_calls_and_visits_are_counted_with_who_was_reached() -> None:
-    """By the kind of the plan."""
+    """By the kind of the plan; of who had gone nobody called."""
     told = {"follow_up_id": "f", "plan_id": "p", "person_id": "x", "kind": "care_call", "building": "3", "how": "call"}
     talks = [
         Happened(NINE, FollowUpRecorded.model_validate({**told, "outcome": outcome}))
         for outcome in ("reached", "not_reached", "reached")
     ]
+    let_be = FollowUpRecorded.model_validate({**told, "outcome": "excused", "why": "gone"})
+    talks.append(Happened(NINE, let_be))
     found = all_of([], talks)
     assert (found["follow_ups"], found["reached"]) == (3, 2)
 

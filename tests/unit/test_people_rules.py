@@ -193,6 +193,14 @@ def test_whoever_left_is_kept_as_long_as_the_longest_category_says() -> None:
     assert CATALOGUE.kept(()) == timedelta(days=CATALOGUE.keep_days)
 
 
+def test_who_did_not_die_after_all_is_as_before() -> None:
+    """Whoever moved away stays away."""
+    gone = life.left(person(), CATALOGUE, NOW, died=False)
+    assert life.alive(gone) == gone
+    dead = life.left(person(), CATALOGUE, NOW, died=True, died_on=NOW.date())
+    assert life.alive(dead) == person()
+
+
 def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
     """And one that changes nothing is none."""
     newer = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))
@@ -211,14 +219,17 @@ def test_a_change_that_rests_on_old_knowledge_is_decided_again() -> None:
 
 def test_who_left_while_known_as_two_is_not_here_when_they_are_parted() -> None:
     """All else is as it was before they were one."""
-    other = person(facts=person().facts.model_copy(update={"person_id": "p2", "sealed": "k1.CCCC"}))
+    facts = person().facts.model_copy(update={"person_id": "p2", "sealed": "k1.CCCC"})
+    other = person(facts=facts, fingerprint="f2")
     both = person(facts=person().facts.model_copy(update={"sealed": "k1.BBBB"}))
     merged = life.absorb(person(), person(), both, other)
     assert merged is not None
-    parted = life.release(life.left(merged[0], CATALOGUE, NOW, died=True), "p2")
+    assert merged[0].told_by() == {"p1": "f1", "p2": "f2"}, "neither has anything new to say"
+    parted = life.release(life.left(merged[0], CATALOGUE, NOW, died=True), other)
     assert parted is not None
     facts = parted[0].facts
     assert (facts.sealed, facts.here, parted[0].died) == (person().facts.sealed, False, True)
+    assert parted[0].told_by() == {"p1": "f1"}
 
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:

@@ -157,12 +157,16 @@ def changed(change: Callable[[Person, datetime], Person]) -> Do:
     return lambda known, now: people_life.change(known, known, change(people.known_person(known), now))
 
 
-def absorbs(other: str, seal: str) -> Do:
+def other(name: str) -> Person:
+    facts = person("9").facts.model_copy(update={"person_id": name})
+    return person("9", facts=facts, sources={name: "f9"})
+
+
+def absorbs(name: str, seal: str) -> Do:
     def do(known: Person | None, _: datetime) -> Any:
         before = people.known_person(known)
-        absorbed = person("9").model_copy(update={"facts": person("9").facts.model_copy(update={"person_id": other})})
         after = before.model_copy(update={"facts": before.facts.model_copy(update={"sealed": f"own.{seal}"})})
-        return people_life.absorb(known, before, after, absorbed)
+        return people_life.absorb(known, before, after, other(name))
 
     return do
 
@@ -174,12 +178,13 @@ LIFE: tuple[Do, ...] = (
     changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=True)),
     changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=True, died_on=now.date())),
     changed(lambda known, _: people_life.back(known)),
+    changed(lambda known, _: people_life.alive(known)),
     lambda known, _: people_life.regrid(known, "1", "g2"),
     lambda known, _: people_life.move_up(known, {"y0", "y1"}),
     absorbs("p2", "3"),
     absorbs("p3", "4"),
-    lambda known, _: people_life.release(known, "p2"),
-    lambda known, _: people_life.release(known, "p3"),
+    lambda known, _: people_life.release(known, other("p2")),
+    lambda known, _: people_life.release(known, other("p3")),
     lambda known, _: people_life.vanish(known, "p4"),
     lambda known, _: people_life.reappear(known, "p4"),
     lambda known, _: people_life.erase(known),
@@ -256,6 +261,7 @@ def tries(sought: FollowUp) -> tuple[Do, ...]:
         lambda known, now: follow_ups.record(known, "not_reached", RULES, now),
         lambda known, now: follow_ups.record(known, "reached", RULES, now, temperature=38.5, sealed="k1.AAAA"),
         lambda known, now: follow_ups.record(known, "refused", RULES, now),
+        lambda known, now: follow_ups.let_be(known, "gone", RULES, now),
         lambda known, _: follow_ups.lapse(known, RULES, known.due_at) if known and known.due_at else None,
     )
 

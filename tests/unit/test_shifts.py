@@ -90,6 +90,9 @@ def test_beyond_the_published_calendar_workdays_are_monday_to_friday() -> None:
     [
         ({"zone": "Mars/Olympus"}, ("shifts.0.zone", "unknown_zone")),
         ({"zone": "../etc/passwd"}, ("shifts.0.zone", "unknown_zone")),
+        ({"zone": "Asia"}, ("shifts.0.zone", "unknown_zone")),
+        ({"begins": "9999-12-31T23:59"}, ("shifts.0.begins", "not_allowed")),
+        ({"rule": "FREQ=DAILY;INTERVAL=14;BYDAY=TU"}, ("shifts.0.rule", "never")),
         ({"rule": "every day"}, ("shifts.0.rule", "bad_rule")),
         ({"rule": "FREQ=SECONDLY"}, ("shifts.0.rule", "bad_rule")),
         ({"rule": "FREQ=DAILY;BYMINUTE=1,2,3"}, ("shifts.0.rule", "bad_rule")),

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
 from shared.contracts.envelope import Problem
-from shared.contracts.recurrence import wrong_part
+from shared.contracts.recurrence import wrong_times
 from shared.contracts.workers import Shift
 from shared.workdays import is_workday
 
@@ -26,27 +26,23 @@ def on_duty(shifts: Sequence[Shift], now: datetime) -> bool:
 def problems_of(shifts: Sequence[Shift]) -> list[Problem]:
     """What is wrong with shifts that somebody tells: rules and zones that there are not, shifts that overlap."""
     found = [
-        Problem(field=f"shifts.{number}.{field}", code=code, message=message)
+        one.model_copy(update={"field": f"shifts.{number}.{one.field}"})
         for number, shift in enumerate(shifts)
-        for field, code, message in _wrong(shift)
+        for one in _wrong(shift)
     ]
     return found or list(_overlaps(shifts))
 
 
-def _wrong(shift: Shift) -> Iterator[tuple[str, str, str]]:
-    try:
-        ZoneInfo(shift.zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        yield "zone", "unknown_zone", f"there is no time zone {shift.zone}"
-    if shift.rule is None:
+def _wrong(shift: Shift) -> Iterator[Problem]:
+    if wrong := list(wrong_times(shift.begins, shift.rule, shift.zone)):
+        yield from wrong
         return
-    if wrong := wrong_part(shift.rule):
-        yield "rule", "bad_rule", wrong
+    if shift.rule is None:
         return
     try:
         rrulestr(shift.rule, dtstart=_first(shift))
     except (ValueError, TypeError, KeyError) as error:
-        yield "rule", "bad_rule", f"not a rule of RFC 5545: {error}"
+        yield Problem(field="rule", code="bad_rule", message=f"not a rule of RFC 5545: {error}")
 
 
 def _overlaps(shifts: Sequence[Shift]) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -19,6 +19,7 @@ from shared.contracts.evidence import (
     EvidenceReminded,
     Picture,
 )
+from shared.contracts.recurrence import is_zone
 from shared.contracts.refusal import Refusal, refusal
 
 ALIKE = 3
@@ -244,9 +245,7 @@ def _moment(owing: Owing, day: str, at: str) -> datetime:
 
 
 def _wrong(told: Owing) -> Iterator[Problem]:
-    try:
-        ZoneInfo(told.zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    if not is_zone(told.zone):
         yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {told.zone}")
     if told.named <= told.reminded:
         yield Problem(field="named", code="not_allowed", message="those who owe are named after they were reminded")

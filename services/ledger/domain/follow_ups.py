@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.ledger.domain.recurring import Recurring, following, wrong_times
+from services.ledger.domain.recurring import Recurring, begun, following
 from shared.contracts.envelope import Event, Slug
 from shared.contracts.follow_ups import (
     FollowUpDue,
@@ -17,8 +17,9 @@ from shared.contracts.follow_ups import (
     FollowUpState,
     How,
     Outcome,
+    WhyNot,
 )
-from shared.contracts.refusal import Refusal, refusal
+from shared.contracts.refusal import refusal
 from shared.contracts.rounds import Ending
 
 
@@ -80,6 +81,8 @@ class Record(BaseModel):
     at: datetime | None
     sealed: str | None = None
     """`FollowUpSaid`, under the person's own key."""
+    why: WhyNot | None = None
+    """Nobody tried: there was no need any more."""
 
 
 class FollowUp(BaseModel):
@@ -143,16 +146,14 @@ def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[
     """Look after somebody; None if it was said before.
 
     Raises:
-        Refusal: its id is used for another plan, or its times are none.
+        Refusal: its id is used for another plan, or its times are none, or never come.
     """
     if known is not None:
         facts = {"person_id", "kind", "begins", "rule", "zone", "days"}
         if known.model_dump(include=facts) == told.model_dump(include=facts):
             return None
         raise refusal("plan_id", "known_plan", "another plan has this id; take a new one", status=409)
-    if problems := list(wrong_times(told)):
-        raise Refusal(*problems)
-    begun = told.model_copy(update={"next_at": following(told, now - timedelta(minutes=1))})
+    state = begun(told, now)
     event = FollowUpsPlanned(
         community=told.community,
         grid=told.grid,
@@ -166,7 +167,7 @@ def plan(known: Plan | None, told: Plan, now: datetime) -> tuple[Plan, Sequence[
         building=told.building,
         hears=told.hears,
     )
-    return begun, [event]
+    return state, [event]
 
 
 def end(known: Plan | None) -> tuple[Plan, Sequence[Event]] | None:
@@ -214,6 +215,7 @@ def record(
     temperature: float | None = None,
     sealed: str | None = None,
     said: str | None = None,
+    why: WhyNot | None = None,
 ) -> tuple[FollowUp, Sequence[Event]]:
     """How it went. Who was not reached is tried again, with more weight; news that comes after all was tried counts.
 
@@ -236,8 +238,9 @@ def record(
         alarm=alarm,
         sealed=sealed,
         said=said,
+        why=why,
     )
-    this = Record(outcome=outcome, how=how, worker=worker, at=at, sealed=said)
+    this = Record(outcome=outcome, how=how, worker=worker, at=at, sealed=said, why=why)
     tried = known.model_copy(update={"tries": known.tries + 1, "records": [*known.records, this]})
     talked = outcome == "reached" and known.round_id is not None
     if outcome != "not_reached" and not talked:
@@ -246,9 +249,9 @@ def record(
     return after, [told, *events]
 
 
-def let_be(known: FollowUp | None, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]] | None:
+def let_be(known: FollowUp | None, why: WhyNot, rules: Rules, now: datetime) -> tuple[FollowUp, Sequence[Event]] | None:
     """Nobody is to look after them any more; None if nobody does."""
-    return None if known is None or known.state != "due" else record(known, "excused", rules, now)
+    return None if known is None or known.state != "due" else record(known, "excused", rules, now, why=why)
 
 
 def found(known: FollowUp | None, sought: FollowUp, state: Ending) -> tuple[FollowUp, Sequence[Event]] | None:

@@ -41,7 +41,8 @@ def retold_follow_up(known: Told, event: Event) -> Told:
             return _due(known, event)
         case FollowUpRecorded():
             ends = event.outcome != "not_reached"
-            record = Record(outcome=event.outcome, how=event.how, worker=event.worker, at=event.at, sealed=event.said)
+            told = event.model_dump(include={"outcome", "how", "worker", "at", "why"})
+            record = Record(**told, sealed=event.said)
             counted = {"tries": known.get("tries", 0) + 1, "records": [*known.get("records", ()), record]}
             return {**known, **counted, **(_ended(known, event.outcome) if ends else {})}
         case FollowUpMissed():

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from services.ledger.domain.rebuilding import Told, but, said
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.gates import NO_AGREEMENT, AgreementEnded, AgreementRecorded, GateChecked, Term
+from shared.contracts.recurrence import is_zone
 from shared.contracts.refusal import Refusal, refusal
 
 LONGEST = timedelta(days=366)
@@ -181,9 +182,7 @@ def _stands(agreement: Agreement, day: date, at: datetime) -> bool:
 
 
 def _wrong(told: Agreement) -> Iterator[Problem]:
-    try:
-        ZoneInfo(told.zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    if not is_zone(told.zone):
         yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {told.zone}")
     if told.ends is not None:
         span = date.fromisoformat(told.ends) - date.fromisoformat(told.begins)

@@ -128,7 +128,7 @@ def count(day: Day, lives: Iterable[Sequence[Happened]], talks: Iterable[Happene
         _count_life(day, life)
     day.count_walks()
     for one in talks:
-        if isinstance(one.event, FollowUpRecorded):
+        if isinstance(one.event, FollowUpRecorded) and one.event.why is None:
             row = day.row(one.event.grid, one.event.worker, one.event.kind)
             row.follow_ups += 1
             row.reached += one.event.outcome == "reached"

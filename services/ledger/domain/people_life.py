@@ -52,6 +52,11 @@ def back(person: Person) -> Person:
     return person.model_copy(update={"facts": facts, "left_at": None, "forget_at": None})
 
 
+def alive(person: Person) -> Person:
+    """Not dead after all, and here; who did not die stays as he is."""
+    return back(person.model_copy(update={"died": False, "died_on": None})) if person.died else person
+
+
 def regrid(known: Person | None, building: str, grid: str) -> tuple[Person, Sequence[Event]] | None:
     """The building belongs to this grid, and so does whoever lives there; None if that is so, or nobody does by now."""
     if known is None or known.erased or known.facts.building != building or known.facts.grid == grid:
@@ -97,7 +102,8 @@ def absorb(known: Person | None, before: Person, after: Person, other: Person) -
         floor=before.floor,
         after=after.facts.sealed,
     )
-    state = after.model_copy(update={"absorbed": {**current.absorbed, other_id: kept}})
+    told = {"absorbed": {**current.absorbed, other_id: kept}, "sources": {**other.told_by(), **current.told_by()}}
+    state = after.model_copy(update=told)
     facts = after.facts
     merged = PersonMerged(community=facts.community, grid=facts.grid, person_id=facts.person_id, other=other_id)
     return state, [merged, said_of(state)]
@@ -119,18 +125,19 @@ def vanish(known: Person | None, into: str) -> tuple[Person, Sequence[Event]] | 
     return state, [said_of(state)]
 
 
-def release(known: Person | None, other_id: str) -> tuple[Person, Sequence[Event]] | None:
+def release(known: Person | None, other: Person) -> tuple[Person, Sequence[Event]] | None:
     """Another is somebody else after all. What was known before is so again, unless something new came since.
 
     Raises:
         Refusal: they were never one.
     """
-    current = known_person(known)
+    current, other_id = known_person(known), other.facts.person_id
     kept = current.absorbed.get(other_id)
     if kept is None:
         raise refusal("other", "not_merged", "these two were not one", status=409)
     absorbed = {name: one for name, one in current.absorbed.items() if name != other_id}
-    update: dict[str, object] = {"absorbed": absorbed}
+    sources = {name: one for name, one in current.told_by().items() if name not in other.told_by()}
+    update: dict[str, object] = {"absorbed": absorbed, "sources": sources}
     if current.facts.sealed == kept.after:
         there = kept.before.building == current.facts.building
         now = {"here": current.facts.here, **({"grid": current.facts.grid} if there else {})}

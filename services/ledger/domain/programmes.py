@@ -1,13 +1,13 @@
 """Everybody of a category, a list, a building or a grid, and when they are looked after."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.ledger.domain.rebuilding import Told
-from services.ledger.domain.recurring import Recurring, following, wrong_times
+from services.ledger.domain.recurring import Recurring, begun, following
 from shared.contracts.envelope import Event
 from shared.contracts.programmes import Each, Everybody, ProgrammeBegun, ProgrammeEnded
-from shared.contracts.refusal import Refusal, refusal
+from shared.contracts.refusal import refusal
 
 
 class Programme(Recurring):
@@ -27,7 +27,7 @@ def begin(known: Programme | None, told: Programme, now: datetime) -> tuple[Prog
     """Look after them; None if it was said before.
 
     Raises:
-        Refusal: its id is used for another programme, or its times are none.
+        Refusal: its id is used for another programme, or its times are none, or never come.
     """
     if known is not None:
         of_now = {"next_at", "reached", "ended"}
@@ -36,9 +36,7 @@ def begin(known: Programme | None, told: Programme, now: datetime) -> tuple[Prog
         raise refusal("programme_id", "known_programme", "another programme has this id; take a new one", status=409)
     if told.each == "building" and (told.everybody.category or told.everybody.listed):
         raise refusal("everybody", "not_allowed", "a programme for buildings names a building or a grid alone")
-    if problems := list(wrong_times(told)):
-        raise Refusal(*problems)
-    begun = told.model_copy(update={"next_at": following(told, now - timedelta(minutes=1))})
+    state = begun(told, now)
     times = told.model_dump(include={"begins", "rule", "zone", "days", "each", "note"})
     event = ProgrammeBegun(
         community=told.community,
@@ -48,7 +46,7 @@ def begin(known: Programme | None, told: Programme, now: datetime) -> tuple[Prog
         everybody=told.everybody,
         **times,
     )
-    return begun, [event]
+    return state, [event]
 
 
 def end(known: Programme | None) -> tuple[Programme, Sequence[Event]] | None:

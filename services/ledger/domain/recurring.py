@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Literal, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 from pydantic import BaseModel
 
 from shared.contracts.envelope import Problem
-from shared.contracts.recurrence import wrong_part
+from shared.contracts.recurrence import NEVER, wrong_times
+from shared.contracts.refusal import Refusal
 from shared.workdays import is_workday
 
 _LOOKED_AT = 400
@@ -53,15 +54,20 @@ def following(one: Recurring, after: datetime) -> datetime | None:
     return next((at for at in times if at > after), None)
 
 
-def wrong_times(one: Recurring) -> Iterator[Problem]:
-    """What is wrong with such a rule."""
-    try:
-        ZoneInfo(one.zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {one.zone}")
-    if wrong := wrong_part(one.rule):
-        yield Problem(field="rule", code="bad_rule", message=wrong)
-        return
+def begun(one: R, now: datetime) -> R:
+    """With its first time from now on.
+
+    Raises:
+        Refusal: its times are none, or never come.
+    """
+    problems = list(wrong_times(one.begins, one.rule, one.zone)) or list(_unread(one))
+    next_at = None if problems else following(one, now - timedelta(minutes=1))
+    if next_at is None:
+        raise Refusal(*(problems or [NEVER]))
+    return one.model_copy(update={"next_at": next_at})
+
+
+def _unread(one: Recurring) -> Iterator[Problem]:
     try:
         rrulestr(one.rule, dtstart=datetime.fromisoformat(one.begins))
     except (ValueError, TypeError, KeyError) as error:

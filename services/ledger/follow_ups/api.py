@@ -1,16 +1,17 @@
 """HTTP in: who is looked after when, what is due, how it went."""
 
 import asyncio
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 
 from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.follow_ups import handlers as follow_ups
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, midnight
 from services.ledger.people.api import known_as, person_of
 from shared.access import INSIDERS, LEADERS, Principal
+from shared.contracts.envelope import Day
 from shared.contracts.follow_ups import EndPlan, FollowUpAnswer, FollowUpState, PlanFollowUps, RecordFollowUp
 from shared.contracts.refusal import refusal
 from shared.documents import Document
@@ -18,6 +19,8 @@ from shared.pages import decode_cursor, page
 from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
+Since = Annotated[Day | None, Query(description="Due on this day or later, where the community is.")]
+Until = Annotated[Day | None, Query(description="Due on this day or earlier.")]
 
 
 def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
@@ -35,7 +38,8 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         who.require(*LEADERS)
         command = await body(request, PlanFollowUps, person_id=person_id)
         await person_of(house, who, person_id, erased=True)
-        return await follow_ups.plan(house, command, http_meta(request, PlanFollowUps.wire, house.runtime.clock()))
+        meta = http_meta(request, PlanFollowUps.wire, house.runtime.clock())
+        return await follow_ups.look_after(house, command, meta)
 
     @app.get(f"{PREFIX}/people/{{person_id}}/plans", tags=["follow-ups"])
     async def plans(who: Somebody, person_id: str, limit: Limit = 50, after: After = None) -> dict[str, Any]:
@@ -69,6 +73,8 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
         after: After = None,
         state: FollowUpState = "due",
         person_id: str | None = None,
+        since: Since = None,
+        until: Until = None,
     ) -> dict[str, Any]:
         """Follow-ups within the token's place, those that were due first before the others. No personal data."""
         who.require(*INSIDERS)
@@ -78,6 +84,8 @@ def add_follow_up_routes(app: FastAPI, house: Ledger) -> None:
             grids=who.grids,
             state=state,
             person=await known_as(house, person_id),
+            since=midnight(house, since) if since else None,
+            until=midnight(house, until + timedelta(days=1)) if until else None,
             limit=limit + 1,
             after=(place[0], place[1]) if place else None,
         )

@@ -23,6 +23,7 @@ from shared.contracts.follow_ups import (
     NeedTold,
     PlanFollowUps,
     RecordFollowUp,
+    WhyNot,
 )
 from shared.contracts.intake import Address, Resident, SubmitRequest
 from shared.contracts.ledger import FamilyContact
@@ -39,8 +40,16 @@ SOURCE = "follow-up"
 
 
 @router.command(PlanFollowUps)
+async def look_after(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
+    """Look after somebody who is here."""
+    person = registered(await house.store.register.current(command.person_id))
+    if not person.living and await house.store.plans.get(command.plan_id) is None:
+        raise refusal("person_id", "gone", "this person moved away, died or was erased", status=409)
+    return await plan(house, command, meta)
+
+
 async def plan(house: Ledger, command: PlanFollowUps, meta: Meta) -> FollowUpAnswer:
-    """Look after somebody."""
+    """Look after somebody; of who has gone meanwhile, the plan ends when its time comes."""
     person = registered(await house.store.register.current(command.person_id))
     if command.kind not in house.kinds.kinds:
         raise refusal("kind", "unknown_kind", f"no kind of help is called {command.kind}")
@@ -136,7 +145,7 @@ async def fall_due(house: Ledger) -> int:
         plan = await house.store.plans.update(known.plan_id, lambda known: rules.go_on(known, at), cause)
         # Whoever ended it in between has seen what was due before this began.
         if plan.state is not None and plan.state.ended:
-            await _excuse(house, [name], Meta(f"ended:{name}", "", "ledger", now, known.person_id))
+            await _excuse(house, [name], "ended", Meta(f"ended:{name}", "", "ledger", now, known.person_id))
 
     await asyncio.gather(*(one(known) for known in due))
     return len(due)
@@ -165,7 +174,9 @@ async def lapse(house: Ledger) -> int:
 
 
 async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collection[str] | None = None) -> None:
-    """Nobody looks after them any more, by these plans or by any. Safe to repeat.
+    """Nobody looks after them any more, by these plans (they are observed no more) or by any (they have gone).
+
+    Safe to repeat.
 
     Args:
         house: the service.
@@ -179,19 +190,16 @@ async def let_be(house: Ledger, person: Sequence[str], meta: Meta, plans: Collec
         *(store.plans.update(one.plan_id, rules.end, meta) for one in going_on if plans is None or one.plan_id in plans)
     )
     # After the plans have ended nothing more falls due by them that stays so.
-    due = await store.due_of(person)
     # Whom a round misses, the round excuses: of a door, others may live behind it.
-    await _excuse(
-        house,
-        [one.follow_up_id for one in due if one.round_id is None and (plans is None or one.plan_id in plans)],
-        meta,
-    )
+    due = [one for one in await store.due_of(person) if one.round_id is None]
+    why: WhyNot = "gone" if plans is None else "released"
+    await _excuse(house, [one.follow_up_id for one in due if plans is None or one.plan_id in plans], why, meta)
 
 
-async def _excuse(house: Ledger, names: Sequence[str], meta: Meta) -> None:
+async def _excuse(house: Ledger, names: Sequence[str], why: WhyNot, meta: Meta) -> None:
     now, store = house.runtime.clock(), house.store.follow_ups
     await asyncio.gather(
-        *(store.update(one, lambda known: rules.let_be(known, house.rules, now), meta) for one in names)
+        *(store.update(one, lambda known: rules.let_be(known, why, house.rules, now), meta) for one in names)
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from services.ledger.domain import people as rules
 from services.ledger.domain import people_life as life
@@ -17,7 +17,7 @@ from shared.contracts.envelope import Meta
 from shared.contracts.intake import Address
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
 from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
-from shared.contracts.refusal import refusal
+from shared.contracts.refusal import Refusal, refusal
 from shared.identity import derived_id
 from shared.sealing import Sealer
 
@@ -27,25 +27,63 @@ TOGETHER = 200
 """People who follow their building to another grid, or move up, in one round."""
 FORGET_AT_ONCE = 100
 """People erased in one round."""
+_REPLACED = frozenset({"lives_alone", "needs"})
+"""Of these a row says all that there is, whoever else tells of the person."""
+_BUT_THE_DOOR = "/but the door"
+"""Behind the fingerprint of news that were not taken as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a source tells of somebody."""
+
+    told: Portrait
+    source: str
+    fingerprint: str
+    named: AbstractSet[str]
+    """Fields of which it says all that there is, where no other source tells of this person."""
+    replaced: AbstractSet[str] = frozenset()
+    """Fields of which it says so in any case."""
+
+    def at(self, address: Address) -> "_News":
+        """The same, but for the door. It is not all that was told, and may be told again."""
+        told = replace(self.told, details=self.told.details.model_copy(update={"address": address}))
+        return replace(self, told=told, fingerprint=f"{self.fingerprint}{_BUT_THE_DOOR}")
 
 
 @router.command(RegisterPerson)
 async def register(house: Ledger, command: RegisterPerson, meta: Meta) -> RegistrationAnswer:
     """Somebody lives here; or another list tells of somebody who is known."""
-    return await enter(house, command, meta, command.model_fields_set)
+    return await enter(house, command, meta)
 
 
-async def enter(house: Ledger, command: RegisterPerson, meta: Meta, named: AbstractSet[str]) -> RegistrationAnswer:
-    """Enter a registration; of these fields it says all that there is to know."""
-    news = rules.portrait(command, house.categories, today(house))
-    aliases = aliases_of(house.runtime.lookup, news, derived_id("person", command.source, command.source_id))
-    fingerprint = fingerprint_of(house.runtime.lookup, command)
+async def enter(
+    house: Ledger, command: RegisterPerson, meta: Meta, row: AbstractSet[str] | None = None
+) -> RegistrationAnswer:
+    """Enter a registration, or a row of a list, which is never refused: who is observed keeps the door.
+
+    Args:
+        house: the service.
+        command: what is told.
+        meta: by whom.
+        row: of these fields the row says all that there is to know; None: it is a registration, and does so of all.
+    """
+    portrait = rules.portrait(command, house.categories, today(house))
+    aliases = aliases_of(house.runtime.lookup, portrait, derived_id("person", command.source, command.source_id))
+    named, replaced = (command.model_fields_set, frozenset[str]()) if row is None else (row, row & _REPLACED)
+    news = _News(portrait, aliases.source, fingerprint_of(house.runtime.lookup, command), named, replaced)
     while True:
         person_id, known = await identify(house, aliases)
-        if known is not None and known.told_by().get(aliases.source) == fingerprint:
+        if known is not None and known.told_by().get(news.source) == news.fingerprint:
             return RegistrationAnswer(status="duplicate", id=person_id)
-        told = await _with_news(house, person_id, known, news, named, aliases.source, fingerprint)
+        told = await _with_news(house, person_id, known, news)
         if known is not None:
+            there = known.facts.household, told.facts.household
+            if there[0] != there[1] and await _observed_elsewhere(house, known, there[1]):
+                if row is None:
+                    raise _observed()
+                news = news.at((await opened(house, known)).details.address)
+                continue
             # A phone known from one list and a name from another are a mark that neither told.
             await _hold(house, told, known.marks() | {*aliases.others})
         try:
@@ -60,36 +98,21 @@ async def enter(house: Ledger, command: RegisterPerson, meta: Meta, named: Abstr
         return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
 
 
-async def _with_news(
-    house: Ledger,
-    person_id: str,
-    known: Person | None,
-    news: Portrait,
-    named: AbstractSet[str],
-    source: str,
-    fingerprint: str,
-) -> Person:
+async def _with_news(house: Ledger, person_id: str, known: Person | None, news: _News) -> Person:
     """The person as known and told."""
     sealer = await house.store.keys.sealer(person_id, make=True)
     assert sealer is not None
-    building = await house.store.buildings.get(f"{news.community}/{news.details.address.building}")
+    told = news.told
+    building = await house.store.buildings.get(f"{told.community}/{told.details.address.building}")
     grid = building.grid if building else None
     if known is None:
-        return drawn(house, person_id, grid, news, sealer, {source: fingerprint})
-    alone = known.told_by().keys() == {source}
-    portrait = rules.combined(portrait_of(known, sealer), news, named if alone else frozenset())
+        return drawn(house, person_id, grid, told, sealer, {news.source: news.fingerprint})
+    alone = known.told_by().keys() == {news.source}
+    portrait = rules.combined(portrait_of(known, sealer), told, news.named if alone else news.replaced)
     if building is None and portrait.details.address.building == known.facts.building:
         grid = known.facts.grid
-    return renewed(house, known, grid, portrait, sealer, source, fingerprint)
-
-
-def renewed(
-    house: Ledger, known: Person, grid: str | None, news: Portrait, sealer: Sealer, source: str, fingerprint: str
-) -> Person:
-    """Somebody who is known, after news of a source."""
-    told = drawn(house, known.facts.person_id, grid, news, sealer, {**known.told_by(), source: fingerprint})
-    kept = {"absorbed": known.absorbed, "merged_into": known.merged_into}
-    person = told.model_copy(update=kept)
+    person = drawn(house, person_id, grid, portrait, sealer, {**known.told_by(), news.source: news.fingerprint})
+    person = person.model_copy(update={"absorbed": known.absorbed, "merged_into": known.merged_into})
     if not known.died:
         return person
     gone = person.model_copy(update={"left_at": known.left_at, "died_on": known.died_on})
@@ -106,10 +129,8 @@ async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAn
         if building is None:
             raise refusal("address.building", "unknown_building", "no building of this number is entered")
         grid = building.grid
-        observed = await house.store.observations.of_person(await house.store.register.ids_of(command.person_id))
-        if observed is not None and observed.household != _door(house, known, command.address):
-            message = "they are observed behind their door; release them, and begin again behind the new one"
-            raise refusal("person_id", "observed", message, status=409)
+        if await _observed_elsewhere(house, known, _door(house, known, command.address)):
+            raise _observed()
 
     def after(person: Person, portrait: Portrait, sealer: Sealer) -> Person:
         there = (portrait.details.address, person.facts.grid)
@@ -121,6 +142,17 @@ async def move(house: Ledger, command: MovePerson, meta: Meta) -> RegistrationAn
         return life.left(person, house.categories, house.runtime.clock(), died=False)
 
     return await _change(house, command.person_id, after, meta.named(command.command_id))
+
+
+async def _observed_elsewhere(house: Ledger, known: Person, household: str) -> bool:
+    """Whether they are to stay behind another door than this one."""
+    observed = await house.store.observations.of_person(await house.store.register.ids_of(known.facts.person_id))
+    return observed is not None and observed.household != household
+
+
+def _observed() -> Refusal:
+    message = "they are observed behind their door; release them, and begin again behind the new one"
+    return refusal("person_id", "observed", message, status=409)
 
 
 def _door(house: Ledger, known: Person, address: Address) -> str:
@@ -140,11 +172,15 @@ async def correct(house: Ledger, command: CorrectPerson, meta: Meta) -> Registra
 
 @router.command(RecordDeath)
 async def record_death(house: Ledger, command: RecordDeath, meta: Meta) -> RegistrationAnswer:
-    """Somebody died."""
+    """Somebody died, or did not after all."""
+    if command.revoked and command.died is not None:
+        raise refusal("died", "not_allowed", "who did not die has no such day")
     if command.died is not None and command.died > today(house):
         raise refusal("died", "in_the_future", "this day is yet to come")
 
     def after(person: Person, _: Portrait, __: Sealer) -> Person:
+        if command.revoked:
+            return life.alive(person)
         return life.left(person, house.categories, house.runtime.clock(), died=True, died_on=command.died)
 
     return await _change(house, command.person_id, after, meta.named(command.command_id))
@@ -189,7 +225,7 @@ async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> Registra
     cause = meta.named(command.command_id)
     other = await _known(house, command.other)
     store = house.store
-    outcome = await store.people.update(command.person_id, lambda now: life.release(now, command.other), cause)
+    outcome = await store.people.update(command.person_id, lambda now: life.release(now, other), cause)
     await store.people.update(command.other, lambda now: life.reappear(now, command.person_id), cause)
     theirs = (*other.told_by(), *other.marks())
     await store.register.pass_on(theirs, command.person_id, command.other)

@@ -1,12 +1,11 @@
 """How somebody was on a day: from the history of events that the person's own document keeps."""
 
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 from services.ledger.domain.rebuilding import told_by
 from services.ledger.domain.register import Person
 from services.ledger.domain.registers import REGISTERS
-from services.ledger.house import Ledger
+from services.ledger.house import Ledger, midnight
 from shared.contracts import EVENTS
 from shared.contracts.refusal import refusal
 
@@ -18,7 +17,7 @@ async def as_it_was(house: Ledger, person_id: str, on: date) -> Person:
         Refusal: 404, nothing was known yet.
     """
     document = await house.store.people.collection.get(person_id)
-    until = datetime.combine(on + timedelta(days=1), time(), ZoneInfo(house.kinds.hours.zone))
+    until = midnight(house, on + timedelta(days=1))
     before = [one for one in (document or {}).get("history", ()) if one["at"] < until and one["type"] in EVENTS]
     told = told_by(REGISTERS["people"], [EVENTS[one["type"]].model_validate_json(one["body"]) for one in before])
     if "facts" not in told:

@@ -57,8 +57,9 @@ async def _recognised(house: Ledger, aliases: Aliases, holders: Mapping[str, Doc
 
     Those who are being entered at this moment follow each other in the order of claims, so the last of them stays.
     """
+    entered = house.store.register.current
     names = [one for one in (aliases.source, *aliases.others) if one in holders]
-    found = await asyncio.gather(*(_entered(house, holders[one]["person"]) for one in names))
+    found = await asyncio.gather(*(entered(holders[one]["person"]) for one in names))
     for alias, known in zip(names, found, strict=True):
         if known is None or known.erased:
             continue
@@ -68,18 +69,10 @@ async def _recognised(house: Ledger, aliases: Aliases, holders: Mapping[str, Doc
         if alias in names and found[names.index(alias)] is None and rules.agree(holders[alias], aliases.identities):
             return holders[alias]["person"], None
     own = aliases.source
-    while (known := await _entered(house, own)) is not None and known.erased:
+    while (known := await entered(own)) is not None and known.erased:
         # Whoever was forgotten is somebody new when told of again.
         own = derived_id("person again", own)
     return (own, None) if known is None else (known.facts.person_id, known)
-
-
-async def _entered(house: Ledger, person_id: str) -> Person | None:
-    """Somebody, under whichever id."""
-    known = await house.store.people.get(person_id)
-    if known is not None and known.merged_into is not None:
-        return await house.store.people.get(known.merged_into)
-    return known
 
 
 def fingerprint_of(lookup: Lookup, command: RegisterPerson) -> str:
