@@ -15,6 +15,7 @@ from services.intake.store import Store as IntakeStore
 from services.ledger.imports.store import ImportStore
 from services.ledger.people.store import among
 from services.ledger.store import Store as LedgerStore
+from shared.contracts.people import PersonErased
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually
 
@@ -96,6 +97,9 @@ async def at(town: Town) -> AsyncIterator[Running]:
             if number % 20 == 0:
                 copy["state"]["facts"]["needs_review"] = ["unknown_building"]
 
+        def known(copy: dict[str, Any], number: int) -> None:
+            copy.update(person=f"p{number}", lookups=[f"l{number}"])
+
         def resident(copy: dict[str, Any], number: int) -> None:
             place(copy["state"]["facts"], number)
             copy["state"]["facts"]["household"] = f"h{number // 3:04d}"
@@ -136,6 +140,7 @@ async def at(town: Town) -> AsyncIterator[Running]:
         await multiply_one(running.dispatch, "workers", worker)
         await multiply_one(running.dispatch, "grids", lambda copy, number: copy["state"].update(until=None))
         await multiply_one(running.intake, "requests", request)
+        await multiply_one(running.intake, "people", known)
         await multiply_one(running.notification, "messages", message)
         await multiply_one(running.ledger, "people", resident)
         await multiply_entries(running.ledger)
@@ -225,7 +230,10 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
                 await both_pages(at.intake, "/requests", who, **params)
         assert await IntakeStore(at.intake.runtime).requests.throw_away({"state.facts.person": "p7"})
         await both_pages(at.intake, "/reconciliation", "operator")
-    found += wasteful(queries, "requests")
+        assert await IntakeStore(at.intake.runtime).person(["l7"])
+        await IntakeStore(at.intake.runtime).forget_person(PersonErased(person_id="p7"), 2)
+    assert [one for one in queries if one["ns"].endswith(".people")]
+    found += wasteful(queries, "requests") + wasteful(queries, "people")
 
     async with profiled(town, "notification") as queries:
         for who in ("operator", "coordinator", "grid_worker"):
