@@ -130,18 +130,18 @@ async def test_with_somebody_all_that_was_merged_into_him_is_erased(office: Offi
     assert await ledger.stored("person_keys") == []
 
 
-async def test_who_was_half_erased_is_erased_by_the_same_command(
+async def test_an_erasure_that_was_cut_short_ends_by_itself_and_nobody_sees_anything_half_erased(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a crash with one of two ids."""
+    """After a crash with one of two ids: who is told of again meanwhile is somebody new."""
     ledger = office.at.ledger
     stays, goes = await office.enter(BY_CITY), await office.enter(BY_COMMUNITY, name="李老太", phone=None)
     await ledger.post(f"/people/{stays}/merge", {"command_id": "m1", "other": goes})
 
-    def crashing(known: Person | None, reason: str | None) -> Any:
+    def crashing(known: Person | None, *told: Any) -> Any:
         if known is not None and known.facts.person_id == goes:
             raise Crash
-        return erase(known, reason)
+        return erase(known, *told)
 
     erase = life.erase
     command = ErasePerson(person_id=stays, **ERASE)
@@ -150,9 +150,14 @@ async def test_who_was_half_erased_is_erased_by_the_same_command(
         broken.setattr(life, "erase", crashing)
         with pytest.raises(Crash):
             await people.erase(furnished(ledger.runtime), command, meta)
-    assert (await ledger.post(f"/people/{stays}/erase", ERASE)).json()["status"] == "accepted"
     assert [await office.codes(one) for one in (stays, goes)] == [[410] * 4] * 2
-    assert [await ledger.stored(one) for one in ("aliases", "person_keys")] == [[], []]
+    assert (await office.enter(BY_CITY)) not in (stays, goes)
+    await people.forget(furnished(ledger.runtime))
+    theirs = {"$in": [stays, goes]}
+    assert await ledger.stored("person_keys", {"_id": theirs}) == []
+    assert await ledger.stored("aliases", {"person": theirs}) == []
+    assert [one["state"]["erasing"] for one in await ledger.stored("people", {"_id": theirs})] == [[], []]
+    assert len(await eventually(lambda: ledger.items("/entries", type="PersonErased"))) == 2
 
 
 async def test_a_reason_must_be_given_and_only_who_leads_may_erase(office: Office) -> None:

@@ -223,13 +223,17 @@ def test_who_left_while_known_as_two_is_not_here_when_they_are_parted() -> None:
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:
     """Once."""
-    decision = life.erase(person(stairwell="1", floor=5, identities={"door": "d"}))
+    decision = life.erase(person(stairwell="1", floor=5, identities={"door": "d"}), ("p1", "p2"))
     assert decision is not None
     state, events = decision
     assert [type(one).__name__ for one in events] == ["PersonErased"]
     assert state.erased
     assert (state.facts.sealed, state.facts.household, state.stairwell, state.identities) == ("", "", None, {})
     assert life.erase(state) is None
+    assert state.erasing == ("p1", "p2")
+    done = life.all_erased(state)
+    assert done is not None
+    assert (done[0].erased, done[0].erasing, life.all_erased(done[0])) == (True, (), None)
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,12 @@ def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]
     return state, [said_of(state)]
 
 
-def erase(known: Person | None, reason: str | None = None) -> tuple[Person, Sequence[Event]] | None:
-    """Nothing is left but that there was somebody; None if that is so."""
+def erase(
+    known: Person | None, ids: Sequence[str] = (), reason: str | None = None
+) -> tuple[Person, Sequence[Event]] | None:
+    """Nothing is left but that there was somebody, and under which ids there is still something beside the document;
+    None if that is so.
+    """
     known = registered(known)
     if known.erased:
         return None
@@ -161,7 +165,15 @@ def erase(known: Person | None, reason: str | None = None) -> tuple[Person, Sequ
     event = PersonErased(
         community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups, reason=reason
     )
-    return Person(facts=blank(event), fingerprint="", left_at=known.left_at, died=known.died, erased=True), [event]
+    there_was = Person(facts=blank(event), fingerprint="", left_at=known.left_at, died=known.died, erased=True)
+    return there_was.model_copy(update={"erasing": tuple(dict.fromkeys((*ids, *known.absorbed)))}), [event]
+
+
+def all_erased(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
+    """There is nothing beside the document either; None if that is known."""
+    if known is None or not known.erasing:
+        return None
+    return known.model_copy(update={"erasing": ()}), []
 
 
 def blank(erased: PersonErased) -> PersonRegistered:

@@ -29,6 +29,7 @@ BY_NUMBER = Index(
 )
 ABSORBED = Index((("state.merged_into", 1),), where={"state.merged_into": {"$type": "string"}})
 FORGET = Index((("state.forget_at", 1),), where={"state.forget_at": {"$type": "date"}})
+ERASING = Index((("state.erasing.0", 1),), where={"state.erasing.0": {"$exists": True}})
 PEOPLE = (
     OF_GRID,
     OF_BUILDING,
@@ -42,6 +43,7 @@ PEOPLE = (
     BY_NUMBER,
     ABSORBED,
     FORGET,
+    ERASING,
 )
 ABOUT = ("plans", "observations", "cases", "money")
 """Collections with documents about one person."""
@@ -141,9 +143,14 @@ class Register:
         return await self.people.collection.count({"state.merged_into": {"$type": "string"}})
 
     async def to_forget(self, now: datetime, limit: int) -> list[str]:
-        """Whose time is over, longest first. Who is known under another id is erased with that one."""
+        """Whose erasure was cut short, and whose time is over, longest first.
+
+        Who is known under another id is erased with that one.
+        """
+        find, fields = self.people.collection.find, {"_id": 1}
+        found = await find({"state.erasing.0": {"$exists": True}}, limit=limit, fields=fields)
         query = {"state.forget_at": {"$type": "date", "$lte": now}, "state.merged_into": None}
-        found = await self.people.collection.find(query, sort=[("state.forget_at", 1)], limit=limit, fields={"_id": 1})
+        found += await find(query, sort=[("state.forget_at", 1)], limit=limit, fields=fields)
         return [one["_id"] for one in found]
 
     async def history(self, person_id: str) -> list[Document]:
