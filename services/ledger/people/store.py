@@ -138,10 +138,6 @@ class Register:
         of = {} if aliases is None else {"_id": {"$in": list(aliases)}}
         await self.aliases.delete({"person": person_id, **of})
 
-    async def absorbed(self) -> int:
-        """How many documents stand for somebody who is known under another id."""
-        return await self.people.collection.count({"state.merged_into": {"$type": "string"}})
-
     async def to_forget(self, now: datetime, limit: int) -> list[str]:
         """Whose erasure was cut short, and whose time is over, longest first.
 
@@ -170,16 +166,19 @@ class Register:
         """How many `walk` finds."""
         return await self.people.collection.count({**query, **LIVING})
 
-    async def households(self, community: str) -> int:
-        """In how many households somebody lives who is here."""
+    async def totals(self, community: str | None) -> dict[str, int]:
+        """How many are here in a community, or in all: `people`, their `households`, and those in the `first_line`."""
+        first = {"$sum": {"$toInt": "$state.facts.first_line"}}
+        counts = {"people": {"$sum": "$people"}, "households": {"$sum": 1}, "first_line": {"$sum": "$first_line"}}
         found = await self.people.collection.aggregate(
             [
-                {"$match": {"state.facts.community": community, **LIVING}},
-                {"$group": {"_id": "$state.facts.household"}},
-                {"$count": "n"},
+                {"$match": {"state.facts.community": {"$gt": ""} if community is None else community, **LIVING}},
+                {"$group": {"_id": "$state.facts.household", "people": {"$sum": 1}, "first_line": first}},
+                {"$group": {"_id": None, **counts}},
+                {"$unset": "_id"},
             ]
         )
-        return int(found[0]["n"]) if found else 0
+        return found[0] if found else dict.fromkeys(counts, 0)
 
     async def households_page(
         self, query: Document, grids: Sequence[str], limit: int, after: Sequence[str] | None
