@@ -272,6 +272,36 @@ async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Offic
     assert '"purpose":"export"' in stored["data"]
 
 
+async def test_with_it_goes_what_is_held_under_other_ids_of_former_doors_and_beside_rosters(office: Office) -> None:
+    """Of a former door those rounds alone that went by while they lived there: afterwards, others are met."""
+    ledger = office.at.ledger
+    person_id = await office.enter(BY_CITY)
+    daughter = {**world.MR_WANG, "address": BY_CITY["address"], "name": "李萍", "phone": None}
+    other, there = await office.enter(BY_COMMUNITY, name="李老太", phone=None), await office.enter(daughter)
+    assert there != other
+    await ledger.post(f"/people/{person_id}/merge", {"command_id": "m1", "other": other})
+    door = (await ledger.get(f"/people/{person_id}"))["household"]
+    for round_id in ("then", "later"):
+        await opened(ledger, round_id, of="household", roster={"buildings": ["1"]})
+        assert (await record(ledger, {"member_id": door, "note": round_id}, round_id=round_id)).status_code == 200
+        moved = {"command_id": "m2", "address": {"building": "3", "unit": "1", "room": "101"}}
+        office.clock.forward(hours=1)
+        assert (await ledger.post(f"/people/{person_id}/move", moved)).status_code == 202
+    await opened(ledger, "elsewhere", roster={"buildings": ["2"]})
+    beside = await record(ledger, {"member_id": person_id, "note": "在三号楼"}, round_id="elsewhere")
+    assert beside.json()["strangers"] == 1
+    need = {"need_id": "n1", "kind": "medicine", "person_id": person_id}
+    request_id = (await ledger.post("/needs", need)).json()["request_id"]
+    held = await ledger.get(f"/people/{person_id}/export", who="coordinator")
+    assert {one["id"] for one in held["history"]} == {person_id, other}
+    assert [one["at"] for one in held["history"]] == sorted(one["at"] for one in held["history"])
+    assert [(one["round_id"], [met["note"] for met in one["met"]]) for one in held["rounds"]] == [("then", ["then"])]
+    (stranger,) = held["strangers"]
+    assert (stranger["round_id"], [met["note"] for met in stranger["met"]]) == ("elsewhere", ["在三号楼"])
+    assert [(one["kind"], one["request_id"]) for one in held["needs"]] == [("medicine", request_id)]
+    assert "sealed" not in str(held)
+
+
 async def test_who_has_left_is_forgotten_when_the_time_of_the_category_is_over(office: Office) -> None:
     """Sixty days for home observation; who came back is not, and whoever is known as somebody else stops nobody."""
     gone = await office.enter(BY_CITY)

@@ -407,6 +407,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         assert await store.rounds.not_applied(now, 10) == []
         assert await store.rounds.sheet_of("round", person)
         assert await store.rounds.of_members(world.TIEBEI, [person])
+        assert await store.register.about([person])
         await store.rounds.hand_out("round", "K-1", person, "list")
         assert (await store.rounds.holder("round", "K-1") or {})["person_id"] == person
         assert await store.rounds.sheets_after("round", "", 10)

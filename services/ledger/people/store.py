@@ -45,8 +45,11 @@ PEOPLE = (
     FORGET,
     ERASING,
 )
-ABOUT = ("plans", "observations", "cases", "money")
-"""Collections with documents about one person."""
+ABOUT = {
+    **dict.fromkeys(("plans", "observations", "cases", "money", "strangers"), "state.person_id"),
+    "needs": "state.told.person_id",
+}
+"""Collections with documents about one person, and where these name him."""
 _ENTERED = {"state.merged_into": None, "state.erased": {"$ne": True}}
 LIVING = {**_ENTERED, "state.facts.here": {"$ne": False}}
 _TOGETHER = 500
@@ -74,7 +77,7 @@ class Register:
         self.people = people
         self.aliases = runtime.collection("aliases", [HELD_BY])
         self._keys = keys
-        self._about = [runtime.collection(name) for name in ABOUT]
+        self._about = {name: runtime.collection(name) for name in ABOUT}
 
     async def current(self, person_id: str) -> Person | None:
         """Somebody, as known under whichever id by now."""
@@ -149,16 +152,19 @@ class Register:
         found += await find(query, sort=[("state.forget_at", 1)], limit=limit, fields=fields)
         return [one["_id"] for one in found]
 
-    async def history(self, person_id: str) -> list[Document]:
-        """What happened to somebody's document: each `event`, and when."""
-        document = await self.people.collection.get(person_id) or {"history": []}
-        return [{"event": one["type"], "at": one["at"]} for one in document["history"]]
+    async def histories(self, ids: Sequence[str]) -> dict[str, list[Document]]:
+        """What happened to the documents of somebody, by id: all events as they rest."""
+        found = await self.people.collection.find({"_id": {"$in": list(ids)}}, fields={"history": 1})
+        return {one["_id"]: one["history"] for one in found}
 
     async def about(self, ids: Sequence[str]) -> dict[str, list[Document]]:
         """What is told of somebody in documents of other kinds, by kind, as it rests."""
-        of_person = {"state.person_id": {"$in": list(ids)}}
+        of_them = {"$in": list(ids)}
         found = await asyncio.gather(
-            *(one.find(of_person, fields={"state": 1}, sort=[("_id", 1)]) for one in self._about)
+            *(
+                self._about[name].find({where: of_them}, fields={"state": 1}, sort=[("_id", 1)])
+                for name, where in ABOUT.items()
+            )
         )
         return dict(zip(ABOUT, found, strict=True))
 
