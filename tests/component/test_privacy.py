@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -43,6 +44,12 @@ class Office:
         answer = await self.at.ledger.post("/people", {**person, **changes})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
+
+    async def until(self, person_id: str) -> datetime:
+        """Until when somebody who left is remembered."""
+        (known,) = await self.at.ledger.stored("people", {"_id": person_id})
+        found: datetime = known["state"]["forget_at"]
+        return found
 
     async def codes(self, person_id: str) -> list[int]:
         """What every way of opening answers."""
@@ -315,6 +322,16 @@ async def test_who_has_left_is_forgotten_when_the_time_of_the_category_is_over(o
     assert (await ledger.post(f"/people/{back}/merge", {"command_id": "m", "other": known_as})).status_code == 202
     register = await ledger.stored("people", {"state.forget_at": {"$type": "date"}})
     assert {one["_id"] for one in register} == {known_as, gone}
+    # Another category holds from the moment in which it is told, other days of people.yaml once the day has come.
+    right = {"command_id": "right", "categories": ["home_observation", "cancer"]}
+    assert (await ledger.post(f"/people/{gone}/correct", right)).status_code == 202
+    sooner = {"$set": {"state.forget_at": office.clock()}, "$inc": {"v": 1}}
+    await ledger.runtime.database.collection("people").raw.update_one({"_id": gone}, sooner)
+    await people.forget(furnished(ledger.runtime))
+    assert (await office.until(gone) - office.clock()).days == 364
+    home = {"command_id": "home", "categories": ["home_observation"]}
+    assert (await ledger.post(f"/people/{gone}/correct", home)).status_code == 202
+    assert (await office.until(gone) - office.clock()).days == 59
     office.clock.forward(days=59)
     assert await office.codes(gone) == [200, 200, 200, 200]
     office.clock.forward(days=1)

@@ -188,6 +188,14 @@ def test_whoever_left_is_kept_as_long_as_the_longest_category_says() -> None:
     gone = life.left(person(facts=facts), CATALOGUE, NOW, died=False)
     assert gone.forget_at == NOW + timedelta(days=365)
     assert life.left(gone, CATALOGUE, NOW + timedelta(days=9), died=False).forget_at == gone.forget_at
+    day = NOW + timedelta(days=60)
+    sooner = life.left(
+        person(facts=facts.model_copy(update={"categories": ("close_contact",)})), CATALOGUE, NOW, died=False
+    )
+    assert (sooner.forget_at, life.put_off(sooner, CATALOGUE, day)) == (day, None)
+    later = life.put_off(sooner.model_copy(update={"facts": facts}), CATALOGUE, day)
+    assert later is not None
+    assert later[0].forget_at == gone.forget_at
     back = life.back(gone)
     assert (back.forget_at, back.left_at, back.facts.here) == (None, None, True)
     assert CATALOGUE.kept(()) == timedelta(days=CATALOGUE.keep_days)

@@ -175,6 +175,7 @@ LIFE: tuple[Do, ...] = (
     changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=True)),
     changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=True, died_on=now.date())),
     changed(lambda known, _: people_life.back(known)),
+    lambda known, now: people_life.put_off(known, CATALOGUE, now),
     lambda known, _: people_life.regrid(known, "1", "g2"),
     lambda known, _: people_life.move_up(known, {"y0", "y1"}),
     absorbs("p2", "3"),

@@ -205,11 +205,21 @@ async def erase(house: Ledger, command: ErasePerson, meta: Meta) -> Registration
 
 
 async def forget(house: Ledger) -> int:
-    """Erase those whose time is over, and end what was cut short; how many these were."""
+    """Erase those whose time is over by now, and end what was cut short; how many were looked at."""
     now = house.runtime.clock()
-    due = await house.store.register.to_forget(now, FORGET_AT_ONCE)
-    for person_id in due:
-        await _erase(house, person_id, Meta(f"forget:{person_id}:{now.isoformat()}", "", "ledger", now, person_id))
+    due = [
+        Meta(f"forget:{one}:{now.isoformat()}", "", "ledger", now, one)
+        for one in await house.store.register.to_forget(now, FORGET_AT_ONCE)
+    ]
+    outcomes = await asyncio.gather(
+        *(
+            house.store.people.update(one.subject, lambda known: life.put_off(known, house.categories, now), one)
+            for one in due
+        )
+    )
+    for one, outcome in zip(due, outcomes, strict=True):
+        if not outcome.changed:
+            await _erase(house, one.subject, one)
     return len(due)
 
 
@@ -315,4 +325,4 @@ def _redrawn(house: Ledger, person: Person, grid: str | None, known: Portrait, s
     told = drawn(house, person.facts.person_id, grid, known, sealer, person.told_by())
     facts = told.facts.model_copy(update={"here": person.facts.here})
     update = {name: getattr(told, name) for name in ("stairwell", "floor", "identities", "listed")}
-    return person.model_copy(update={**update, "facts": facts})
+    return life.remembered(person.model_copy(update={**update, "facts": facts}), house.categories)
