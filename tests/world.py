@@ -145,7 +145,7 @@ async def knows_workers(dispatch: Service) -> bool:
 
 async def knows_places(intake: Service) -> bool:
     """Whether intake knows the buildings and recognises both residents."""
-    return len(await intake.stored("buildings")) == len(GRID_OF) and len(await intake.stored("people")) == 4
+    return len(await intake.stored("buildings")) == len(GRID_OF) and len(await intake.stored("people")) == 2
 
 
 async def tell_intake_of_places(intake: Service, operator: Amqp) -> None:

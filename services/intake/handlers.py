@@ -108,9 +108,9 @@ async def remember_person(house: Intake, event: PersonRegistered, meta: Meta) ->
 
 
 @router.event(PersonErased)
-async def forget_person(house: Intake, event: PersonErased, _: Meta) -> None:
+async def forget_person(house: Intake, event: PersonErased, meta: Meta) -> None:
     """Somebody can be recognised no more."""
-    await house.store.forget_person(event)
+    await house.store.forget_person(event, meta.sequence)
 
 
 @router.event(FollowUpRecorded)

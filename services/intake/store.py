@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from services.intake.domain.request import Request
+from shared.batching import BUSY_LINGER, Batcher, Job
 from shared.contracts.ledger import PersonRegistered
 from shared.contracts.people import PersonErased
 from shared.documents import Document, Index, Write
@@ -12,6 +13,10 @@ from shared.runtime import Runtime
 LIST = Index((("state.created_at", -1), ("_id", 1)))
 TO_REVIEW = Index((("state.created_at", -1), ("_id", 1)), where={"state.facts.needs_review.0": {"$exists": True}})
 OF_PERSON = Index((("state.facts.person", 1),))
+BY_LOOKUP = Index((("lookups", 1),))
+KNOWN = Index((("person", 1),))
+_UNKNOWN: Document = {"lookups": (), "first_line": False, "language": None, "needs": ()}
+"""What is kept of somebody beside the id."""
 
 
 class Store:
@@ -23,7 +28,8 @@ class Store:
         )
         self._buildings = runtime.collection("buildings")
         self._communities = runtime.collection("communities")
-        self._people = runtime.collection("people")
+        self._people = runtime.collection("people", [BY_LOOKUP, KNOWN])
+        self._found: Batcher[str, list[Document]] = Batcher(self._find_by, busy_linger=BUSY_LINGER)
         self._keys = runtime.collection("idempotency_keys")
 
     async def grid_of(self, community: str, building: str) -> str | None:
@@ -45,34 +51,42 @@ class Store:
         )
 
     async def person(self, lookups: list[str]) -> Document | None:
-        """Who is found by the first of the blind indexes that is known."""
+        """Who is found by the first of the blind indexes that is known; of several, who is answered first.
+
+        Asked together with others of the moment.
+        """
         for lookup in lookups:
-            found = await self._people.get(lookup)
-            if found is not None:
-                return found
+            if found := await self._found.submit(lookup):
+                return min(found, key=lambda one: (not one["first_line"], one["_id"]))
         return None
 
+    async def _find_by(self, jobs: list[Job[str, list[Document]]]) -> None:
+        wanted = {"$in": [*{job.item for job in jobs}]}
+        found = await self._people.find({"$or": [{"lookups": wanted}, {"_id": wanted}]})
+        for job in jobs:
+            job.resolve([one for one in found if job.item in (one["_id"], *one.get("lookups", ()))])
+
     async def put_person(self, event: PersonRegistered, sequence: int) -> None:
-        """Remember how to recognise somebody, unless something newer is known."""
-        told = {
-            "person": event.person_id,
-            "first_line": event.first_line,
-            "language": event.language,
-            "needs": list(event.needs),
-            "sequence": sequence,
-        }
+        """Remember by what somebody is recognised now, and by nothing else, unless something newer is known."""
+        await self._know(event.person_id, sequence, event.model_dump(include=set(_UNKNOWN)))
 
-        def decide(known: Document | None) -> tuple[Write | None, None]:
-            newer = known is not None and known["person"] == event.person_id and known["sequence"] >= sequence
-            return (None if newer else Write(set=told)), None
+    async def forget_person(self, event: PersonErased, sequence: int) -> None:
+        """Recognise somebody by nothing any more, and forget for whom and where his requests were.
 
-        for lookup in event.lookups:
-            await self._people.update(lookup, decide)
-
-    async def forget_person(self, event: PersonErased) -> None:
-        """Forget how to recognise somebody, and for whom and where his requests were."""
+        What stays is that there was this id: news that come again bring nothing back.
+        """
         await self.requests.throw_away({"state.facts.person": event.person_id})
-        await self._people.delete({"_id": {"$in": list(event.lookups)}, "person": event.person_id})
+        await self._know(event.person_id, sequence, _UNKNOWN)
+
+    async def _know(self, person_id: str, sequence: int, told: Document) -> None:
+        write = Write(set={"person": person_id, **told, "sequence": sequence})
+        await self._people.update(
+            person_id, lambda known: (None if known and known["sequence"] >= sequence else write, None)
+        )
+        if sequence > 1:
+            # As the version before kept it: a document under each blind index.
+            before = {"person": person_id, "_id": {"$ne": person_id}, "sequence": {"$lte": sequence}}
+            await self._people.delete(before)
 
     async def request_of_key(self, key: str, request_id: str) -> str:
         """The request that an idempotency key stands for; this one if the key is new. One conditional write."""

@@ -11,7 +11,7 @@ from services.ledger.domain.registers import about
 from services.ledger.house import Ledger
 from services.ledger.rebuilding.store import event_of
 from services.ledger.store import fact_of
-from shared.access import LEADERS, STAFF, Principal
+from shared.access import INSIDERS, LEADERS, Principal
 from shared.contracts.envelope import UNKNOWN
 from shared.contracts.ledger import (
     CloseBuilding,
@@ -60,9 +60,9 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
 
     @app.get(f"{PREFIX}/statistics", tags=["numbers"])
     async def statistics(who: Somebody) -> dict[str, Any]:
-        """How many there are of everything."""
-        who.require(*STAFF)
-        return await house.store.statistics()
+        """How many there are of everything in the token's community; of people, those who are here."""
+        who.require(*INSIDERS)
+        return await house.store.statistics(who.community)
 
     @app.post(
         f"{PREFIX}/buildings",

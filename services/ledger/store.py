@@ -261,8 +261,7 @@ class Store:
 
     async def grids_of(self, community: str) -> dict[str, str]:
         """The grid of each building of a community."""
-        query = {"_id": {"$gte": f"{community}/", "$lt": f"{community}0"}}
-        found = await self.buildings.collection.find(query, fields={"state.building": 1, "state.grid": 1})
+        found = await self.buildings.collection.find(_within(community), fields={"state.building": 1, "state.grid": 1})
         return {one["state"]["building"]: one["state"]["grid"] for one in found}
 
     async def looking(self) -> Building | None:
@@ -275,17 +274,17 @@ class Store:
         found = await self.buildings.collection.aggregate([{"$group": {"_id": "$state.community"}}])
         return sorted(one["_id"] for one in found)
 
-    async def statistics(self) -> dict[str, Any]:
-        """How many there are of everything."""
-        households = await self.people.collection.aggregate(
-            [{"$group": {"_id": "$state.facts.household"}}, {"$count": "n"}]
+    async def statistics(self, community: str | None) -> dict[str, Any]:
+        """How many there are of everything in a community, or all over; of people, those who are here."""
+        of_it: list[Document] = [] if community is None else [{"$match": {"community": community}}]
+        here, buildings, entries = await asyncio.gather(
+            self.register.totals(community),
+            self.buildings.collection.count(None if community is None else _within(community)),
+            self.entries.aggregate([*of_it, {"$sort": {"type": 1}}, {"$group": {"_id": "$type", "n": {"$sum": 1}}}]),
         )
-        entries = await self.entries.aggregate([{"$sort": {"type": 1}}, {"$group": {"_id": "$type", "n": {"$sum": 1}}}])
         return {
-            "people": await self.people.collection.count() - await self.register.absorbed(),
-            "households": households[0]["n"] if households else 0,
-            "buildings": await self.buildings.collection.count(),
-            "first_line": await self.people.collection.count({"state.facts.first_line": True}),
+            **here,
+            "buildings": buildings,
             "entries": {one["_id"]: one["n"] for one in sorted(entries, key=lambda one: str(one["_id"]))},
         }
 
@@ -330,6 +329,11 @@ def _documents(facts: Sequence[Fact], head: Link) -> tuple[list[Document], list[
         links.append(link)
         head = link
     return documents, links
+
+
+def _within(community: str) -> Document:
+    """The query for the buildings of a community."""
+    return {"_id": {"$gte": f"{community}/", "$lt": f"{community}0"}}
 
 
 def _due(now: datetime) -> dict[str, Any]:

@@ -113,6 +113,16 @@ async def test_what_is_known_is_changed_or_the_same_and_nobody_is_entered_twice(
         assert (shown["lives_alone"], shown["needs"]) == (False, [needs]), "what a cell says replaces what was known"
 
 
+async def test_a_row_of_somebody_whose_key_is_gone_is_wrong_and_stops_no_other(desk: Desk) -> None:
+    """As an erasure left it that a crash cut short, in the version before."""
+    await desk.entered(as_csv(HEADER, *many(2)))
+    gone, *_ = await desk.ledger.items("/people")
+    await desk.ledger.runtime.database.collection("person_keys").delete({"_id": gone["id"]})
+    found = await desk.entered(as_csv(HEADER, *many(3, room="909")))
+    assert told(found) == {"rows": 3, "new": 1, "changed": 1, "same": 0, "wrong": 1}
+    assert (await desk.ledger.call("GET", f"/people/{gone['id']}")).status_code == 410
+
+
 async def test_a_narrower_list_takes_nothing_away(desk: Desk) -> None:
     """What it has no column for stays, and so does what an empty cell would say; a category is added."""
     number = number_of("1937-05-01", 2)

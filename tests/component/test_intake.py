@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from services.intake.store import Store
 from shared.contracts.dispatch import DeliveryAssigned, DeliveryCompleted, DeliveryOffered
-from shared.contracts.ledger import BuildingRegistered
+from shared.contracts.ledger import BuildingRegistered, PersonUpdated
+from shared.contracts.people import PersonErased
 from shared.identity import derived_id
 from shared.runtime import utc_now
 from tests import world
@@ -212,6 +214,34 @@ async def test_a_building_that_moved_is_remembered_as_it_was_told_last(desk: Des
     await eventually(lambda: desk.intake.stored("buildings", {"_id": "tiebei/4"}))
     (known,) = await desk.intake.stored("buildings", {"_id": "tiebei/1"})
     assert known["grid"] == "g2"
+
+
+async def test_somebody_is_recognised_by_what_was_told_last_and_once_erased_by_nothing(desk: Desk) -> None:
+    """Older news that come late, or again, bring nothing back; what the version before kept goes with the next news."""
+    store, people = Store(desk.intake.runtime), desk.intake.runtime.database.collection("people")
+    before = {"first_line": False, "language": None, "needs": [], "sequence": 1, "v": 1}
+    kept = {"right": "p", "wrong": "p", "other": "q", "gone": "r"}
+    await people.raw.insert_many([{"_id": lookup, "person": one, **before} for lookup, one in kept.items()])
+
+    async def recognised(*lookups: str) -> list[str | None]:
+        return [(await store.person([one]) or {}).get("person") for one in lookups]
+
+    def told(person_id: str, *lookups: str, first_line: bool = False) -> PersonUpdated:
+        facts = {"person_id": person_id, "building": "1", "household": "h", "sealed": "own.x"}
+        return PersonUpdated.model_validate({**facts, "lookups": lookups, "first_line": first_line})
+
+    assert await recognised(*kept) == [*kept.values()]
+    await store.put_person(told("p", "right", "new"), 3)
+    await store.put_person(told("p", "right", "wrong"), 2)
+    await store.forget_person(PersonErased(person_id="r"), 2)
+    assert await recognised(*kept, "new") == ["p", None, "q", None, "p"]
+    await store.put_person(told("z", "new", first_line=True), 1)
+    assert await recognised("new") == ["z"]
+    for _ in range(2):
+        await store.forget_person(PersonErased(person_id="p", lookups=("right", "new")), 4)
+        await store.put_person(told("p", "right", "wrong"), 2)
+    assert await recognised(*kept, "new") == [None, None, "q", None, "z"]
+    assert [one["lookups"] for one in await desk.intake.stored("people", {"person": "p"})] == [[]]
 
 
 # Changes

@@ -234,17 +234,25 @@ async def test_people_are_counted_by_household_and_listed_by_place(archive: Arch
     elsewhere = {**world.MR_WANG, "source_id": "p-9", "address": {"building": "3"}, "name": "吴"}
     for person in (world.MRS_LI, world.MR_WANG, husband, elsewhere):
         assert (await archive.ledger.post("/people", person)).status_code == 202
-    statistics = await archive.ledger.get("/statistics")
-    assert {name: statistics[name] for name in ("people", "households", "buildings", "first_line")} == {
-        "people": 4,
-        "households": 3,
-        "buildings": 3,
-        "first_line": 1,
-    }
+    assert await _counts(archive, "operator") == await _counts(archive, "coordinator") == (4, 3, 3, 1)
     assert len(await archive.ledger.items("/people", who="coordinator")) == 4
     assert len(await archive.ledger.items("/people", who="grid_worker")) == 3
     assert [one["first_line"] for one in await archive.ledger.items("/people", first_line=True)] == [True]
     assert [len(page) for page in await archive.ledger.pages("/people", limit=3)] == [3, 1]
+    # Whoever left, was erased or lives elsewhere is not counted.
+    (li,) = await archive.ledger.items("/people", building="1")
+    (gone,) = await archive.ledger.items("/people", building="3")
+    await world.accepted(archive.ledger, f"/people/{li['id']}/move", {"command_id": "m", "here": False})
+    await world.accepted(archive.ledger, f"/people/{gone['id']}/erase", {"command_id": "e", "reason": "asked for it"})
+    await world.accepted(archive.ledger, "/buildings", {"community": "other", "building": "1", "grid": "g1"})
+    await world.accepted(archive.ledger, "/people", {**world.MRS_LI, "source_id": "o", "community": "other"})
+    assert await _counts(archive, "operator") == (3, 2, 4, 1)
+    assert await _counts(archive, "coordinator") == (2, 1, 3, 0)
+
+
+async def _counts(archive: Archive, who: str) -> tuple[int, ...]:
+    found = await archive.ledger.get("/statistics", who=who)
+    return tuple(found[name] for name in ("people", "households", "buildings", "first_line"))
 
 
 async def test_a_registration_outside_ones_place_is_refused(archive: Archive) -> None:

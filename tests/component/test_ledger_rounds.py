@@ -281,6 +281,10 @@ async def test_names_are_opened_for_those_who_call_and_the_opening_is_noted(at: 
     named = await at.ledger.items(f"/rounds/{ROUND}/missing", who="grid_worker", names=True)
     assert {one["details"]["name"] for one in named} == {f"居民{number}" for number in range(8)}
     assert {one["details"]["address"]["unit"] for one in named} == {"1"}
+    gone = named[0]["person_id"]
+    await at.ledger.runtime.database.collection("person_keys").delete({"_id": gone})
+    again = await at.ledger.items(f"/rounds/{ROUND}/missing", who="grid_worker", names=True)
+    assert [one["person_id"] for one in again if one["details"] is None] == [gone]
     answer = await at.ledger.call("GET", f"/rounds/{ROUND}/missing", who="volunteer", params={"names": True})
     assert answer.status_code == 403
     await eventually(lambda: at.ledger.items("/entries", type="PersonalDataOpened"))

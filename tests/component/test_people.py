@@ -184,6 +184,13 @@ async def test_people_are_listed_by_building_category_and_list_and_found_by_phon
     for sought in ({"phone": "+86 100 0000 0001"}, {"phone": "0451 5551234"}, {"id_number": LI.lower()}):
         answer = await office.ledger.post("/people:find", sought, who="grid_worker")
         assert [one["id"] for one in answer.json()["items"]] == [li]
+    told = await eventually(lambda: office.events.bodies("doorstep.personal-data.opened.v1"))
+    assert {(one["record"], one["purpose"], one["role"]) for one in told} == {(f"person:{li}", "find", "grid_worker")}
+    where = {"id": li, "community": world.TIEBEI, "grid": "g1", "building": "1"}
+    hers = await office.ledger.post("/people:find", {"id_number": LI}, who="volunteer")
+    assert hers.json()["items"] == await office.ledger.items("/people", building="1", who="volunteer") == [where]
+    for params in ({"category": "home_observation"}, {"list": "assigned_by_city"}, {"first_line": True}):
+        assert (await office.ledger.call("GET", "/people", who="volunteer", params=params)).status_code == 403
     bad = await office.ledger.post("/people:find", {"id_number": "1"}, who="grid_worker")
     assert problems(bad) == [("id_number", "bad_id_number")]
     both = await office.ledger.post("/people:find", {"id_number": LI, "phone": "12345"}, who="grid_worker")

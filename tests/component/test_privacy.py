@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -44,6 +45,12 @@ class Office:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
+    async def until(self, person_id: str) -> datetime:
+        """Until when somebody who left is remembered."""
+        (known,) = await self.at.ledger.stored("people", {"_id": person_id})
+        found: datetime = known["state"]["forget_at"]
+        return found
+
     async def codes(self, person_id: str) -> list[int]:
         """What every way of opening answers."""
         paths = ("", "/emergency-card", "/export", "?on=2026-11-24")
@@ -80,15 +87,13 @@ async def test_what_is_erased_cannot_be_opened_by_anybody_any_more(office: Offic
     assert await ledger.items("/people") == []
     found = await ledger.post("/people:find", {"community": world.TIEBEI, "id_number": LI})
     assert found.json() == {"items": []}
-    await eventually(lambda: _empty(intake.stored("people")))
+    (left,) = await eventually(lambda: intake.stored("people", {"lookups": []}))
+    assert left["_id"] == person_id
+    assert await intake.stored("people", {"_id": {"$ne": person_id}}) == []
     await eventually(lambda: ledger.items("/entries", type="PersonErased"))
     (entry,) = await ledger.stored("entries", {"type": "PersonErased"})
     assert json.loads(entry["data"])["reason"] == ERASE["reason"]
     assert (await ledger.get("/chain"))["broken"] == []
-
-
-async def _empty(stored: Any) -> bool:
-    return not await stored
 
 
 async def test_what_was_sealed_before_people_had_keys_opens_and_is_sealed_anew_with_news(
@@ -132,18 +137,18 @@ async def test_with_somebody_all_that_was_merged_into_him_is_erased(office: Offi
     assert await ledger.stored("person_keys") == []
 
 
-async def test_who_was_half_erased_is_erased_by_the_same_command(
+async def test_an_erasure_that_was_cut_short_ends_by_itself_and_nobody_sees_anything_half_erased(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a crash with one of two ids."""
+    """After a crash with one of two ids: who is told of again meanwhile is somebody new."""
     ledger = office.at.ledger
     stays, goes = await office.enter(BY_CITY), await office.enter(BY_COMMUNITY, name="李老太", phone=None)
     await ledger.post(f"/people/{stays}/merge", {"command_id": "m1", "other": goes})
 
-    def crashing(known: Person | None, reason: str | None) -> Any:
+    def crashing(known: Person | None, *told: Any) -> Any:
         if known is not None and known.facts.person_id == goes:
             raise Crash
-        return erase(known, reason)
+        return erase(known, *told)
 
     erase = life.erase
     command = ErasePerson(person_id=stays, **ERASE)
@@ -152,9 +157,14 @@ async def test_who_was_half_erased_is_erased_by_the_same_command(
         broken.setattr(life, "erase", crashing)
         with pytest.raises(Crash):
             await people.erase(furnished(ledger.runtime), command, meta)
-    assert (await ledger.post(f"/people/{stays}/erase", ERASE)).json()["status"] == "accepted"
     assert [await office.codes(one) for one in (stays, goes)] == [[410] * 4] * 2
-    assert [await ledger.stored(one) for one in ("aliases", "person_keys")] == [[], []]
+    assert (await office.enter(BY_CITY)) not in (stays, goes)
+    await people.forget(furnished(ledger.runtime))
+    theirs = {"$in": [stays, goes]}
+    assert await ledger.stored("person_keys", {"_id": theirs}) == []
+    assert await ledger.stored("aliases", {"person": theirs}) == []
+    assert [one["state"]["erasing"] for one in await ledger.stored("people", {"_id": theirs})] == [[], []]
+    assert len(await eventually(lambda: ledger.items("/entries", type="PersonErased"))) == 2
 
 
 async def test_a_reason_must_be_given_and_only_who_leads_may_erase(office: Office) -> None:
@@ -269,6 +279,36 @@ async def test_all_that_is_held_on_one_person_is_given_out_at_once(office: Offic
     assert '"purpose":"export"' in stored["data"]
 
 
+async def test_with_it_goes_what_is_held_under_other_ids_of_former_doors_and_beside_rosters(office: Office) -> None:
+    """Of a former door those rounds alone that went by while they lived there: afterwards, others are met."""
+    ledger = office.at.ledger
+    person_id = await office.enter(BY_CITY)
+    daughter = {**world.MR_WANG, "address": BY_CITY["address"], "name": "李萍", "phone": None}
+    other, there = await office.enter(BY_COMMUNITY, name="李老太", phone=None), await office.enter(daughter)
+    assert there != other
+    await ledger.post(f"/people/{person_id}/merge", {"command_id": "m1", "other": other})
+    door = (await ledger.get(f"/people/{person_id}"))["household"]
+    for round_id in ("then", "later"):
+        await opened(ledger, round_id, of="household", roster={"buildings": ["1"]})
+        assert (await record(ledger, {"member_id": door, "note": round_id}, round_id=round_id)).status_code == 200
+        moved = {"command_id": "m2", "address": {"building": "3", "unit": "1", "room": "101"}}
+        office.clock.forward(hours=1)
+        assert (await ledger.post(f"/people/{person_id}/move", moved)).status_code == 202
+    await opened(ledger, "elsewhere", roster={"buildings": ["2"]})
+    beside = await record(ledger, {"member_id": person_id, "note": "在三号楼"}, round_id="elsewhere")
+    assert beside.json()["strangers"] == 1
+    need = {"need_id": "n1", "kind": "medicine", "person_id": person_id}
+    request_id = (await ledger.post("/needs", need)).json()["request_id"]
+    held = await ledger.get(f"/people/{person_id}/export", who="coordinator")
+    assert {one["id"] for one in held["history"]} == {person_id, other}
+    assert [one["at"] for one in held["history"]] == sorted(one["at"] for one in held["history"])
+    assert [(one["round_id"], [met["note"] for met in one["met"]]) for one in held["rounds"]] == [("then", ["then"])]
+    (stranger,) = held["strangers"]
+    assert (stranger["round_id"], [met["note"] for met in stranger["met"]]) == ("elsewhere", ["在三号楼"])
+    assert [(one["kind"], one["request_id"]) for one in held["needs"]] == [("medicine", request_id)]
+    assert "sealed" not in str(held)
+
+
 async def test_who_has_left_is_forgotten_when_the_time_of_the_category_is_over(office: Office) -> None:
     """Sixty days for home observation; who came back is not, and whoever is known as somebody else stops nobody."""
     gone = await office.enter(BY_CITY)
@@ -282,6 +322,16 @@ async def test_who_has_left_is_forgotten_when_the_time_of_the_category_is_over(o
     assert (await ledger.post(f"/people/{back}/merge", {"command_id": "m", "other": known_as})).status_code == 202
     register = await ledger.stored("people", {"state.forget_at": {"$type": "date"}})
     assert {one["_id"] for one in register} == {known_as, gone}
+    # Another category holds from the moment in which it is told, other days of people.yaml once the day has come.
+    right = {"command_id": "right", "categories": ["home_observation", "cancer"]}
+    assert (await ledger.post(f"/people/{gone}/correct", right)).status_code == 202
+    sooner = {"$set": {"state.forget_at": office.clock()}, "$inc": {"v": 1}}
+    await ledger.runtime.database.collection("people").raw.update_one({"_id": gone}, sooner)
+    await people.forget(furnished(ledger.runtime))
+    assert (await office.until(gone) - office.clock()).days == 364
+    home = {"command_id": "home", "categories": ["home_observation"]}
+    assert (await ledger.post(f"/people/{gone}/correct", home)).status_code == 202
+    assert (await office.until(gone) - office.clock()).days == 59
     office.clock.forward(days=59)
     assert await office.codes(gone) == [200, 200, 200, 200]
     office.clock.forward(days=1)

@@ -18,6 +18,7 @@ from services.ledger.follow_ups import handlers as follow_ups
 from services.ledger.imports.store import ImportStore
 from services.ledger.people.store import among
 from services.ledger.store import Store as LedgerStore
+from shared.contracts.people import PersonErased
 from tests import world
 from tests.running import Clock, Running, Service, Town, eventually
 
@@ -99,6 +100,9 @@ async def at(town: Town) -> AsyncIterator[Running]:
             if number % 20 == 0:
                 copy["state"]["facts"]["needs_review"] = ["unknown_building"]
 
+        def known(copy: dict[str, Any], number: int) -> None:
+            copy.update(person=f"p{number}", lookups=[f"l{number}"])
+
         def resident(copy: dict[str, Any], number: int) -> None:
             place(copy["state"]["facts"], number)
             copy["state"]["facts"]["household"] = f"h{number // 3:04d}"
@@ -139,6 +143,7 @@ async def at(town: Town) -> AsyncIterator[Running]:
         await multiply_one(running.dispatch, "workers", worker)
         await multiply_one(running.dispatch, "grids", lambda copy, number: copy["state"].update(until=None))
         await multiply_one(running.intake, "requests", request)
+        await multiply_one(running.intake, "people", known)
         await multiply_one(running.notification, "messages", message)
         await multiply_one(running.ledger, "people", resident)
         await multiply_entries(running.ledger)
@@ -228,7 +233,10 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
                 await both_pages(at.intake, "/requests", who, **params)
         assert await IntakeStore(at.intake.runtime).requests.throw_away({"state.facts.person": "p7"})
         await both_pages(at.intake, "/reconciliation", "operator")
-    found += wasteful(queries, "requests")
+        assert await IntakeStore(at.intake.runtime).person(["l7"])
+        await IntakeStore(at.intake.runtime).forget_person(PersonErased(person_id="p7"), 2)
+    assert [one for one in queries if one["ns"].endswith(".people")]
+    found += wasteful(queries, "requests") + wasteful(queries, "people")
 
     async with profiled(town, "notification") as queries:
         for who in ("operator", "coordinator", "grid_worker"):
@@ -270,7 +278,6 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         assert await register.to_forget(at.ledger.runtime.clock(), 10) == []
         assert await register.not_in_first_line({"nobody"}, 10) == []
         assert await register.held("nobody") == []
-        assert await register.absorbed() == 0
         assert await register.counting(["nobody"]) == {}
         lists = ImportStore(at.ledger.runtime, LedgerStore(at.ledger.runtime))
         assert await lists.next_open() is None
@@ -284,6 +291,8 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
             assert [some async for some in register.walk(query)]
         counted = await at.ledger.get("/numbers", who="coordinator", since="2026-11-20", until="2026-11-24")
         assert counted["total"]["needs"] == 1
+        for who in ("operator", "coordinator"):
+            assert (await at.ledger.get("/statistics", who=who))["people"]
         report = await at.ledger.call("GET", "/day-reports/2026-11-24.xlsx", who="coordinator")
         assert report.status_code == 200
         await both_pages(at.ledger, "/reconciliation", "operator")
@@ -403,6 +412,7 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         assert await store.rounds.not_applied(now, 10) == []
         assert await store.rounds.sheets_of("round", [person])
         assert await store.rounds.of_members(world.TIEBEI, [person])
+        assert await store.register.about([person])
         await store.rounds.hand_out("round", "K-1", person, "list")
         assert (await store.rounds.holder("round", "K-1") or {})["person_id"] == person
         assert await store.rounds.sheets_after("round", "", 10)

@@ -188,6 +188,14 @@ def test_whoever_left_is_kept_as_long_as_the_longest_category_says() -> None:
     gone = life.left(person(facts=facts), CATALOGUE, NOW, died=False)
     assert gone.forget_at == NOW + timedelta(days=365)
     assert life.left(gone, CATALOGUE, NOW + timedelta(days=9), died=False).forget_at == gone.forget_at
+    day = NOW + timedelta(days=60)
+    sooner = life.left(
+        person(facts=facts.model_copy(update={"categories": ("close_contact",)})), CATALOGUE, NOW, died=False
+    )
+    assert (sooner.forget_at, life.put_off(sooner, CATALOGUE, day)) == (day, None)
+    later = life.put_off(sooner.model_copy(update={"facts": facts}), CATALOGUE, day)
+    assert later is not None
+    assert later[0].forget_at == gone.forget_at
     back = life.back(gone)
     assert (back.forget_at, back.left_at, back.facts.here) == (None, None, True)
     assert CATALOGUE.kept(()) == timedelta(days=CATALOGUE.keep_days)
@@ -234,13 +242,17 @@ def test_who_left_while_known_as_two_is_not_here_when_they_are_parted() -> None:
 
 def test_of_an_erased_person_nothing_is_left_but_the_id() -> None:
     """Once."""
-    decision = life.erase(person(stairwell="1", floor=5, identities={"door": "d"}))
+    decision = life.erase(person(stairwell="1", floor=5, identities={"door": "d"}), ("p1", "p2"))
     assert decision is not None
     state, events = decision
     assert [type(one).__name__ for one in events] == ["PersonErased"]
     assert state.erased
     assert (state.facts.sealed, state.facts.household, state.stairwell, state.identities) == ("", "", None, {})
     assert life.erase(state) is None
+    assert state.erasing == ("p1", "p2")
+    done = life.all_erased(state)
+    assert done is not None
+    assert (done[0].erased, done[0].erasing, life.all_erased(done[0])) == (True, (), None)
 
 
 @pytest.mark.parametrize(

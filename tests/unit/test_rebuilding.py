@@ -32,6 +32,7 @@ from services.ledger.domain.money import Matter
 from services.ledger.domain.needs import Need, raise_need
 from services.ledger.domain.observation import Observation, OnList
 from services.ledger.domain.people import PeopleCatalogue
+from services.ledger.domain.people_retold import lived as lived_behind
 from services.ledger.domain.presence import Presence
 from services.ledger.domain.programmes import Programme
 from services.ledger.domain.rebuilding import Told, differing, plain, restored, told_by
@@ -179,6 +180,7 @@ LIFE: tuple[Do, ...] = (
     changed(lambda known, now: people_life.left(known, CATALOGUE, now, died=True, died_on=now.date())),
     changed(lambda known, _: people_life.back(known)),
     changed(lambda known, _: people_life.alive(known)),
+    lambda known, now: people_life.put_off(known, CATALOGUE, now),
     lambda known, _: people_life.regrid(known, "1", "g2"),
     lambda known, _: people_life.move_up(known, {"y0", "y1"}),
     absorbs("p2", "3"),
@@ -217,6 +219,18 @@ def test_news_of_before_says_less_and_is_compared_by_that() -> None:
     assert restored(REGISTERS["people"], None, older, NINE) is None
     mended = restored(REGISTERS["people"], moved, older, NINE)
     assert plain(mended) == plain(state)
+
+
+def test_behind_which_doors_somebody_lived_is_read_from_the_news() -> None:
+    """From one door to the next, away, and back."""
+    facts = person("0").facts
+    doors = (("h1", True), ("h1", True), ("h2", True), ("h2", False), ("h2", False), ("h1", True))
+    news = [
+        (NINE + timedelta(hours=hour), facts.model_copy(update={"household": door, "here": here}))
+        for hour, (door, here) in enumerate(doors)
+    ]
+    found = [(one.household, one.since.hour - 9, one.until and one.until.hour - 9) for one in lived_behind(news)]
+    assert found == [("h1", 0, 2), ("h2", 2, 3), ("h1", 5, None)]
 
 
 # Plans and follow-ups

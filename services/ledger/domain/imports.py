@@ -446,7 +446,7 @@ def go_on(
     """So many chunks from the first on are entered; None if that was known."""
     if known is None or known.done > first:
         return None
-    update: dict[str, Any] = {name: getattr(known, name) + counts.get(name, 0) for name in ("new", "changed", "same")}
-    done = first + chunks
-    update |= {"done": done, "entered": known.entered + sum(counts.values()), "open": done < known.chunks}
-    return known.model_copy(update=update), ()
+    kinds = ("new", "changed", "same", "wrong")
+    update: dict[str, Any] = {name: getattr(known, name) + counts.get(name, 0) for name in kinds}
+    entered, done = known.entered + sum(counts.get(name, 0) for name in kinds[:3]), first + chunks
+    return known.model_copy(update={**update, "entered": entered, "done": done, "open": done < known.chunks}), ()

@@ -29,15 +29,32 @@ def left(
     person: Person, catalogue: PeopleCatalogue, now: datetime, *, died: bool, died_on: date | None = None
 ) -> Person:
     """Gone, and to be forgotten some day."""
-    return person.model_copy(
+    gone = person.model_copy(
         update={
             "facts": person.facts.model_copy(update={"here": False}),
             "left_at": person.left_at or now,
             "died": died or person.died,
             "died_on": person.died_on if died_on is None else died_on.isoformat(),
-            "forget_at": (person.left_at or now) + catalogue.kept(person.facts.categories),
         }
     )
+    return remembered(gone, catalogue)
+
+
+def remembered(person: Person, catalogue: PeopleCatalogue) -> Person:
+    """Whoever is gone is remembered for as long as the categories say by now; whoever is here stays as he is."""
+    if person.left_at is None:
+        return person
+    return person.model_copy(update={"forget_at": person.left_at + catalogue.kept(person.facts.categories)})
+
+
+def put_off(known: Person | None, catalogue: PeopleCatalogue, now: datetime) -> tuple[Person, Sequence[Event]] | None:
+    """Remembered for longer than was said before; None if the time is over."""
+    if known is None or known.erased:
+        return None
+    after = remembered(known, catalogue)
+    if after.forget_at is None or after.forget_at <= now:
+        return None
+    return after, [said_of(after)]
 
 
 def back(person: Person) -> Person:
@@ -159,8 +176,12 @@ def reappear(known: Person | None, out_of: str) -> tuple[Person, Sequence[Event]
     return state, [said_of(state)]
 
 
-def erase(known: Person | None, reason: str | None = None) -> tuple[Person, Sequence[Event]] | None:
-    """Nothing is left but that there was somebody; None if that is so."""
+def erase(
+    known: Person | None, ids: Sequence[str] = (), reason: str | None = None
+) -> tuple[Person, Sequence[Event]] | None:
+    """Nothing is left but that there was somebody, and under which ids there is still something beside the document;
+    None if that is so.
+    """
     known = registered(known)
     if known.erased:
         return None
@@ -168,7 +189,15 @@ def erase(known: Person | None, reason: str | None = None) -> tuple[Person, Sequ
     event = PersonErased(
         community=facts.community, grid=facts.grid, person_id=facts.person_id, lookups=facts.lookups, reason=reason
     )
-    return Person(facts=blank(event), fingerprint="", left_at=known.left_at, died=known.died, erased=True), [event]
+    there_was = Person(facts=blank(event), fingerprint="", left_at=known.left_at, died=known.died, erased=True)
+    return there_was.model_copy(update={"erasing": tuple(dict.fromkeys((*ids, *known.absorbed)))}), [event]
+
+
+def all_erased(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
+    """There is nothing beside the document either; None if that is known."""
+    if known is None or not known.erasing:
+        return None
+    return known.model_copy(update={"erasing": ()}), []
 
 
 def blank(erased: PersonErased) -> PersonRegistered:

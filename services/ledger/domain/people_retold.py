@@ -1,5 +1,8 @@
 """People, made again of what their events say."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from services.ledger.domain.people_life import blank
@@ -13,6 +16,29 @@ _ABSORBED = ("listed", "identities", "stairwell")
 """What is kept of a person, beside the facts, from before a merge."""
 _MERGING = "merging"
 """Who is absorbed by the news that comes next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """Behind a door, from when, and until when; None: still, or nothing else was told."""
+
+    household: str
+    since: datetime
+    until: datetime | None = None
+
+
+def lived(news: Iterable[tuple[datetime, Event]]) -> list[Lived]:
+    """Behind which doors somebody lived, by what was told under one id, in its order."""
+    found: list[Lived] = []
+    for at, one in news:
+        if not isinstance(one, PersonRegistered):
+            continue
+        behind = found[-1] if found and found[-1].until is None else None
+        if behind is not None and (behind.household != one.household or not one.here):
+            found[-1], behind = replace(behind, until=at), None
+        if behind is None and one.here:
+            found.append(Lived(one.household, at))
+    return found
 
 
 def retold(known: Told, event: Event) -> Told:

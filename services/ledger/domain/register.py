@@ -62,6 +62,8 @@ class Person(BaseModel):
     forget_at: datetime | None = None
     """When all that is personal will be erased."""
     erased: bool = False
+    erasing: tuple[str, ...] = ()
+    """Of somebody erased: the ids under which there may still be something to erase."""
 
     def told_by(self) -> dict[str, str]:
         """`sources`; whoever was entered before there were several has one."""

@@ -62,7 +62,7 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
             Access, (ledger.AccessGranted, ledger.AccessRevoked), lambda one: one.token_hash, register.retold_access
         ),
         "people": Register(
-            Person, _PEOPLE, lambda one: one.person_id, people_retold.retold, working=frozenset({"floor"})
+            Person, _PEOPLE, lambda one: one.person_id, people_retold.retold, working=frozenset({"floor", "erasing"})
         ),
         "plans": Register(
             Plan,

@@ -17,8 +17,9 @@ from services.ledger.domain.people import Portrait
 from services.ledger.domain.register import Person
 from services.ledger.imports.importing import Importing
 from services.ledger.people.portraits import portrait_of
+from shared.contracts.refusal import Refusal
 from shared.documents import Document
-from shared.sealing import CannotOpen, Sealer
+from shared.sealing import Sealer
 
 Form = Literal["csv", "xlsx", "html"]
 SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -134,7 +135,7 @@ async def _people(importing: Importing, query: Document, names: list[str]) -> As
 def _portrait(person: Person, sealer: Sealer) -> Portrait | None:
     try:
         return portrait_of(person, sealer)
-    except CannotOpen:  # Erased at this very moment.
+    except Refusal:  # Erased at this very moment.
         return None
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import structlog
+
 from services.ledger.domain import imports as rules
 from services.ledger.domain.imports import Import, Imports
 from services.ledger.domain.people import Portrait, portrait
@@ -24,6 +26,8 @@ from shared.contracts.envelope import Meta, Problem
 from shared.contracts.ledger import PersonRegistered, RegisterPerson
 from shared.contracts.refusal import Refusal, refusal
 from shared.identity import derived_id
+
+log = structlog.get_logger(__name__)
 
 TOGETHER = 4
 """Chunks entered at once: while the database writes one, the next is made."""
@@ -218,8 +222,18 @@ class Importing:
         cause = Meta(f"import:{known.import_id}", "", "import", now, known.import_id, actor=known.by)
         left = await self._enter_new(known.community, found.new, cause)
         others = [row.command for row in (*left, *found.changed)]
-        await asyncio.gather(*(people.enter(self.house, one, cause, one.model_fields_set - ADDED) for one in others))
-        return found.counts()
+        entered = await asyncio.gather(*(self._enter_one(one, cause) for one in others))
+        refused = entered.count(False)
+        return found.counts() + Counter(wrong=refused) - Counter(changed=refused)
+
+    async def _enter_one(self, command: RegisterPerson, cause: Meta) -> bool:
+        """Whether it was taken: one that cannot be, such as of somebody whose key is gone, stops no other."""
+        try:
+            await people.enter(self.house, command, cause, command.model_fields_set - ADDED)
+        except Refusal as refused:
+            log.warning("row left out", import_id=cause.subject, reason=str(refused))
+            return False
+        return True
 
     async def _enter_new(self, community: str, rows: Sequence[Row], cause: Meta) -> list[Row]:
         """Enter people of whom nobody has heard; those rows of whom somebody has by now."""

@@ -94,10 +94,10 @@ def add_number_routes(app: FastAPI, house: Ledger, reports: Reports) -> None:
 
 async def _report(house: Ledger, say: Words, community: str, day: date) -> list[Table]:
     (_, rows), *_ = await _counted(house, community, [day])
-    happened, households = await asyncio.gather(
-        house.store.numbers.how_often(community, *numbers.bounds(day)), house.store.register.households(community)
+    happened, here = await asyncio.gather(
+        house.store.numbers.how_often(community, *numbers.bounds(day)), house.store.register.totals(community)
     )
-    return tables(say, day, rows, happened, households)
+    return tables(say, day, rows, happened, here["households"])
 
 
 def _written(form: str, title: str, below: str, parts: list[Table]) -> bytes:

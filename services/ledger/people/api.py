@@ -14,6 +14,7 @@ from services.ledger.domain.register import Person
 from services.ledger.house import Ledger, today
 from services.ledger.people import handlers as people
 from services.ledger.people.history import as_it_was
+from services.ledger.people.households_api import AT_THE_DOOR
 from services.ledger.people.portraits import opened
 from services.ledger.people.store import among
 from shared.access import INSIDERS, LEADERS, Principal
@@ -64,8 +65,8 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
         in_list: Annotated[str | None, Query(alias="list", max_length=128)] = None,
         first_line: bool = False,
     ) -> dict[str, Any]:
-        """People within the token's place, without their personal data."""
-        who.require(*INSIDERS)
+        """People within the token's place, without their personal data; for volunteers no more than where they are."""
+        who.require(*(AT_THE_DOOR if category or in_list or first_line else INSIDERS))
         place = decode_cursor(after, (str,))
         query = among(
             community=who.community or community,
@@ -76,23 +77,25 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
             first_line=first_line,
         )
         found = await house.store.register.page(query, limit=limit + 1, after=place[0] if place else None)
-        return page(found, limit, lambda one: (one["_id"],), _show)
+        return page(found, limit, lambda one: (one["_id"],), lambda one: _show(who, one))
 
     @app.post(f"{PREFIX}/people:find", openapi_extra=_takes(FindPeople), tags=["people"])
     async def find(who: Somebody, request: Request) -> dict[str, Any]:
-        """Who has this phone or this identity number, without their personal data."""
+        """Who has this phone or this identity number, without their personal data; each who is found is noted."""
         who.require(*INSIDERS)
         asked = parse(FindPeople, await limited(request, BODY_LIMIT))
         community = who.community or asked.community
         if community is None:
             raise refusal("community", "required", "say in which community")
         query = {**among(community=community, grids=who.grids), **_by(house, asked, community)}
-        return {"items": [_show(one) for one in await house.store.register.page(query, limit=50, after=None)]}
+        found = await house.store.register.page(query, limit=50, after=None)
+        await asyncio.gather(*(note(house, who, house.store.people.state(one), "find") for one in found))
+        return {"items": [_show(who, one) for one in found]}
 
     @app.get(f"{PREFIX}/people/{{person_id}}", tags=["people"])
     async def person(who: Somebody, person_id: str, on: OnDay = None) -> dict[str, Any]:
         """One person with what is sealed: all of it for who leads, name and phone in part for the grid's worker."""
-        who.require(*LEADERS, "grid_worker")
+        who.require(*AT_THE_DOOR)
         known = await person_of(house, who, person_id)
         if on is not None:
             known = await as_it_was(house, person_id, on)
@@ -104,7 +107,7 @@ def add_people_routes(app: FastAPI, house: Ledger) -> None:
     @app.get(f"{PREFIX}/people/{{person_id}}/emergency-card", tags=["people"])
     async def emergency_card(who: Somebody, person_id: str) -> dict[str, Any]:
         """One look: who this is, what to know, whom to call in which order, what is due. Needs the database alone."""
-        who.require(*LEADERS, "grid_worker")
+        who.require(*AT_THE_DOOR)
         known = await person_of(house, who, person_id)
         await note(house, who, known, "emergency")
         ids = await house.store.register.ids_of(known.facts.person_id) if known.absorbed else (known.facts.person_id,)
@@ -184,8 +187,10 @@ def shown(known: Person) -> dict[str, Any]:
     return {"id": known.facts.person_id, **facts, **more, "merged": sorted(known.absorbed)}
 
 
-def _show(document: Document) -> dict[str, Any]:
+def _show(who: Principal, document: Document) -> dict[str, Any]:
     state = document["state"]
+    if who.role not in AT_THE_DOOR:
+        return {"id": document["_id"], **{name: state["facts"][name] for name in ("community", "grid", "building")}}
     facts = {name: one for name, one in state["facts"].items() if name not in _NOT_SHOWN}
     return {"id": document["_id"], **facts, "floor": state.get("floor"), "listed": state.get("listed", {})}
 

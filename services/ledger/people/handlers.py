@@ -1,7 +1,7 @@
 """Messages in: who lives here, who is who, who has gone."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from services.ledger.house import Ledger, today
 from services.ledger.people.portraits import drawn, opened, portrait_of
 from services.ledger.people.recognition import aliases_of, fingerprint_of, identify
 from shared.consumer import Router
-from shared.contracts.envelope import Meta
+from shared.contracts.envelope import Event, Meta
 from shared.contracts.intake import Address
 from shared.contracts.ledger import RegisterPerson, RegistrationAnswer
 from shared.contracts.people import CorrectPerson, ErasePerson, MergePeople, MovePerson, RecordDeath, UnmergePeople
@@ -234,16 +234,28 @@ async def unmerge(house: Ledger, command: UnmergePeople, meta: Meta) -> Registra
 
 @router.command(ErasePerson)
 async def erase(house: Ledger, command: ErasePerson, meta: Meta) -> RegistrationAnswer:
-    """Forget somebody. The key goes first: after a crash in between, the same command does the rest."""
+    """Forget somebody. The document goes first, which says what else is to go: after a crash in between, `forget` ends
+    it.
+    """
     return await _erase(house, command.person_id, meta.named(command.command_id), command.reason)
 
 
 async def forget(house: Ledger) -> int:
-    """Erase those whose time is over; how many these were."""
+    """Erase those whose time is over by now, and end what was cut short; how many were looked at."""
     now = house.runtime.clock()
-    due = await house.store.register.to_forget(now, FORGET_AT_ONCE)
-    for person_id in due:
-        await _erase(house, person_id, Meta(f"forget:{person_id}:{now.isoformat()}", "", "ledger", now, person_id))
+    due = [
+        Meta(f"forget:{one}:{now.isoformat()}", "", "ledger", now, one)
+        for one in await house.store.register.to_forget(now, FORGET_AT_ONCE)
+    ]
+    outcomes = await asyncio.gather(
+        *(
+            house.store.people.update(one.subject, lambda known: life.put_off(known, house.categories, now), one)
+            for one in due
+        )
+    )
+    for one, outcome in zip(due, outcomes, strict=True):
+        if not outcome.changed:
+            await _erase(house, one.subject, one)
     return len(due)
 
 
@@ -285,20 +297,22 @@ async def _erase(house: Ledger, person_id: str, cause: Meta, reason: str | None 
     known = rules.registered(await store.people.get(person_id))
     if known.merged_into is not None:
         raise refusal("person_id", "merged", f"known as {known.merged_into}; erase that person", status=409)
-    everybody = await store.register.ids_of(person_id)
+    ids = await store.register.ids_of(person_id)
+
+    def gone(known: Person | None) -> tuple[Person, Sequence[Event]] | None:
+        return life.erase(known, ids, reason)
+
+    outcome = await store.people.update(person_id, gone, cause)
+    everybody = outcome.state.erasing if outcome.state else ()
+    await asyncio.gather(*(store.people.update(one, gone, cause) for one in everybody))
     await store.keys.destroy(everybody)
     for aggregates, name in ((store.follow_ups, "state.person_id"), (store.needs, "state.told.person_id")):
         await aggregates.throw_away({name: {"$in": list(everybody)}})
-    for one in reversed(everybody):
-        await store.register.let_go(one)
-    # Only through whom they are known are the others found again after a crash: that person is the last.
-    root, *absorbed = everybody
-    await asyncio.gather(
-        *(store.people.update(one, lambda known: life.erase(known, reason), cause) for one in absorbed)
-    )
-    outcome = await store.people.update(root, lambda known: life.erase(known, reason), cause)
-    # Whoever wrote of them in between has made a key anew.
+    await asyncio.gather(*(store.register.let_go(one) for one in everybody))
+    # Whoever was writing of them at that moment has made a key anew.
     await store.keys.destroy(everybody)
+    done = replace(cause, id="")
+    await asyncio.gather(*(store.people.update(one, life.all_erased, done) for one in everybody))
     return RegistrationAnswer(status="accepted" if outcome.changed else "duplicate", id=person_id)
 
 
@@ -347,4 +361,4 @@ def _redrawn(house: Ledger, person: Person, grid: str | None, known: Portrait, s
     told = drawn(house, person.facts.person_id, grid, known, sealer, person.told_by())
     facts = told.facts.model_copy(update={"here": person.facts.here})
     update = {name: getattr(told, name) for name in ("stairwell", "floor", "identities", "listed")}
-    return person.model_copy(update={**update, "facts": facts})
+    return life.remembered(person.model_copy(update={**update, "facts": facts}), house.categories)

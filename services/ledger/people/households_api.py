@@ -10,10 +10,9 @@ from services.ledger.house import Ledger
 from services.ledger.people.portraits import portrait_of
 from services.ledger.people.store import among
 from shared.access import INSIDERS, LEADERS, Principal, Role
-from shared.contracts.refusal import refusal
+from shared.contracts.refusal import Refusal, refusal
 from shared.documents import Document
 from shared.pages import decode_cursor, page
-from shared.sealing import CannotOpen
 from shared.web import After, Limit, Somebody
 
 AT_THE_DOOR: tuple[Role, ...] = (*LEADERS, "grid_worker")
@@ -91,7 +90,7 @@ async def _doors(
     for person, sealer in await house.store.register.with_sealers(list(people.values())):
         try:
             door = portrait_of(person, sealer).details.address.model_dump()
-        except CannotOpen:  # Erased at this very moment.
+        except Refusal:  # Erased at this very moment.
             door = None
         found[person.facts.household] = {"door": door}
     return found

@@ -18,10 +18,13 @@ def portrait_of(person: Person, sealer: Sealer) -> Portrait:
     """All that is known of somebody, opened for a rule; whoever shows it to people notes it.
 
     Raises:
-        CannotOpen: the key is gone.
+        Refusal: 410, it was erased: the key is gone.
     """
     facts = person.facts
-    opened = sealer.open(facts.sealed, context_of(facts.person_id))
+    try:
+        opened = sealer.open(facts.sealed, context_of(facts.person_id))
+    except CannotOpen:
+        raise refusal("person_id", "erased", "what was known of this person was erased", status=410) from None
     return Portrait(
         facts.community or "",
         PersonDetails.model_validate_json(opened, extra="ignore"),
@@ -45,10 +48,7 @@ async def opened(house: Ledger, person: Person) -> Portrait:
         Refusal: 410, it was erased.
     """
     rules.known_person(person)
-    try:
-        return portrait_of(person, await sealer_of(house, person))
-    except CannotOpen:
-        raise refusal("person_id", "erased", "what was known of this person was erased", status=410) from None
+    return portrait_of(person, await sealer_of(house, person))
 
 
 def resident_of(portrait: Portrait) -> Resident:

@@ -29,6 +29,7 @@ BY_NUMBER = Index(
 )
 ABSORBED = Index((("state.merged_into", 1),), where={"state.merged_into": {"$type": "string"}})
 FORGET = Index((("state.forget_at", 1),), where={"state.forget_at": {"$type": "date"}})
+ERASING = Index((("state.erasing.0", 1),), where={"state.erasing.0": {"$exists": True}})
 PEOPLE = (
     OF_GRID,
     OF_BUILDING,
@@ -42,9 +43,13 @@ PEOPLE = (
     BY_NUMBER,
     ABSORBED,
     FORGET,
+    ERASING,
 )
-ABOUT = ("plans", "observations", "cases", "money")
-"""Collections with documents about one person."""
+ABOUT = {
+    **dict.fromkeys(("plans", "observations", "cases", "money", "strangers"), "state.person_id"),
+    "needs": "state.told.person_id",
+}
+"""Collections with documents about one person, and where these name him."""
 _ENTERED = {"state.merged_into": None, "state.erased": {"$ne": True}}
 LIVING = {**_ENTERED, "state.facts.here": {"$ne": False}}
 _TOGETHER = 500
@@ -72,7 +77,7 @@ class Register:
         self.people = people
         self.aliases = runtime.collection("aliases", [HELD_BY])
         self._keys = keys
-        self._about = [runtime.collection(name) for name in ABOUT]
+        self._about = {name: runtime.collection(name) for name in ABOUT}
 
     async def current(self, person_id: str) -> Person | None:
         """Somebody, as known under whichever id by now."""
@@ -136,26 +141,30 @@ class Register:
         of = {} if aliases is None else {"_id": {"$in": list(aliases)}}
         await self.aliases.delete({"person": person_id, **of})
 
-    async def absorbed(self) -> int:
-        """How many documents stand for somebody who is known under another id."""
-        return await self.people.collection.count({"state.merged_into": {"$type": "string"}})
-
     async def to_forget(self, now: datetime, limit: int) -> list[str]:
-        """Whose time is over, longest first. Who is known under another id is erased with that one."""
+        """Whose erasure was cut short, and whose time is over, longest first.
+
+        Who is known under another id is erased with that one.
+        """
+        find, fields = self.people.collection.find, {"_id": 1}
+        found = await find({"state.erasing.0": {"$exists": True}}, limit=limit, fields=fields)
         query = {"state.forget_at": {"$type": "date", "$lte": now}, "state.merged_into": None}
-        found = await self.people.collection.find(query, sort=[("state.forget_at", 1)], limit=limit, fields={"_id": 1})
+        found += await find(query, sort=[("state.forget_at", 1)], limit=limit, fields=fields)
         return [one["_id"] for one in found]
 
-    async def history(self, person_id: str) -> list[Document]:
-        """What happened to somebody's document: each `event`, and when."""
-        document = await self.people.collection.get(person_id) or {"history": []}
-        return [{"event": one["type"], "at": one["at"]} for one in document["history"]]
+    async def histories(self, ids: Sequence[str]) -> dict[str, list[Document]]:
+        """What happened to the documents of somebody, by id: all events as they rest."""
+        found = await self.people.collection.find({"_id": {"$in": list(ids)}}, fields={"history": 1})
+        return {one["_id"]: one["history"] for one in found}
 
     async def about(self, ids: Sequence[str]) -> dict[str, list[Document]]:
         """What is told of somebody in documents of other kinds, by kind, as it rests."""
-        of_person = {"state.person_id": {"$in": list(ids)}}
+        of_them = {"$in": list(ids)}
         found = await asyncio.gather(
-            *(one.find(of_person, fields={"state": 1}, sort=[("_id", 1)]) for one in self._about)
+            *(
+                self._about[name].find({where: of_them}, fields={"state": 1}, sort=[("_id", 1)])
+                for name, where in ABOUT.items()
+            )
         )
         return dict(zip(ABOUT, found, strict=True))
 
@@ -163,16 +172,19 @@ class Register:
         """How many `walk` finds."""
         return await self.people.collection.count({**query, **LIVING})
 
-    async def households(self, community: str) -> int:
-        """In how many households somebody lives who is here."""
+    async def totals(self, community: str | None) -> dict[str, int]:
+        """How many are here in a community, or in all: `people`, their `households`, and those in the `first_line`."""
+        first = {"$sum": {"$toInt": "$state.facts.first_line"}}
+        counts = {"people": {"$sum": "$people"}, "households": {"$sum": 1}, "first_line": {"$sum": "$first_line"}}
         found = await self.people.collection.aggregate(
             [
-                {"$match": {"state.facts.community": community, **LIVING}},
-                {"$group": {"_id": "$state.facts.household"}},
-                {"$count": "n"},
+                {"$match": {"state.facts.community": {"$gt": ""} if community is None else community, **LIVING}},
+                {"$group": {"_id": "$state.facts.household", "people": {"$sum": 1}, "first_line": first}},
+                {"$group": {"_id": None, **counts}},
+                {"$unset": "_id"},
             ]
         )
-        return int(found[0]["n"]) if found else 0
+        return found[0] if found else dict.fromkeys(counts, 0)
 
     async def households_page(
         self, query: Document, grids: Sequence[str], limit: int, after: Sequence[str] | None

@@ -16,10 +16,11 @@ from services.ledger.people.portraits import portrait_of, sealer_of
 from services.ledger.rebuilding.store import Registers, event_of
 from shared.contracts.envelope import Event, Meta
 from shared.contracts.ledger import PersonRegistered
+from shared.contracts.refusal import Refusal
 from shared.contracts.registers import RecordRestored
 from shared.documents import Document, Occupied
 from shared.outbox import Record
-from shared.sealing import CannotOpen, Sealer
+from shared.sealing import Sealer
 
 UNREADABLE = ("state",)
 """Named where a document is so wrong that it cannot be read."""
@@ -150,6 +151,6 @@ async def _as_found(house: Ledger, person: Person) -> Person:
 def _floor(facts: PersonRegistered, sealer: Sealer) -> int | None:
     try:
         door = portrait_of(Person(facts=facts, fingerprint=""), sealer).details.address
-    except CannotOpen:
+    except Refusal:
         return None
     return people_rules.floor_of(door.room)

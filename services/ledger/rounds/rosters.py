@@ -15,6 +15,7 @@ from services.ledger.people.portraits import opened
 from services.ledger.rounds import lines as round_lines
 from services.ledger.rounds.guests import behind, details_of
 from shared.contracts.intake import Address
+from shared.contracts.refusal import Refusal
 from shared.documents import Document
 from shared.sealing import Sealer
 
@@ -111,9 +112,10 @@ async def named(house: Ledger, members: Sequence[Document]) -> list[Document | N
 
 
 async def _resident(house: Ledger, person: Person) -> Document | None:
-    if person.erased:
+    try:
+        known = (await opened(house, person)).details
+    except Refusal:  # Erased.
         return None
-    known = (await opened(house, person)).details
     return _shown(known.name, known.phone, known.address)
 
 

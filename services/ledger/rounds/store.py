@@ -10,7 +10,7 @@ from typing import Any
 from services.ledger.domain.follow_ups import hears
 from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import Entrance, Member, Members, RoundFacts, Sheet, summed, tallied
+from services.ledger.domain.sheets import Entrance, Member, Members, Sheet, summed, tallied
 from services.ledger.domain.strangers import Stranger
 from services.ledger.people.store import LIVING
 from shared.contracts.rounds import Counts, OpenRound
@@ -39,6 +39,8 @@ RARE = tuple(
 OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1), ("state.order", 1)))
 TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
+OF_PERSON = Index((("state.person_id", 1), ("_id", 1)))
+"""Of strangers."""
 
 _entrance = lru_cache(maxsize=256)(Entrance)
 LISTS_OF_CARD = 20
@@ -69,7 +71,7 @@ class Rounds:
             [PLACE, MISSING, MISSING_OF_GRID, ORDER, *RARE, OF_ROUND, OF_BUILDING],
             brief=True,
         )
-        self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND])
+        self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND, OF_PERSON])
         self._cards = runtime.collection("cards", [Index((("reports", 1),))])
         self._walks = runtime.collection("walks")
         self._tallies = runtime.collection("tallies", [TALLIES])
@@ -216,7 +218,7 @@ class Rounds:
             if (name := member["member_id"]) in wanted
         }
 
-    async def of_members(self, community: str | None, members: Sequence[str]) -> list[tuple[RoundFacts, Document]]:
+    async def of_members(self, community: str | None, members: Names[str]) -> list[tuple[Round, Document]]:
         """How it went with these in every round on whose roster they stand, the last to close before the others."""
         rounds = await self.all.collection.find(
             {"state.told.community": community}, sort=[("state.told.closes", -1), ("_id", 1)], fields={"history": 0}
@@ -230,7 +232,7 @@ class Rounds:
         for one in sheets:
             found = (member for member in Members(one["state"]["members"]) if member.member_id in members)
             here.setdefault(one["state"]["round_id"], []).extend(member.model_dump() for member in found)
-        return [(self.all.state(one).facts, member) for one in rounds for member in here.get(one["_id"], ())]
+        return [(self.all.state(one), member) for one in rounds for member in here.get(one["_id"], ())]
 
     async def unsettled_with(self, community: str, members: Names[str]) -> dict[str, dict[str, str]]:
         """On which rosters of rounds under way any of these stands, and how it went with each, by round."""
