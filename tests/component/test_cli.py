@@ -528,7 +528,7 @@ def test_every_documented_command_runs(system: System, tmp_path: Path, monkeypat
         now = datetime.now(ZoneInfo("Asia/Shanghai"))
         seen = ("访客", "10000000009", f"{now:%H:%M}", "南门")
         Path("desk.csv").write_bytes(as_csv(("姓名", "联系电话", "采样时间", "点位"), seen))
-        times = {"2026-11-24 11:30:00": soon, "2026-11-24": f"{now:%Y-%m-%d}"}
+        times = {"2026-11-24 11:30:00": soon, "2026-11-24 18:00:00": soon, "2026-11-24": f"{now:%Y-%m-%d}"}
         given = {"HASH": token_hash, **times}
         system.run(*(given.get(one, one) for one in arguments))
     assert {line.split()[1] for line in documented()} == {one.name for one in app.registered_commands} | {
