@@ -6,7 +6,7 @@ from fastapi import FastAPI, Query, Request
 from pydantic import ValidationError
 
 from services.ledger import handlers
-from services.ledger.domain.entry import Link, chain
+from services.ledger.domain.entry import Link, Sought, chain, shown
 from services.ledger.domain.registers import about
 from services.ledger.house import Ledger
 from services.ledger.rebuilding.store import event_of
@@ -34,29 +34,24 @@ BUILDING_VERBS: dict[str, tuple[type[CloseBuilding | OpenBuilding], Any]] = {
 }
 
 
+class Asked(Sought):
+    """A page of entries."""
+
+    limit: Limit = 50
+    after: After = None
+
+
 def add_routes(app: FastAPI, house: Ledger) -> None:
     """Put the ledger's routes on the application."""
 
     @app.get(f"{PREFIX}/entries", tags=["entries"])
-    async def entries(
-        who: Somebody,
-        limit: Limit = 50,
-        after: After = None,
-        community: Name = None,
-        type: Name = None,  # noqa: A002
-        request_id: Name = None,
-    ) -> dict[str, Any]:
-        """Entries: those of one request from its beginning, else the newest first."""
+    async def entries(who: Somebody, asked: Annotated[Asked, Query()]) -> dict[str, Any]:
+        """Entries within the token's place: those of one request from its beginning, else the newest first."""
         who.require(*LEADERS)
-        place = decode_cursor(after, (str,))
-        found = await house.store.page(
-            community=who.community or community,
-            kind=type,
-            request_id=request_id,
-            limit=limit + 1,
-            after=place[0] if place else None,
-        )
-        return page(found, limit, lambda one: (one["_id"],), _show_entry)
+        place = decode_cursor(asked.after, (str,))
+        sought = asked.model_copy(update={"community": who.community or asked.community})
+        found = await house.store.page(sought, who.grids, asked.limit + 1, place[0] if place else None)
+        return page(found, asked.limit, lambda one: (one["_id"],), _show_entry)
 
     @app.get(f"{PREFIX}/statistics", tags=["numbers"])
     async def statistics(who: Somebody) -> dict[str, Any]:
@@ -179,6 +174,8 @@ def _show_entry(document: Document) -> dict[str, Any]:
         "source": document["source"],
         "cause": document["cause"],
         "actor": document.get("actor") or None,
+        "about": document.get("about"),
+        "data": None if (event := event_of(document)) is None else shown(event.model_dump(mode="json", by_alias=True)),
         "sequence": document["sequence"],
         "previous": document["previous"],
         "hash": document["hash"],

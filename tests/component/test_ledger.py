@@ -221,9 +221,37 @@ async def test_who_leads_opens_a_persons_entry_and_the_opening_is_entered(archiv
     for who in ("volunteer", "source"):
         assert (await archive.ledger.call("GET", path, who=who)).status_code == 403
     (entry,) = await archive.entered(1, type="PersonalDataOpened")
-    (stored,) = await archive.ledger.stored("entries", {"_id": entry["id"]})
-    data = json.loads(stored["data"])
+    data = entry["data"]
     assert (data["record"], data["reader"]) == (f"person:{answer.json()['id']}", world.ZHOU)
+
+
+async def test_who_looked_at_somebody_and_what_for_is_listed_for_who_leads_there(archive: Archive) -> None:
+    """By what was opened, by whom and when; who leads some grids sees what was opened there."""
+    for building, grid in world.GRID_OF.items():
+        await archive.ledger.post("/buildings", {"community": "tiebei", "building": building, "grid": grid})
+    neighbour = {**world.MR_WANG, "address": {"building": "3"}}
+    people = [(await archive.ledger.post("/people", one)).json()["id"] for one in (world.MRS_LI, neighbour)]
+    for person_id in people:
+        await archive.ledger.get(f"/people/{person_id}", who="operator")
+        await archive.ledger.get(f"/people/{person_id}/emergency-card", who="coordinator")
+    await archive.entered(4, type="PersonalDataOpened")
+
+    async def found(who: str = "operator", **asked: Any) -> list[tuple[str, str, str]]:
+        listed = [one for page in await archive.ledger.pages("/entries", who=who, limit=1, **asked) for one in page]
+        return [(one["data"]["record"], one["actor"], one["data"]["purpose"]) for one in listed]
+
+    li, wang = (f"person:{one}" for one in people)
+    assert await found(record=li) == [(li, "demo-coordinator", "emergency"), (li, "demo-operator", "people")]
+    mine = {"type": "PersonalDataOpened", "actor": "demo-operator"}
+    assert await found(**mine) == [(wang, "demo-operator", "people"), (li, "demo-operator", "people")]
+    noon = (utc_now() + timedelta(hours=1)).isoformat()
+    assert (len(await found(until=noon, **mine)), await found(since=noon, **mine)) == (2, [])
+    answer = await archive.ledger.call("GET", "/entries", params={"since": "now"})
+    assert (answer.status_code, problems(answer)[0][0]) == (422, "since")
+
+    await archive.ledger.post("/access", granted("ds_chen", name="chen", role="coordinator", grids=["g1"]))
+    await eventually(lambda: opens(archive.ledger, "/entries", "ds_chen"))
+    assert {record for record, _, _ in await found("ds_chen", type="PersonalDataOpened")} == {li}
 
 
 async def test_people_are_counted_by_household_and_listed_by_place(archive: Archive) -> None:

@@ -242,6 +242,10 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
                 {"community": "tiebei", "type": "DeliveryOffered"},
                 {"request_id": "r7"},
                 {"request_id": "r7", "type": "DeliveryOffered"},
+                {"actor": "zhou", "type": "DeliveryOffered", "since": "2020-01-01T00:00:00Z"},
+                {"actor": "zhou", "type": "PersonalDataOpened"},
+                {"record": "person:p7"},
+                {"record": "person:p7", "actor": "zhou", "until": "2100-01-01T00:00:00Z"},
             ):
                 await both_pages(at.ledger, "/entries", who, **params)
         for who in ("operator", "coordinator", "grid_worker"):
