@@ -6,7 +6,7 @@ from fastapi import FastAPI, Query, Request
 from pydantic import ValidationError
 
 from services.ledger import handlers
-from services.ledger.domain.entry import Link, Sought, chain, shown
+from services.ledger.domain.entry import Link, Sought, chain, shown, stored_link
 from services.ledger.domain.registers import about
 from services.ledger.house import Ledger
 from services.ledger.rebuilding.store import event_of
@@ -28,6 +28,8 @@ from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
 Name = Annotated[str | None, Query(max_length=128)]
+MOST_BROKEN = 100
+"""Entries named at once."""
 BUILDING_VERBS: dict[str, tuple[type[CloseBuilding | OpenBuilding], Any]] = {
     "close": (CloseBuilding, handlers.close_building),
     "open": (OpenBuilding, handlers.open_building),
@@ -122,18 +124,25 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
 
     @app.get(f"{PREFIX}/chain", tags=["operation"])
     async def verify_chain(who: Somebody) -> dict[str, Any]:
-        """Compute every hash anew and name the entries that do not fit."""
+        """Compute every hash anew and name the entries that do not fit; without an id: those up to there are gone."""
         who.require("operator")
         broken: list[dict[str, Any]] = []
+        # Read before the entries: each chain has at least what its head speaks of.
+        missing = await house.store.heads.kept()
         count, community, link = 0, "", Link()
         async for document in house.store.chained():
             count += 1
-            if document["community"] != community:
-                community, link = document["community"], Link()
-            if not _fits(document, link) and len(broken) < 100:
-                broken.append({"id": document["_id"], "community": community, "sequence": document["sequence"]})
-            link = Link(sequence=document["sequence"], hash=document.get("hash", ""))
-        return {"entries": count, "broken": broken}
+            if (place := str(document.get("community"))) != community:
+                community, link = place, Link()
+            stored = stored_link(document)
+            if not _fits(document, link):
+                sequence = None if stored is None else stored.sequence
+                broken.append({"id": str(document["_id"]), "community": community, "sequence": sequence})
+            link = stored or link
+            if missing.get(community) == link:
+                del missing[community]
+        broken += [{"id": None, "community": name, "sequence": head.sequence} for name, head in missing.items()]
+        return {"entries": count, "broken": broken[:MOST_BROKEN]}
 
     @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
@@ -151,8 +160,7 @@ def _fits(document: Document, before: Link) -> bool:
         expected = chain(fact_of(document), before)
     except ValidationError:
         return False
-    stored = (document["sequence"], document.get("hash"), document.get("previous"))
-    return stored == (expected.sequence, expected.hash, before.hash) and _named_right(document)
+    return stored_link(document) == expected and document.get("previous") == before.hash and _named_right(document)
 
 
 def _named_right(document: Document) -> bool:

@@ -15,6 +15,7 @@ from services.ledger.domain.register import Access, Building, Person
 from services.ledger.domain.registers import OPENED
 from services.ledger.evidence.store import Evidence
 from services.ledger.facilities.store import Facilities
+from services.ledger.heads import Heads
 from services.ledger.key_store import Keys
 from services.ledger.money.store import Money
 from services.ledger.numbers.store import OF_DAY, Numbers
@@ -58,6 +59,7 @@ class Store:
 
     def __init__(self, runtime: Runtime) -> None:
         self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, OF_DAY, ABOUT, OF_RECORD, OF_ACTOR])
+        self.heads = Heads(runtime, self.entries)
         of_people = [*PEOPLE, LIVES, DOORS]
         self.people = runtime.aggregates("people", Person, lambda one: one.facts.person_id, of_people)
         self.buildings = runtime.aggregates(
@@ -81,7 +83,7 @@ class Store:
         self.presences = Presences(runtime, self.people, self.needs)
         self.keys = Keys(runtime)
         self.register = Register(runtime, self.people, self.keys)
-        self._heads: dict[str, Link] = {}
+        self._ends: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
     async def enter(self, fact: Fact) -> bool:
@@ -103,12 +105,12 @@ class Store:
         """Insert in the order of the chain. Whoever finds his place taken by another replica looks again."""
         waiting = jobs
         while waiting:
-            head = self._heads.get(community) or await self._head(community)
+            head = self._ends.get(community) or await self._head(community)
             documents, links = _documents([job.item for job in waiting], head)
             stopped = await self.entries.insert_in_order(documents)
             written = len(documents) if stopped is None else stopped.position
             if written:
-                self._heads[community] = links[written - 1]
+                self._ends[community] = links[written - 1]
             for job in waiting[:written]:
                 job.resolve(True)
             waiting = waiting[written:]
@@ -118,7 +120,7 @@ class Store:
                 await self._known(waiting[0])
                 waiting = waiting[1:]
             else:
-                self._heads.pop(community, None)
+                self._ends.pop(community, None)
 
     async def _known(self, job: Job[Fact, bool]) -> None:
         known = await self.entries.get(job.item.id)

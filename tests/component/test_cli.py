@@ -365,6 +365,10 @@ def test_verify_finds_one_byte_changed_in_the_ledger(system: System) -> None:
     assert entry["_id"] in shown
     assert "the chain is broken" in shown
     entries.update_one({"_id": entry["_id"]}, {"$set": {"data": entry["data"]}})
+    heads = system.database("ledger").heads
+    head = heads.find_one_and_update({"_id": "tiebei"}, {"$inc": {"sequence": 10}})
+    assert differences(system) == {("chain_cut", "")}
+    heads.update_one({"_id": "tiebei"}, {"$set": {"sequence": head["sequence"]}})
     system.agree()
 
 

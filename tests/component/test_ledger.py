@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from services.ledger.domain.entry import Link, chain
+from services.ledger.store import Store as LedgerStore
+from services.ledger.store import fact_of
 from shared.access import fingerprint
 from shared.contracts.intake import RequestCancelled, RequestCreated
 from shared.runtime import utc_now
@@ -118,6 +121,40 @@ async def test_a_changed_entry_is_found(archive: Archive) -> None:
     await raw.delete_one({"sequence": 4})
     broken = (await archive.ledger.get("/chain"))["broken"]
     assert [one["sequence"] for one in broken] == [2, 5]
+    # What cannot even be read is named, too.
+    await raw.update_one({"sequence": 5}, {"$set": {"sequence": "five"}, "$unset": {"hash": 1}})
+    await raw.update_one({"sequence": 1}, {"$unset": {"community": 1}})
+    broken = (await archive.ledger.get("/chain"))["broken"]
+    assert [(one["community"], one["sequence"]) for one in broken if one["id"]] == [
+        ("None", 1),
+        ("tiebei", 2),
+        ("tiebei", None),
+    ]
+
+
+async def test_entries_that_were_cut_off_the_end_are_missed(archive: Archive) -> None:
+    """Also when others were entered in their place since, and when somebody changed what says how far the chain was."""
+    for number in range(5):
+        await archive.happen(f"r{number}")
+    await archive.entered(5)
+    heads = LedgerStore(archive.ledger.runtime).heads
+    await eventually(lambda: archive.ledger.stored("heads", {"sequence": 5}))
+    database = archive.ledger.runtime.database
+    await database.collection("entries").raw.delete_many({"sequence": {"$gte": 4}})
+    missed = [{"id": None, "community": "tiebei", "sequence": 5}]
+    assert (await archive.ledger.get("/chain"))["broken"] == missed
+    *_, third = sorted(await archive.ledger.stored("entries"), key=lambda one: one["sequence"])
+    link = Link(sequence=third["sequence"], hash=third["hash"])
+    for number in range(4, 7):
+        fact = fact_of({**third, "_id": f"e{number}"})
+        before, link = link, chain(fact, link)
+        forged = {**fact.model_dump(exclude={"id", "about", "turn"}), **link.model_dump(), "previous": before.hash}
+        await database.collection("entries").raw.insert_one({"_id": fact.id, **forged})
+    assert await heads.go_on() == 0
+    assert (await archive.ledger.get("/chain"))["broken"] == missed
+    await database.collection("heads").raw.update_one({}, {"$set": link.model_dump()})
+    assert await heads.go_on() == 0
+    assert (await archive.ledger.get("/chain"))["broken"] == [{"id": None, "community": "tiebei", "sequence": 0}]
 
 
 async def test_two_replicas_write_one_chain(town: Town, archive: Archive) -> None:

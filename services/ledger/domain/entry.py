@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.contracts.envelope import Moment
 
@@ -89,6 +89,14 @@ class Link(BaseModel):
 
     sequence: int = 0
     hash: str = BEGINNING
+
+
+def stored_link(document: Mapping[str, Any]) -> Link | None:
+    """Where a document says that it stands in a chain; None: somebody made it unreadable."""
+    try:
+        return Link.model_validate({name: document.get(name) for name in Link.model_fields}, strict=True)
+    except ValidationError:
+        return None
 
 
 def chain(fact: Fact, before: Link) -> Link:
