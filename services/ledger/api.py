@@ -190,6 +190,19 @@ def _show_entry(document: Document) -> dict[str, Any]:
     }
 
 
-def within(who: Principal, community: str) -> None:
-    if not who.covers(community, None):
+def around(who: Principal, community: str) -> None:
+    """Raises:
+    Refusal: 403, nothing of this community is within the token's place.
+    """
+    if who.community not in (None, community):
         raise refusal("community", "forbidden", f"{community} is not within this token's place", status=403)
+
+
+def within(who: Principal, community: str) -> None:
+    """Raises:
+    Refusal: 403, the community is not within the token's place as a whole.
+    """
+    around(who, community)
+    if who.grids:
+        message = f"this is for who leads all of {community}; this token's place is {', '.join(who.grids)}"
+        raise refusal("community", "forbidden", message, status=403)

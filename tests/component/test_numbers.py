@@ -105,6 +105,13 @@ async def test_a_day_is_counted_by_grid_worker_and_kind(book: Book) -> None:
         (DAY, world.QIAN, 1),
         (DAY, None, 0),
     ]
+    # Who leads one grid reads what is of it; the report is the whole community's.
+    chen = await world.leader_of(book.ledger, "g2")
+    found = await book.ledger.get("/numbers", who=chen, since=DAY, by=["kind"])
+    assert ([one["kind"] for one in found["items"]], found["total"]["done"]) == (["medicine"], 1)
+    answer = await book.ledger.call("GET", f"/day-reports/{DAY}.pdf", who=chen)
+    assert (answer.status_code, problems(answer)) == (403, [("community", "forbidden")])
+    assert "who leads all of tiebei" in answer.text
 
 
 async def test_a_day_long_over_is_kept_until_more_becomes_known_of_it(book: Book) -> None:
