@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.ledger.store import Store
+from shared.access import fingerprint
 from shared.contracts.ledger import BuildingRegistered, PersonRegistered
 from tests.running import Amqp, Service, eventually
 
@@ -169,3 +170,17 @@ async def tell_intake_of_places(intake: Service, operator: Amqp) -> None:
             )
         )
     await eventually(lambda: knows_places(intake))
+
+
+async def leader_of(ledger: Service, *grids: str) -> str:
+    """A token of somebody who coordinates these grids alone."""
+    token = f"ds_{'_'.join(grids)}"
+    told = {"token_hash": fingerprint(token), "name": token, "role": "coordinator", "community": TIEBEI}
+    await accepted(ledger, "/access", {"command_id": token, **told, "grids": grids})
+    await eventually(lambda: knows(ledger, token))
+    return token
+
+
+async def knows(ledger: Service, token: str) -> bool:
+    """Whether the token counts."""
+    return (await ledger.call("GET", "/statistics", who=token)).status_code == 200

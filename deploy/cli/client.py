@@ -137,11 +137,15 @@ class Client:
             raise Trouble("trouble.no_answer", http=self._origin, reason=str(error) or type(error).__name__) from None
         return size
 
-    def pages(self, path: str, limit: str = PAGE) -> Iterator[Mapping[str, Any]]:
+    def pages(
+        self, path: str, limit: str = PAGE, params: Mapping[str, str] | None = None
+    ) -> Iterator[Mapping[str, Any]]:
         """Every item of a list, page after page."""
         after: str | None = None
         while True:
-            body = self.read("GET", path, params={"limit": limit, **({"after": after} if after else {})})
+            body = self.read(
+                "GET", path, params={**(params or {}), "limit": limit, **({"after": after} if after else {})}
+            )
             yield from body["items"]
             after = body["next"]
             if after is None:

@@ -5,6 +5,7 @@ import typer
 from deploy.cli import (
     accounts,
     dead_letters,
+    entries,
     lists,
     numbers,
     rebuild,
@@ -68,6 +69,7 @@ app.add_typer(exports)
 command(exports, "people", "export.")(lists.give_out)
 command(app, "numbers")(numbers.numbers)
 command(app, "report")(numbers.report)
+command(app, "entries")(entries.entries)
 command(app, "replay")(replay.replay)
 command(app, "verify")(verify.verify)
 command(app, "rebuild")(rebuild.rebuild)

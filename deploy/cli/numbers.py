@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from deploy.cli.session import Session
+from deploy.cli.speech import Speech
 from deploy.cli.trouble import Trouble
 
 NUMBERS = "/api/ledger/numbers"
@@ -48,8 +49,9 @@ def numbers(
             session.write_json(client.read("GET", NUMBERS, params=params))
         if out is not None or not session.json:
             table = io.BytesIO()
-            client.download(f"{NUMBERS}.csv", table, params={**params, "lang": _language(session, form)})
-            _tell(session, table.getvalue(), out, len(groups))
+            say = _speech(session, form)
+            client.download(f"{NUMBERS}.csv", table, params={**params, "lang": say.language})
+            _tell(session, say, table.getvalue(), out, len(groups))
 
 
 def report(
@@ -71,7 +73,7 @@ def report(
     _told(session, out)
 
 
-def _tell(session: Session, table: bytes, out: Path | None, groups: int) -> None:
+def _tell(session: Session, say: Speech, table: bytes, out: Path | None, groups: int) -> None:
     head, *rows = csv.reader(io.StringIO(table.decode("utf-8-sig")))
     if out is None:
         shown = Table(*head[:groups])
@@ -85,21 +87,21 @@ def _tell(session: Session, table: bytes, out: Path | None, groups: int) -> None
     if (form := out.suffix.lower()) in _PICTURES:
         from deploy.cli.number_pictures import draw
 
-        table = draw(form.removeprefix("."), session.say.language, head, rows[:-1], groups)
+        table = draw(form.removeprefix("."), say, head, rows[:-1], groups)
     _write(out, table)
     _told(session, out)
 
 
-def _language(session: Session, form: str) -> str:
+def _speech(session: Session, form: str) -> Speech:
     """A picture is in English where the machine has no font for Chinese."""
     if form not in _PICTURES or session.say.language != "zh":
-        return session.say.language
+        return session.say
     from deploy.cli.pictures import chinese_font
 
     if chinese_font() is None:
         session.warn("simulate.no_font")
-        return "en"
-    return "zh"
+        return Speech("en")
+    return session.say
 
 
 def _days(since: datetime | None, until: datetime | None) -> dict[str, str]:

@@ -36,8 +36,9 @@ def verify(
         with session.err.status(session.say("verify.chain_under_way")):
             chain = client.read("GET", "/api/ledger/chain", timeout=_LONG)
     for broken in chain["broken"]:
-        place = f"{broken['community']} {broken['sequence']} {broken['id']}"
-        findings.add(Difference("chain", "ledger", "", place))
+        code = "chain" if broken["id"] else "chain_cut"
+        place = " ".join(str(broken[name]) for name in ("community", "sequence", "id") if broken[name] is not None)
+        findings.add(Difference(code, "ledger", "", place))
     _report(session, findings, chain)
     if findings.differences:
         raise typer.Exit(1)

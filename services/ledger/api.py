@@ -6,7 +6,7 @@ from fastapi import FastAPI, Query, Request
 from pydantic import ValidationError
 
 from services.ledger import handlers
-from services.ledger.domain.entry import Link, chain
+from services.ledger.domain.entry import Link, Sought, chain, shown, stored_link
 from services.ledger.domain.registers import about
 from services.ledger.house import Ledger
 from services.ledger.rebuilding.store import event_of
@@ -28,35 +28,32 @@ from shared.web import After, Limit, Somebody, body, http_meta, takes
 
 PREFIX = "/api/ledger"
 Name = Annotated[str | None, Query(max_length=128)]
+MOST_BROKEN = 100
+"""Entries named at once."""
 BUILDING_VERBS: dict[str, tuple[type[CloseBuilding | OpenBuilding], Any]] = {
     "close": (CloseBuilding, handlers.close_building),
     "open": (OpenBuilding, handlers.open_building),
 }
 
 
+class Asked(Sought):
+    """A page of entries."""
+
+    limit: Limit = 50
+    after: After = None
+
+
 def add_routes(app: FastAPI, house: Ledger) -> None:
     """Put the ledger's routes on the application."""
 
     @app.get(f"{PREFIX}/entries", tags=["entries"])
-    async def entries(
-        who: Somebody,
-        limit: Limit = 50,
-        after: After = None,
-        community: Name = None,
-        type: Name = None,  # noqa: A002
-        request_id: Name = None,
-    ) -> dict[str, Any]:
-        """Entries: those of one request from its beginning, else the newest first."""
+    async def entries(who: Somebody, asked: Annotated[Asked, Query()]) -> dict[str, Any]:
+        """Entries within the token's place: those of one request from its beginning, else the newest first."""
         who.require(*LEADERS)
-        place = decode_cursor(after, (str,))
-        found = await house.store.page(
-            community=who.community or community,
-            kind=type,
-            request_id=request_id,
-            limit=limit + 1,
-            after=place[0] if place else None,
-        )
-        return page(found, limit, lambda one: (one["_id"],), _show_entry)
+        place = decode_cursor(asked.after, (str,))
+        sought = asked.model_copy(update={"community": who.community or asked.community})
+        found = await house.store.page(sought, who.grids, asked.limit + 1, place[0] if place else None)
+        return page(found, asked.limit, lambda one: (one["_id"],), _show_entry)
 
     @app.get(f"{PREFIX}/statistics", tags=["numbers"])
     async def statistics(who: Somebody) -> dict[str, Any]:
@@ -127,18 +124,25 @@ def add_routes(app: FastAPI, house: Ledger) -> None:
 
     @app.get(f"{PREFIX}/chain", tags=["operation"])
     async def verify_chain(who: Somebody) -> dict[str, Any]:
-        """Compute every hash anew and name the entries that do not fit."""
+        """Compute every hash anew and name the entries that do not fit; without an id: those up to there are gone."""
         who.require("operator")
         broken: list[dict[str, Any]] = []
+        # Read before the entries: each chain has at least what its head speaks of.
+        missing = await house.store.heads.kept()
         count, community, link = 0, "", Link()
         async for document in house.store.chained():
             count += 1
-            if document["community"] != community:
-                community, link = document["community"], Link()
-            if not _fits(document, link) and len(broken) < 100:
-                broken.append({"id": document["_id"], "community": community, "sequence": document["sequence"]})
-            link = Link(sequence=document["sequence"], hash=document.get("hash", ""))
-        return {"entries": count, "broken": broken}
+            if (place := str(document.get("community"))) != community:
+                community, link = place, Link()
+            stored = stored_link(document)
+            if not _fits(document, link):
+                sequence = None if stored is None else stored.sequence
+                broken.append({"id": str(document["_id"]), "community": community, "sequence": sequence})
+            link = stored or link
+            if missing.get(community) == link:
+                del missing[community]
+        broken += [{"id": None, "community": name, "sequence": head.sequence} for name, head in missing.items()]
+        return {"entries": count, "broken": broken[:MOST_BROKEN]}
 
     @app.get(f"{PREFIX}/reconciliation", tags=["operation"])
     async def reconciliation(who: Somebody, limit: Limit = 500, after: After = None) -> dict[str, Any]:
@@ -156,8 +160,7 @@ def _fits(document: Document, before: Link) -> bool:
         expected = chain(fact_of(document), before)
     except ValidationError:
         return False
-    stored = (document["sequence"], document.get("hash"), document.get("previous"))
-    return stored == (expected.sequence, expected.hash, before.hash) and _named_right(document)
+    return stored_link(document) == expected and document.get("previous") == before.hash and _named_right(document)
 
 
 def _named_right(document: Document) -> bool:
@@ -179,12 +182,27 @@ def _show_entry(document: Document) -> dict[str, Any]:
         "source": document["source"],
         "cause": document["cause"],
         "actor": document.get("actor") or None,
+        "about": document.get("about"),
+        "data": None if (event := event_of(document)) is None else shown(event.model_dump(mode="json", by_alias=True)),
         "sequence": document["sequence"],
         "previous": document["previous"],
         "hash": document["hash"],
     }
 
 
-def within(who: Principal, community: str) -> None:
-    if not who.covers(community, None):
+def around(who: Principal, community: str) -> None:
+    """Raises:
+    Refusal: 403, nothing of this community is within the token's place.
+    """
+    if who.community not in (None, community):
         raise refusal("community", "forbidden", f"{community} is not within this token's place", status=403)
+
+
+def within(who: Principal, community: str) -> None:
+    """Raises:
+    Refusal: 403, the community is not within the token's place as a whole.
+    """
+    around(who, community)
+    if who.grids:
+        message = f"this is for who leads all of {community}; this token's place is {', '.join(who.grids)}"
+        raise refusal("community", "forbidden", message, status=403)

@@ -85,6 +85,7 @@ def build(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime.every("first line", lambda: move_up(house), pause=600.0)
     runtime.every("forgetting", lambda: forget(house), pause=10.0)
     runtime.every("keys", lambda: keeping.forget(house), pause=10.0)
+    runtime.every("heads", house.store.heads.go_on, pause=1.0)
     imports = load(settings.catalogue_dir / "imports.yaml", Imports)
     importing = Importing(house, ImportStore(runtime, house.store), imports)
     runtime.every("imports", importing.go_on, pause=0.5)

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from services.ledger.cases.store import Cases
-from services.ledger.domain.entry import Fact, Link, chain
+from services.ledger.domain.entry import Fact, Link, Sought, chain, first_id
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.needs import Need
 from services.ledger.domain.register import Access, Building, Person
+from services.ledger.domain.registers import OPENED
 from services.ledger.evidence.store import Evidence
 from services.ledger.facilities.store import Facilities
+from services.ledger.heads import Heads
 from services.ledger.key_store import Keys
 from services.ledger.money.store import Money
 from services.ledger.numbers.store import OF_DAY, Numbers
@@ -23,6 +25,7 @@ from services.ledger.presence.store import LIVES, NEEDED, NEEDED_BY, Presences
 from services.ledger.programmes.store import Programmes
 from services.ledger.rounds.store import DOORS, Rounds
 from shared.batching import BUSY_LINGER, Batcher, Job
+from shared.contracts.audit import PersonalDataOpened
 from shared.contracts.ledger import PersonRegistered
 from shared.documents import Document, Index
 from shared.runtime import Runtime
@@ -33,6 +36,10 @@ OF_REQUEST = Index((("request_id", 1), ("_id", 1)))
 OF_TYPE = Index((("type", 1), ("_id", -1)))
 ABOUT = Index((("about", 1), ("turn", 1), ("_id", 1)), where={"about": {"$type": "string"}})
 """Of what happens to requests there are far more entries, and none of them is in it."""
+OPENINGS = {"type": PersonalDataOpened.__name__}
+OF_RECORD = Index((("about", 1), ("_id", -1)), where=OPENINGS)
+OF_ACTOR = Index((("actor", 1), ("_id", -1)), where=OPENINGS)
+"""Of openings alone: who asks for anything else that somebody did names type or time with it."""
 NEXT = Index((("state.next_at", 1),), where={"state.next_at": {"$type": "date"}})
 DUE = Index((("state.due_at", 1),), where={"state.due_at": {"$type": "date"}})
 OPEN = Index((("state.state", 1), ("state.at", 1), ("_id", 1)))
@@ -53,7 +60,8 @@ class Store:
     """What the ledger keeps."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, OF_DAY, ABOUT])
+        self.entries = runtime.collection("entries", [CHAIN, OF_REQUEST, OF_TYPE, OF_DAY, ABOUT, OF_RECORD, OF_ACTOR])
+        self.heads = Heads(runtime, self.entries)
         of_people = [*PEOPLE, LIVES, DOORS]
         self.people = runtime.aggregates("people", Person, lambda one: one.facts.person_id, of_people)
         self.buildings = runtime.aggregates(
@@ -77,7 +85,7 @@ class Store:
         self.presences = Presences(runtime, self.people, self.needs)
         self.keys = Keys(runtime)
         self.register = Register(runtime, self.people, self.keys)
-        self._heads: dict[str, Link] = {}
+        self._ends: dict[str, Link] = {}
         self._entering: Batcher[Fact, bool] = Batcher(self._enter_many, busy_linger=BUSY_LINGER)
 
     async def enter(self, fact: Fact) -> bool:
@@ -99,12 +107,12 @@ class Store:
         """Insert in the order of the chain. Whoever finds his place taken by another replica looks again."""
         waiting = jobs
         while waiting:
-            head = self._heads.get(community) or await self._head(community)
+            head = self._ends.get(community) or await self._head(community)
             documents, links = _documents([job.item for job in waiting], head)
             stopped = await self.entries.insert_in_order(documents)
             written = len(documents) if stopped is None else stopped.position
             if written:
-                self._heads[community] = links[written - 1]
+                self._ends[community] = links[written - 1]
             for job in waiting[:written]:
                 job.resolve(True)
             waiting = waiting[written:]
@@ -114,7 +122,7 @@ class Store:
                 await self._known(waiting[0])
                 waiting = waiting[1:]
             else:
-                self._heads.pop(community, None)
+                self._ends.pop(community, None)
 
     async def _known(self, job: Job[Fact, bool]) -> None:
         known = await self.entries.get(job.item.id)
@@ -129,24 +137,25 @@ class Store:
         )
         return Link(sequence=found[0]["sequence"], hash=found[0]["hash"]) if found else Link()
 
-    async def page(
-        self,
-        *,
-        community: str | None,
-        kind: str | None,
-        request_id: str | None,
-        limit: int,
-        after: str | None,
-    ) -> list[Document]:
+    async def page(self, sought: Sought, grids: Sequence[str], limit: int, after: str | None) -> list[Document]:
         """Entries: of one request, oldest first; else newest first. Ids of events are in the order of time."""
         query: dict[str, Any] = {
             name: value
-            for name, value in (("request_id", request_id), ("type", kind), ("community", community))
-            if value is not None
+            for name in ("request_id", "type", "community", "actor")
+            if (value := getattr(sought, name)) is not None
         }
-        way = 1 if request_id is not None else -1
-        if after is not None:
-            query["_id"] = {"$gt" if way == 1 else "$lt": after}
+        if grids:
+            query["grid"] = {"$in": list(grids)}
+        if sought.record is not None:
+            query |= {**OPENINGS, "about": f"{OPENED}/{sought.record}"}
+        way = 1 if sought.request_id is not None else -1
+        bounds = [
+            *([{"_id": {"$gte": first_id(sought.since)}}] if sought.since else ()),
+            *([{"_id": {"$lt": first_id(sought.until)}}] if sought.until else ()),
+            *([{"_id": {"$gt" if way == 1 else "$lt": after}}] if after is not None else ()),
+        ]
+        if bounds:
+            query["$and"] = bounds
         return await self.entries.find(query, sort=[("_id", way)], limit=limit)
 
     async def due_plans(self, now: datetime, limit: int) -> list[Plan]:

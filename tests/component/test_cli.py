@@ -282,6 +282,23 @@ def test_a_dead_letter_is_listed_shown_replayed_and_dropped(system: System) -> N
 # Replay
 
 
+def test_who_opened_what_and_what_for_is_listed(system: System) -> None:
+    letter = dead_letter(system)
+    system.run("dead-letters", "show", letter)
+    mine = ("entries", "--actor", "demo-operator", "--type", "PersonalDataOpened", "--since", "2026-11-24")
+
+    def noted() -> Mapping[str, Any]:
+        opened = [one["data"]["record"] for one in system.ask(*mine)]
+        return {"status": "noted" if f"dead-letter:{letter}" in opened else "on its way"}
+
+    eventually(noted, "noted")
+    (entry,) = system.ask("entries", "--record", f"dead-letter:{letter}")
+    assert (entry["type"], entry["data"]["purpose"]) == ("PersonalDataOpened", "operation")
+    shown = system.run(*mine, "--limit", "1")
+    assert f"dead-letter:{letter}" in shown.stdout
+    assert "no such entries" in system.run(*mine, "--until", "2026-11-24T08:00").stdout
+
+
 def test_replay_says_how_many_events_went_out_and_changes_nothing(system: System) -> None:
     system.submit()
     before = system.agree()
@@ -348,6 +365,10 @@ def test_verify_finds_one_byte_changed_in_the_ledger(system: System) -> None:
     assert entry["_id"] in shown
     assert "the chain is broken" in shown
     entries.update_one({"_id": entry["_id"]}, {"$set": {"data": entry["data"]}})
+    heads = system.database("ledger").heads
+    head = heads.find_one_and_update({"_id": "tiebei"}, {"$inc": {"sequence": 10}})
+    assert differences(system) == {("chain_cut", "")}
+    heads.update_one({"_id": "tiebei"}, {"$set": {"sequence": head["sequence"]}})
     system.agree()
 
 

@@ -292,6 +292,10 @@ async def test_a_list_goes_out_only_for_a_purpose_to_who_leads_and_by_what_was_a
         answer = await desk.ledger.call("GET", "/people.csv?purpose=because", who=who)
         assert answer.status_code == 403
     assert (await desk.ledger.call("GET", "/people.csv")).status_code == 422
+    await world.accepted(desk.ledger, "/people", {**world.MR_WANG, "address": {"building": "3"}})
+    chen = await world.leader_of(desk.ledger, "g2")
+    mine = await desk.ledger.call("GET", f"/people.csv?purpose=because&{COMMUNITY}", who=chen)
+    assert [row.split(",")[0] for row in mine.text.splitlines()][1:] == ["王先生", "合计"]
     gone = (await desk.ledger.items("/people", building="2"))[0]["id"]
     await desk.ledger.post(f"/people/{gone}/move", {"command_id": "m1", "here": False})
     answer = await desk.ledger.call("GET", "/people.csv?purpose=because&building=2")

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from services.ledger.domain.entry import Link, chain
+from services.ledger.store import Store as LedgerStore
+from services.ledger.store import fact_of
 from shared.access import fingerprint
 from shared.contracts.intake import RequestCancelled, RequestCreated
 from shared.runtime import utc_now
@@ -118,6 +121,40 @@ async def test_a_changed_entry_is_found(archive: Archive) -> None:
     await raw.delete_one({"sequence": 4})
     broken = (await archive.ledger.get("/chain"))["broken"]
     assert [one["sequence"] for one in broken] == [2, 5]
+    # What cannot even be read is named, too.
+    await raw.update_one({"sequence": 5}, {"$set": {"sequence": "five"}, "$unset": {"hash": 1}})
+    await raw.update_one({"sequence": 1}, {"$unset": {"community": 1}})
+    broken = (await archive.ledger.get("/chain"))["broken"]
+    assert [(one["community"], one["sequence"]) for one in broken if one["id"]] == [
+        ("None", 1),
+        ("tiebei", 2),
+        ("tiebei", None),
+    ]
+
+
+async def test_entries_that_were_cut_off_the_end_are_missed(archive: Archive) -> None:
+    """Also when others were entered in their place since, and when somebody changed what says how far the chain was."""
+    for number in range(5):
+        await archive.happen(f"r{number}")
+    await archive.entered(5)
+    heads = LedgerStore(archive.ledger.runtime).heads
+    await eventually(lambda: archive.ledger.stored("heads", {"sequence": 5}))
+    database = archive.ledger.runtime.database
+    await database.collection("entries").raw.delete_many({"sequence": {"$gte": 4}})
+    missed = [{"id": None, "community": "tiebei", "sequence": 5}]
+    assert (await archive.ledger.get("/chain"))["broken"] == missed
+    *_, third = sorted(await archive.ledger.stored("entries"), key=lambda one: one["sequence"])
+    link = Link(sequence=third["sequence"], hash=third["hash"])
+    for number in range(4, 7):
+        fact = fact_of({**third, "_id": f"e{number}"})
+        before, link = link, chain(fact, link)
+        forged = {**fact.model_dump(exclude={"id", "about", "turn"}), **link.model_dump(), "previous": before.hash}
+        await database.collection("entries").raw.insert_one({"_id": fact.id, **forged})
+    assert await heads.go_on() == 0
+    assert (await archive.ledger.get("/chain"))["broken"] == missed
+    await database.collection("heads").raw.update_one({}, {"$set": link.model_dump()})
+    assert await heads.go_on() == 0
+    assert (await archive.ledger.get("/chain"))["broken"] == [{"id": None, "community": "tiebei", "sequence": 0}]
 
 
 async def test_two_replicas_write_one_chain(town: Town, archive: Archive) -> None:
@@ -221,9 +258,36 @@ async def test_who_leads_opens_a_persons_entry_and_the_opening_is_entered(archiv
     for who in ("volunteer", "source"):
         assert (await archive.ledger.call("GET", path, who=who)).status_code == 403
     (entry,) = await archive.entered(1, type="PersonalDataOpened")
-    (stored,) = await archive.ledger.stored("entries", {"_id": entry["id"]})
-    data = json.loads(stored["data"])
+    data = entry["data"]
     assert (data["record"], data["reader"]) == (f"person:{answer.json()['id']}", world.ZHOU)
+
+
+async def test_who_looked_at_somebody_and_what_for_is_listed_for_who_leads_there(archive: Archive) -> None:
+    """By what was opened, by whom and when; who leads some grids sees what was opened there."""
+    for building, grid in world.GRID_OF.items():
+        await archive.ledger.post("/buildings", {"community": "tiebei", "building": building, "grid": grid})
+    neighbour = {**world.MR_WANG, "address": {"building": "3"}}
+    people = [(await archive.ledger.post("/people", one)).json()["id"] for one in (world.MRS_LI, neighbour)]
+    for person_id in people:
+        await archive.ledger.get(f"/people/{person_id}", who="operator")
+        await archive.ledger.get(f"/people/{person_id}/emergency-card", who="coordinator")
+    await archive.entered(4, type="PersonalDataOpened")
+
+    async def found(who: str = "operator", **asked: Any) -> list[tuple[str, str, str]]:
+        listed = [one for page in await archive.ledger.pages("/entries", who=who, limit=1, **asked) for one in page]
+        return [(one["data"]["record"], one["actor"], one["data"]["purpose"]) for one in listed]
+
+    li, wang = (f"person:{one}" for one in people)
+    assert await found(record=li) == [(li, "demo-coordinator", "emergency"), (li, "demo-operator", "people")]
+    mine = {"type": "PersonalDataOpened", "actor": "demo-operator"}
+    assert await found(**mine) == [(wang, "demo-operator", "people"), (li, "demo-operator", "people")]
+    noon = (utc_now() + timedelta(hours=1)).isoformat()
+    assert (len(await found(until=noon, **mine)), await found(since=noon, **mine)) == (2, [])
+    answer = await archive.ledger.call("GET", "/entries", params={"since": "now"})
+    assert (answer.status_code, problems(answer)[0][0]) == (422, "since")
+
+    chen = await world.leader_of(archive.ledger, "g1")
+    assert {record for record, _, _ in await found(chen, type="PersonalDataOpened")} == {li}
 
 
 async def test_people_are_counted_by_household_and_listed_by_place(archive: Archive) -> None:

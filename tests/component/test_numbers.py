@@ -39,7 +39,7 @@ class Book:
     async def _entered(self) -> bool:
         return len(await self.ledger.stored("entries")) == self.told
 
-    async def life(self, request_id: str, at: datetime, waited: int = 30, **more: Any) -> None:
+    async def life(self, request_id: str, at: datetime, waited: int = 30, *, asked: bool = True, **more: Any) -> None:
         """Asked for, taken, done."""
         task = {
             "community": world.TIEBEI,
@@ -55,7 +55,8 @@ class Book:
         }
         done = at + timedelta(minutes=waited)
         facts = {name: task[name] for name in ("grid", "kind", "building")}
-        await self.happens(RequestCreated(**world.created(request_id, household=request_id, **facts)), at)
+        if asked:
+            await self.happens(RequestCreated(**world.created(request_id, household=request_id, **facts)), at)
         await self.happens(DeliveryAssigned(**task, until=done), at + timedelta(minutes=5))
         await self.happens(DeliveryCompleted(**task), done)
 
@@ -104,6 +105,13 @@ async def test_a_day_is_counted_by_grid_worker_and_kind(book: Book) -> None:
         (DAY, world.QIAN, 1),
         (DAY, None, 0),
     ]
+    # Who leads one grid reads what is of it; the report is the whole community's.
+    chen = await world.leader_of(book.ledger, "g2")
+    found = await book.ledger.get("/numbers", who=chen, since=DAY, by=["kind"])
+    assert ([one["kind"] for one in found["items"]], found["total"]["done"]) == (["medicine"], 1)
+    answer = await book.ledger.call("GET", f"/day-reports/{DAY}.pdf", who=chen)
+    assert (answer.status_code, problems(answer)) == (403, [("community", "forbidden")])
+    assert "who leads all of tiebei" in answer.text
 
 
 async def test_a_day_long_over_is_kept_until_more_becomes_known_of_it(book: Book) -> None:
@@ -119,11 +127,38 @@ async def test_a_day_long_over_is_kept_until_more_becomes_known_of_it(book: Book
     await eventually(lambda: kept_again(book))
 
 
+async def test_late_news_of_a_day_change_what_is_kept_of_the_days_after_it(book: Book) -> None:
+    """What was done later was counted without knowing when it was asked for; other communities' days stay kept."""
+    asked = book.clock()
+    await book.life("r1", asked + timedelta(days=1), asked=False)
+    book.clock.now += timedelta(days=5)
+    span = {"since": "2026-11-23", "until": "2026-11-25"}
+    assert (await book.numbers(**span))["total"]["waited_median"] is None
+    days = book.ledger.runtime.database.collection("days").raw
+    await days.insert_one({"_id": "tiebei-2/2026-11-25", "mark": None, "rows": []})
+    before = await marks(book)
+    await book.happens(RequestCreated(**world.created("r1")), asked)
+    await eventually(lambda: waited(book, span))
+    after = await marks(book)
+    assert before.keys() == after.keys()
+    assert {day for day in before if before[day] != after[day]} == {"tiebei/2026-11-24", "tiebei/2026-11-25"}
+
+
+async def marks(book: Book) -> dict[str, str | None]:
+    """Of the days that are kept."""
+    return {one["_id"]: one["mark"] for one in await book.ledger.stored("days", {"rows": {"$exists": True}})}
+
+
+async def waited(book: Book, span: dict[str, Any]) -> bool:
+    """Whether it is known how long it took."""
+    return (await book.numbers(**span))["total"]["waited_median"] == 24 * 60 + 30
+
+
 async def kept_again(book: Book) -> bool:
     """Whether the day is kept with both, as whoever asks is told."""
     total = (await book.numbers(since=DAY))["total"]
-    (kept,) = await book.ledger.stored("days")
-    return (total["needs"], total["done"]) == (2, 2) and sum(row["done"] for row in kept.get("rows", ())) == 2
+    rows = [row for kept in await book.ledger.stored("days") for row in kept.get("rows", ())]
+    return (total["needs"], total["done"]) == (2, 2) and sum(row["done"] for row in rows) == 2
 
 
 async def test_the_day_is_a_file_for_a_spreadsheet_and_sheets_to_print(book: Book) -> None:

@@ -145,6 +145,8 @@ def test_the_gateway_reaches_every_replica_by_the_name_of_its_service(render: Re
     assert set(services) == {*SERVICES, "gateway"}
     for name in SERVICES:
         assert services[name]["spec"]["clusterIP"] == "None"
+        # Reading goes on while the broker is away, when none of them is ready.
+        assert services[name]["spec"]["publishNotReadyAddresses"] is True
         assert services[name]["spec"]["ports"][0]["port"] == 8000
     gateway = pod(of_kind(render(), "Deployment")["gateway"])["containers"][0]
     assert gateway["readinessProbe"]["httpGet"] == {"path": "/", "port": "health"}

@@ -1,5 +1,7 @@
 """The rules of the ledger: the chain that no change escapes, and who is on the books."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -7,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.contracts.examples import example
 from services.ledger.domain import register
-from services.ledger.domain.entry import BEGINNING, Fact, Link, chain
+from services.ledger.domain.entry import BEGINNING, Fact, Link, chain, first_id, shown
 from services.ledger.domain.register import Access, Building, Person
+from shared.contracts import EVENTS
 from shared.contracts.ledger import GrantAccess, PersonRegistered
 from shared.contracts.refusal import Refusal
+from shared.identity import new_id
 from tests import world
 from tests.unit.tasks import NINE
 
@@ -39,6 +44,25 @@ def links(facts: list[Fact]) -> list[Link]:
         head = chain(one, head)
         found.append(head)
     return found
+
+
+def test_nothing_sealed_or_hashed_of_any_event_is_shown() -> None:
+    """Of whatever is called so, or described as such, in the contracts."""
+    secret = re.compile(r"seal|hash|blind|opaque|fingerprint|lookup", re.IGNORECASE)
+    for kind in EVENTS.values():
+        schema = kind.model_json_schema()
+        told = json.dumps(shown(example(schema)))
+        for part in (schema, *schema.get("$defs", {}).values()):
+            for name, one in part.get("properties", {}).items():
+                hidden = secret.search(f"{name} {one.get('description', '')}")
+                assert not (hidden and f'"{name}": ' in told), f"{kind.__name__} shows {name}"
+    assert shown({"said": {"by": "zhao", "sealed": "x"}, "grid": "g1"}) == {"said": {"by": "zhao"}, "grid": "g1"}
+
+
+def test_ids_of_events_are_in_the_order_of_time() -> None:
+    """To the millisecond."""
+    before, made, after = datetime.now(UTC), new_id(), datetime.now(UTC) + timedelta(milliseconds=1)
+    assert first_id(before) <= made < first_id(after)
 
 
 def test_a_chain_begins_at_nothing_and_is_numbered_without_gaps() -> None:

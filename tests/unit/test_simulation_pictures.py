@@ -72,3 +72,17 @@ def test_what_the_page_says_is_text_and_never_markup(tmp_path: Path) -> None:
     text = page.page(Speech("en"), "<b>", [["<i>", "&"]], "<u>", [picture], [["<s>"]])
     assert not any(tag in text for tag in ("<b>", "<i>", "<u>", "<s>"))
     assert all(tag in text for tag in ("&lt;b&gt;", "&lt;i&gt;", "&amp;", "&lt;u&gt;", "&lt;s&gt;"))
+
+
+def test_of_more_groups_than_fit_those_with_the_most_needs_are_drawn_and_the_picture_says_so() -> None:
+    """In the order of the table."""
+    pytest.importorskip("matplotlib")
+    from deploy.cli.number_pictures import draw
+
+    head = ["worker", *(f"figure {number}" for number in range(15))]
+    rows = [[f"w{number}", str(number), *["1"] * 14] for number in range(41)]
+    picture = draw("svg", Speech("en"), head, rows, 1).decode()
+    assert "<!-- 40 of 41 groups are drawn" in picture
+    assert "<!-- w0 -->" not in picture
+    assert picture.index("<!-- w1 -->") < picture.index("<!-- w40 -->")
+    assert "are drawn" not in draw("svg", Speech("en"), head, rows[:40], 1).decode()

@@ -5,7 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -82,10 +85,13 @@ def test_the_stack_has_the_services_of_compose(stack: Object, compose: Object) -
 def test_each_service_is_what_it_is_under_compose(stack: Object, compose: Object) -> None:
     for name, ours in stack["services"].items():
         theirs = compose["services"][name]
-        same = ["image", "command", "environment", "user", "read_only", "cap_drop", "healthcheck", "stop_grace_period"]
+        same = ["image", "command", "environment", "user", "read_only", "cap_drop", "stop_grace_period"]
         same += ["logging", "hostname", "secrets", *(["entrypoint"] if name not in JOINS else [])]
         for key in same:
             assert ours.get(key) == theirs.get(key), f"{name}: {key}"
+        test = theirs["healthcheck"]["test"]
+        test = [*test, "once"] if "doorstep-ready" in test else test
+        assert ours["healthcheck"] == {**theirs["healthcheck"], "test": test}, name
         assert ours["deploy"]["resources"] == theirs["deploy"]["resources"], name
         assert files(ours, stack) == files(theirs, compose), name
         assert mounts(ours, "volume") == mounts(theirs, "volume"), name
@@ -150,6 +156,32 @@ def test_services_are_replaced_by_new_ones_that_are_ready_and_engines_by_turns(s
         assert bool(mounts(service, "volume")) == ("constraints" in deploy["placement"]), name
         # With a published port there is no such choice.
         assert deploy.get("endpoint_mode") == (None if name == "gateway" else "dnsrr")
+
+
+@pytest.mark.parametrize(("how", "after"), [([], 1), (["once"], 0)])
+def test_what_was_ready_once_is_not_ended_while_the_broker_is_away(tmp_path: Path, how: list[str], after: int) -> None:
+    ready = iter((HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE))
+    script, asked = tmp_path / "doorstep-ready", list[str]()
+
+    class Probes(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path.rpartition("/")[2])
+            self.send_response(HTTPStatus.OK if asked[-1] == "healthz" else next(ready))
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Nothing."""
+
+    # In a container /tmp is its own.
+    script.write_text((ROOT / "deploy" / "images" / "doorstep-ready").read_text().replace("/tmp/", f"{tmp_path}/"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Probes) as server:
+        Thread(target=server.serve_forever).start()
+        command = ["bash", str(script), "ledger", *how]
+        environment = {**os.environ, "DOORSTEP_HTTP_PORT": str(server.server_port)}
+        codes = [subprocess.run(command, env=environment, check=False).returncode for _ in range(3)]
+        server.shutdown()
+    assert codes == [1, 0, after]
+    assert asked == ["readyz", "readyz", "healthz" if how else "readyz"]
 
 
 def test_more_nodes_of_the_engines_come_by_one_variable(variables: dict[str, str], compose: Object) -> None:

@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.contracts.envelope import Moment
 
 BEGINNING = "0" * 64
 """Stands for the hash before the first entry of a community."""
+ShortText = Annotated[str | None, Field(max_length=128)]
 
 
 class Fact(BaseModel):
@@ -39,6 +44,44 @@ class Fact(BaseModel):
     """Its place in the history of that document, from 1; None: an entry of before, or about none."""
 
 
+NOT_SHOWN = frozenset(
+    {"sealed", "lookups", "fingerprint", "household", "stairwell", "sources", "identities", "token_hash"}
+)
+"""Fields of events that hold a sealed text or a hash, wherever in a body they stand."""
+
+
+def shown(value: Any) -> Any:
+    """An event's body, or a part of it, without what is sealed or hashed."""
+    if isinstance(value, dict):
+        parts = cast("dict[str, Any]", value)
+        # What was heard at a follow-up is sealed; what was said of a case is an object with a sealed text in it.
+        hidden = NOT_SHOWN | {one for one in ("said",) if isinstance(parts.get(one), str)}
+        return {one: shown(part) for one, part in parts.items() if one not in hidden}
+    if isinstance(value, list):
+        return [shown(one) for one in cast("Sequence[Any]", value)]
+    return value
+
+
+class Sought(BaseModel):
+    """Which entries are asked for."""
+
+    community: ShortText = None
+    type: ShortText = None
+    request_id: ShortText = None
+    record: Annotated[str | None, Field(max_length=160)] = None
+    """Openings of it alone, such as `person:<id>`."""
+    actor: ShortText = None
+    since: Moment | None = None
+    until: Moment | None = None
+    """The first moment after those that are asked for."""
+
+
+def first_id(moment: datetime) -> str:
+    """What no id of an event made before that moment reaches, and every later one does (UUIDv7, RFC 9562)."""
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
 class Link(BaseModel):
     """A place in the chain of a community."""
 
@@ -46,6 +89,14 @@ class Link(BaseModel):
 
     sequence: int = 0
     hash: str = BEGINNING
+
+
+def stored_link(document: Mapping[str, Any]) -> Link | None:
+    """Where a document says that it stands in a chain; None: somebody made it unreadable."""
+    try:
+        return Link.model_validate({name: document.get(name) for name in Link.model_fields}, strict=True)
+    except ValidationError:
+        return None
 
 
 def chain(fact: Fact, before: Link) -> Link:

@@ -32,6 +32,7 @@ from services.ledger.domain.rebuilding import Register
 from services.ledger.domain.recurring import going_on
 from services.ledger.domain.register import Access, Building, Person
 from shared.contracts import cases, follow_ups, ledger, people
+from shared.contracts.audit import PersonalDataOpened
 from shared.contracts.envelope import Event
 from shared.contracts.evidence import EvidenceForgiven, EvidenceOwed
 from shared.contracts.facilities import FacilityRegistered
@@ -116,13 +117,20 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
 _OF: Mapping[type[Event], str] = MappingProxyType(
     {kind: name for name, one in REGISTERS.items() for kind in one.events}
 )
-KINDS = (*(kind.__name__ for kind in _OF), RecordRestored.__name__)
-"""Types of the entries that are about a document of a register."""
+KINDS = (*(kind.__name__ for kind in _OF), RecordRestored.__name__, PersonalDataOpened.__name__)
+"""Types of the entries that are about a document of a register, or an opening."""
+OPENED = "opened"
+"""Stands where a register does in what an opening is about; no register is called so."""
 
 
 def about(event: Event) -> str | None:
-    """Register and id of the document that an event is about, such as `people/<id>`; None: none of these."""
+    """Register and id of the document that an event is about, such as `people/<id>`; None: none of these.
+
+    Of an opening, what was opened: `opened/person:<id>`.
+    """
     if isinstance(event, RecordRestored):
         return f"{event.collection}/{event.record}"
+    if isinstance(event, PersonalDataOpened):
+        return f"{OPENED}/{event.record}"
     name = _OF.get(type(event))
     return None if name is None else f"{name}/{REGISTERS[name].name_of(event)}"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
 
-from services.ledger.api import PREFIX, within
+from services.ledger.api import PREFIX, around, within
 from services.ledger.domain.imports import Import
 from services.ledger.files.export import of_people, sent
 from services.ledger.files.receiving import received
@@ -112,7 +112,7 @@ def add_import_routes(app: FastAPI, importing: Importing) -> None:
         house = importing.house
         community = asked.community or who.community
         if community is not None:
-            within(who, community)
+            around(who, community)
         query = among(
             community=community,
             grids=who.grids,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Path, Query, Response
 from pydantic import BeforeValidator
 
-from services.ledger.api import PREFIX, within
+from services.ledger.api import PREFIX, around, within
 from services.ledger.domain.day_reports import Language, Reports, Table, Words, tables
 from services.ledger.domain.export import defused
 from services.ledger.domain.numbers import Dimension, Row, figures, grouped
@@ -48,7 +48,7 @@ def add_number_routes(app: FastAPI, house: Ledger, reports: Reports) -> None:
     ) -> dict[str, Any]:
         """What was needed and done from one day to another, in groups; times in minutes."""
         place, days = await _place(house, who, community), _days(house, since, until)
-        found, groups = await _counted(house, place, days), by or ["grid"]
+        found, groups = await _counted(house, who, place, days), by or ["grid"]
         items = [{**group.of, **group.figures} for group in grouped(found, groups)]
         total = figures([row for _, rows in found for row in rows])
         span = {"since": days[0].isoformat(), "until": days[-1].isoformat()}
@@ -65,7 +65,7 @@ def add_number_routes(app: FastAPI, house: Ledger, reports: Reports) -> None:
     ) -> Response:
         """The same as a file for a spreadsheet, with a row for all of it."""
         place, days = await _place(house, who, community), _days(house, since, until)
-        found, groups, say = await _counted(house, place, days), by or ["grid"], words(lang)
+        found, groups, say = await _counted(house, who, place, days), by or ["grid"], words(lang)
         out = io.StringIO()
         table = csv.writer(out)
         table.writerow(say.headings(groups))
@@ -84,16 +84,18 @@ def add_number_routes(app: FastAPI, house: Ledger, reports: Reports) -> None:
     ) -> Response:
         """What a street office reads of a day: figures by grid, kind and worker, and what else happened."""
         place = await _place(house, who, community)
+        # It tells of happenings and of all households, which are the whole community's.
+        within(who, place)
         say, now = words(lang), house.runtime.clock()
         day = day or numbers.day_of(now)
         made = f"{place}  {day}  ·  {say.of(reports.made)} {now.astimezone(numbers.ZONE_OF_DAYS):%Y-%m-%d %H:%M}"
-        parts = await _report(house, say, place, day)
+        parts = await _report(house, who, say, place, day)
         content = await asyncio.to_thread(_written, form, say.of(reports.title), made, parts)
         return _file(content, "application/pdf" if form == "pdf" else SPREADSHEET, f"{place}-{day}.{form}")
 
 
-async def _report(house: Ledger, say: Words, community: str, day: date) -> list[Table]:
-    (_, rows), *_ = await _counted(house, community, [day])
+async def _report(house: Ledger, who: Principal, say: Words, community: str, day: date) -> list[Table]:
+    (_, rows), *_ = await _counted(house, who, community, [day])
     happened, here = await asyncio.gather(
         house.store.numbers.how_often(community, *numbers.bounds(day)), house.store.register.totals(community)
     )
@@ -107,8 +109,12 @@ def _written(form: str, title: str, below: str, parts: list[Table]) -> bytes:
     return (as_pdf if form == "pdf" else as_spreadsheet)(title, below, parts)
 
 
-async def _counted(house: Ledger, community: str, days: Sequence[date]) -> Days:
-    return [one async for one in numbers.of_days(house, community, days)]
+async def _counted(house: Ledger, who: Principal, community: str, days: Sequence[date]) -> Days:
+    """What the token's place has of it."""
+    return [
+        (day, [row for row in rows if who.covers(community, row.grid)])
+        async for day, rows in numbers.of_days(house, community, days)
+    ]
 
 
 async def _place(house: Ledger, who: Principal, community: str | None) -> str:
@@ -122,7 +128,7 @@ async def _place(house: Ledger, who: Principal, community: str | None) -> str:
     known = [asked] if asked else await house.store.communities()
     if len(known) != 1:
         raise refusal("community", "required", "say of which community")
-    within(who, known[0])
+    around(who, known[0])
     return known[0]
 
 

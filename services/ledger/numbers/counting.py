@@ -36,26 +36,34 @@ async def of_days(house: Ledger, community: str, days: Sequence[date]) -> AsyncI
     """The rows of each day, the first one first."""
     numbers = house.store.numbers
     kept = await numbers.kept(community, [day.isoformat() for day in days])
+    now = house.runtime.clock()
+    settled = [day.isoformat() for day in days if now >= bounds(day)[1] + SETTLED]
+    kept |= await numbers.begin(community, [day for day in settled if day not in kept])
     for day in days:
         known = kept.get(day.isoformat(), {})
         if "rows" in known:
             yield day, [Row.model_validate(row) for row in known["rows"]]
             continue
         rows = await _count(house, community, day)
-        if house.runtime.clock() >= bounds(day)[1] + SETTLED:
-            await numbers.keep(community, day.isoformat(), known.get("mark"), rows)
+        if "mark" in known:
+            await numbers.keep(community, day.isoformat(), known["mark"], rows)
         yield day, rows
 
 
 async def note(house: Ledger, fact: Fact) -> None:
-    """What was entered of a day that may be kept by now makes it be counted again."""
+    """What was entered of a day that may be kept by now makes it be counted again.
+
+    And all after it, where it is of a request: what happened to that on a later day is counted with what was before.
+    """
     now = house.runtime.clock()
     # Of nearly everything this alone says that its day is not kept yet.
     if now - fact.at < SETTLED:
         return
     begins, ends = bounds(day_of(fact.at))
     if now >= ends + SETTLED and EVENTS[fact.wire] in COUNTED:
-        await house.store.numbers.forget(fact.community, begins.date().isoformat())
+        day = begins.date().isoformat()
+        alone = EVENTS[fact.wire] is FollowUpRecorded
+        await house.store.numbers.forget(fact.community, day, day if alone else None)
 
 
 async def _count(house: Ledger, community: str, day: date) -> list[Row]:

@@ -57,21 +57,28 @@ class Numbers:
         return {one["_id"]: one["n"] for one in found}
 
     async def kept(self, community: str, days: Sequence[str]) -> dict[str, Document]:
-        """The days that are known, counted or forgotten, by the day."""
+        """The days that are known, counted or about to be, by the day."""
         names = [_DAY.format(community=community, day=day) for day in days]
         found = await self.days.find({"_id": {"$in": names}})
         return {one["_id"].rpartition("/")[2]: one for one in found}
 
+    async def begin(self, community: str, days: Sequence[str]) -> dict[str, Document]:
+        """Mark days that are not known yet, before they are counted; those that nobody else marked meanwhile."""
+        marked = {day: {"_id": _DAY.format(community=community, day=day), "mark": self._new_id()} for day in days}
+        known = await self.days.insert_new(list(marked.values())) if marked else set[str]()
+        return {day: one for day, one in marked.items() if one["_id"] not in known}
+
     async def keep(self, community: str, day: str, mark: str | None, rows: Sequence[Row]) -> None:
-        """Keep a counted day, unless more became known of it since `mark` was read."""
+        """Keep a counted day, unless it was forgotten since it was marked so."""
         name = _DAY.format(community=community, day=day)
         change = {"$set": {"rows": [row.model_dump() | {"households": sorted(row.households)} for row in rows]}}
-        await self.days.take({"_id": name, "mark": mark}, change, upsert=True)
+        await self.days.take({"_id": name, "mark": mark}, change)
 
-    async def forget(self, community: str, day: str) -> None:
-        """Something more became known of a day: it is counted again when somebody asks."""
-        change = {"$set": {"mark": self._new_id()}, "$unset": {"rows": ""}}
-        await self.days.take({"_id": _DAY.format(community=community, day=day)}, change, upsert=True)
+    async def forget(self, community: str, first: str, last: str | None = None) -> None:
+        """Something more became known of these days, all from the first on without a last: they are counted again."""
+        # Of all that comes after `/`, `0` is the first that is no day any more.
+        end = {"$lt": f"{community}0"} if last is None else {"$lte": _DAY.format(community=community, day=last)}
+        await self.days.delete({"_id": {"$gte": _DAY.format(community=community, day=first), **end}})
 
 
 def _within(community: str, begins: datetime, ends: datetime, types: Sequence[type[Event]]) -> dict[str, Any]:
