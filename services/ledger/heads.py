@@ -1,6 +1,7 @@
 """The head of each chain, kept beside it under a keyed hash: by it, entries that were cut off the end are missed."""
 
 import asyncio
+from collections import Counter
 
 from services.ledger.domain.entry import Link, stored_link
 from shared.documents import Collection, Document, Write
@@ -28,18 +29,25 @@ class Heads:
 
     async def go_on(self) -> int:
         """Raise those whose chains grew; how many. One that its chain does not have any more stays, and is missed."""
-        newest = await self._entries.aggregate(
-            [
-                {"$sort": {"community": -1, "sequence": -1}},
-                {"$group": {"_id": "$community", "sequence": {"$first": "$sequence"}, "hash": {"$first": "$hash"}}},
-            ]
+        last = {name: {"$first": f"${name}"} for name in ("sequence", "hash", "previous")}
+        ends = await self._entries.aggregate(
+            [{"$sort": {"community": -1, "sequence": -1}}, {"$group": {"_id": "$community", **last}}]
         )
         known = await self.kept()
-        ends = {one["_id"]: link for one in newest if (link := stored_link(one)) is not None}
-        grown = {name: link for name, link in ends.items() if name not in known or link.sequence > known[name].sequence}
-        before = [{"community": name, **known[name].model_dump()} for name in grown if name in known]
-        found = await self._entries.find({"$or": before}, fields={"community": 1}) if before else []
-        raised = [name for name in grown if name not in known or name in {one["community"] for one in found}]
+        grown: dict[str, Link] = {}
+        below: dict[str, list[Document]] = {}
+        """What each of them must have, so that its end follows from what was known and from the entry before."""
+        for one in ends:
+            name, end = one["_id"], stored_link(one)
+            if end is not None and (name not in known or end.sequence > known[name].sequence):
+                before = Link(sequence=end.sequence - 1, hash=str(one["previous"]))
+                links = [before] if known.get(name, before) == before else [before, known[name]]
+                grown[name] = end
+                below[name] = [{"community": name, **link.model_dump()} for link in links if link != Link()]
+        asked = [link for links in below.values() for link in links]
+        found = await self._entries.find({"$or": asked}, fields={"community": 1}) if asked else []
+        there = Counter(one["community"] for one in found)
+        raised = [name for name in grown if there[name] == len(below[name])]
         await asyncio.gather(*(self._raise(name, grown[name]) for name in raised))
         return len(raised)
 

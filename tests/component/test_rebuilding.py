@@ -393,6 +393,7 @@ async def chain_as_before(ledger: Service) -> int:
             {"_id": document["_id"]},
             {"$set": {"hash": link.hash, "previous": before.hash}, "$unset": {"about": 1, "turn": 1}},
         )
+    await ledger.runtime.database.collection("heads").delete({})
     return named
 
 
