@@ -229,7 +229,7 @@ class Register:
         """Some of a building who do not belong to its grid, whether they are here or not."""
         there = {"state.facts.community": community, "state.facts.building": building}
         others = {**there, "state.facts.grid": {"$ne": grid}, "state.erased": {"$ne": True}}
-        found = await self.people.collection.find(others, sort=[("_id", 1)], limit=limit, fields={"_id": 1})
+        found = await self.people.collection.find(others, limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
 
     async def not_in_first_line(self, born: Collection[str], limit: int) -> list[str]:
