@@ -75,8 +75,9 @@ class Store:
 
         What stays is that there was this id: news that come again bring nothing back.
         """
-        await self.requests.throw_away({"state.facts.person": event.person_id})
+        # In this order: what comes in meanwhile is nobody's any more, or is thrown away as well.
         await self._know(event.person_id, sequence, _UNKNOWN)
+        await self.requests.throw_away({"state.facts.person": event.person_id})
 
     async def _know(self, person_id: str, sequence: int, told: Document) -> None:
         write = Write(set={"person": person_id, **told, "sequence": sequence})
