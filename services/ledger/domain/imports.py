@@ -292,13 +292,13 @@ def texts_of(row: Sequence[Any], at: Columns) -> dict[str, str]:
         Wrong: `digits_lost`.
     """
     found: dict[str, str] = {}
-    for name in at.fields:
-        cells = cells_of(row, at, name)
+    for name, places in at.fields.items():
+        cells = [row[place] for place in places if place < len(row)]
         if name in _NUMBERS and any(map(digits_lost, cells)):
             raise Wrong(name, "digits_lost")
-        texts = filter(None, map(plain, cells))
-        if text := BETWEEN.join(dict.fromkeys(texts)):
-            found[name] = text
+        texts = [text for cell in cells if (text := plain(cell))]
+        if texts:
+            found[name] = texts[0] if len(texts) == 1 else BETWEEN.join(dict.fromkeys(texts))
     return found
 
 
