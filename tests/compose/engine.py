@@ -129,6 +129,15 @@ def engine(project: str, variables: Mapping[str, str], folder: Path) -> Iterator
     finally:
         daemon.terminate()
         daemon.wait(60)
+        _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """Give back the network namespaces that a swarm leaves mounted: nobody could delete the folder."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in mounted:
+        if Path(place).is_relative_to(folder):
+            subprocess.run(["umount", place], check=True)
 
 
 def _wait(docker: Docker, daemon: subprocess.Popen[bytes], log: Path) -> None:
