@@ -247,13 +247,14 @@ async def test_from_the_closing_until_everybody_inside_was_tested_or_has_a_reaso
 
 
 async def courier_is_found(evening: Stage, round_id: str) -> None:
-    """At 16:00 somebody more is found: on the list, on the roster, tested."""
+    """At 16:00 somebody more is found: on the list, on the roster, a team is sent, tested."""
     await present(evening, "courier", FIRST, "101", "骑手", phone="+86 100 0000 0008")
     added = {"command_id": new_id(), "presence_id": "courier"}
     for status in ("accepted", "duplicate"):
         answer = await evening.at.ledger.post(f"/rounds/{round_id}/members", added, who="coordinator")
         assert answer.json()["status"] == status, answer.text
     assert (await counts(evening, round_id))["members"] == 403
+    await walked(evening, 1)
     by_phone = {"phone": "+86 100 0000 0008", "point": TEAMS[0]}
     assert await recorded(evening, round_id, at(china(15, 50), by_phone)) == 0
 
