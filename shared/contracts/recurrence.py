@@ -33,10 +33,15 @@ def is_zone(name: str) -> bool:
     return True
 
 
-def wrong_times(begins: str, rule: str | None, zone: str) -> Iterator[Problem]:
-    """What is wrong with the first time, by the wall clock of a zone, and with the rule by which it comes again."""
+def wrong_zone(zone: str) -> Iterator[Problem]:
+    """That there is no such zone, if that is so."""
     if not is_zone(zone):
         yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {zone}")
+
+
+def wrong_times(begins: str, rule: str | None, zone: str) -> Iterator[Problem]:
+    """What is wrong with the first time, by the wall clock of a zone, and with the rule by which it comes again."""
+    yield from wrong_zone(zone)
     first = datetime.fromisoformat(begins)
     if first.year not in _YEARS:
         message = f"it begins in one of the years {_YEARS[0]} to {_YEARS[-1]}"

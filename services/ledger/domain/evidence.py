@@ -19,7 +19,7 @@ from shared.contracts.evidence import (
     EvidenceReminded,
     Picture,
 )
-from shared.contracts.recurrence import is_zone
+from shared.contracts.recurrence import wrong_zone
 from shared.contracts.refusal import Refusal, refusal
 
 ALIKE = 3
@@ -245,8 +245,7 @@ def _moment(owing: Owing, day: str, at: str) -> datetime:
 
 
 def _wrong(told: Owing) -> Iterator[Problem]:
-    if not is_zone(told.zone):
-        yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {told.zone}")
+    yield from wrong_zone(told.zone)
     if told.named <= told.reminded:
         yield Problem(field="named", code="not_allowed", message="those who owe are named after they were reminded")
     if told.ends is not None and told.ends < told.begins:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from services.ledger.domain.rebuilding import Told, but, said
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.gates import NO_AGREEMENT, AgreementEnded, AgreementRecorded, GateChecked, Term
-from shared.contracts.recurrence import is_zone
+from shared.contracts.recurrence import wrong_zone
 from shared.contracts.refusal import Refusal, refusal
 
 LONGEST = timedelta(days=366)
@@ -182,8 +182,7 @@ def _stands(agreement: Agreement, day: date, at: datetime) -> bool:
 
 
 def _wrong(told: Agreement) -> Iterator[Problem]:
-    if not is_zone(told.zone):
-        yield Problem(field="zone", code="unknown_zone", message=f"there is no time zone {told.zone}")
+    yield from wrong_zone(told.zone)
     if told.ends is not None:
         span = date.fromisoformat(told.ends) - date.fromisoformat(told.begins)
         if not timedelta(0) <= span <= LONGEST:

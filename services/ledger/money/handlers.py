@@ -20,11 +20,12 @@ router: Router[Ledger] = Router("ledger")
 @router.command(RecordMoney)
 async def record(house: Ledger, command: RecordMoney, meta: Meta) -> MoneyAnswer:
     """Money went from one to the other, or was spent for somebody."""
-    now = house.runtime.clock()
+    now, known = house.runtime.clock(), None
     if command.person_id is not None:
-        registered(await house.store.register.current(command.person_id), command.community)
+        known = registered(await house.store.register.current(command.person_id), command.community)
     person_id = await _whose(house, command.matter_id, command.person_id)
-    known = None if person_id is None else await house.store.register.current(person_id)
+    if known is None and person_id is not None:
+        known = await house.store.register.current(person_id)
     grid = None if known is None else known.facts.grid
     told = Matter(
         matter_id=command.matter_id, community=command.community, grid=grid, person_id=person_id, changed_at=now

@@ -68,7 +68,7 @@ class Numbers:
         known = await self.days.insert_new(list(marked.values())) if marked else set[str]()
         return {day: one for day, one in marked.items() if one["_id"] not in known}
 
-    async def keep(self, community: str, day: str, mark: str | None, rows: Sequence[Row]) -> None:
+    async def keep(self, community: str, day: str, mark: str, rows: Sequence[Row]) -> None:
         """Keep a counted day, unless it was forgotten since it was marked so."""
         name = _DAY.format(community=community, day=day)
         change = {"$set": {"rows": [row.model_dump() | {"households": sorted(row.households)} for row in rows]}}

@@ -220,16 +220,16 @@ async def hand_out(house: Ledger, round_id: str, report_id: str, lines: Sequence
     Raises:
         Refusal: one of them is another's; none of the list is given that was not before.
     """
-    store, given = house.store.rounds, [(number, line) for number, line in enumerate(lines) if line.record.card]
-    first: dict[str, str] = {}
-    for _, line in given:
-        first.setdefault(line.record.card or "", _name(house, line))
+    store, first = house.store.rounds, dict[str, str]()
+    given = [(number, one.record.card, _name(house, one)) for number, one in enumerate(lines) if one.record.card]
+    for _, card, name in given:
+        first.setdefault(card, name)
     have = await asyncio.gather(*(store.hand_out(round_id, card, name, report_id) for card, name in first.items()))
     holders = dict(zip(first, have, strict=True))
     wrong = [
         Problem(field=f"records.{number}.card", code="given", message="another has this card; look at its number")
-        for number, line in given
-        if holders[line.record.card or ""] != _name(house, line)
+        for number, card, name in given
+        if holders[card] != name
     ]
     if wrong:
         await store.take_back(report_id)
