@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from shared.contracts.envelope import BODY_LIMIT, Contract, Problem
+from shared.contracts.envelope import BODY_LIMIT, EVENT_LIMIT, Contract, Event, Problem
 from shared.contracts.refusal import Refusal, refusal
 
 C = TypeVar("C", bound=Contract)
@@ -40,15 +40,16 @@ def problems_of(error: ValidationError) -> tuple[Problem, ...]:
 
 
 def parse(contract: type[C], body: bytes) -> C:
-    """The body as a contract.
+    """The body as a contract. Of an event, what a newer publisher added is passed over, wherever in it that stands.
 
     Raises:
         Refusal: it is too large, not JSON, or not of that shape; every problem names its field.
     """
-    if len(body) > BODY_LIMIT:
-        raise refusal("", "too_large", f"the body has {len(body)} bytes; at most {BODY_LIMIT} are taken", status=413)
+    is_event = issubclass(contract, Event)
+    if len(body) > (limit := EVENT_LIMIT if is_event else BODY_LIMIT):
+        raise refusal("", "too_large", f"the body has {len(body)} bytes; at most {limit} are taken", status=413)
     try:
-        return contract.model_validate_json(body)
+        return contract.model_validate_json(body, extra="ignore" if is_event else None)
     except ValidationError as error:
         raise Refusal(*problems_of(error)) from None
 

@@ -20,6 +20,8 @@ UNKNOWN = "_"
 
 BODY_LIMIT = 64 * 1024
 """The largest body, in bytes, of a command or an HTTP request."""
+EVENT_LIMIT = 4 * BODY_LIMIT
+"""The same of an event: it says what a command said, sealed, which is longer, and what was known before."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 """A name that can stand in a routing key: lower-case letters, digits, `_` and `-`, at most 32 characters."""

@@ -1,5 +1,6 @@
 """Commands about proof that is owed every day, which the ledger takes, and events about it, which it publishes."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
@@ -105,6 +106,18 @@ class EvidenceForgiven(EvidenceEvent):
     key: ClassVar[str] = "evidence.forgiven"
 
 
+class EvidenceDue(EvidenceEvent):
+    """A day has come on which something is owed."""
+
+    wire: ClassVar[str] = "doorstep.evidence.due.v1"
+    key: ClassVar[str] = "evidence.due"
+
+    day: str
+    places: tuple[str, ...]
+    reminds_at: datetime
+    names_at: datetime
+
+
 class EvidenceRecorded(EvidenceEvent):
     """One place was reported."""
 
@@ -116,6 +129,11 @@ class EvidenceRecorded(EvidenceEvent):
     pictures: int
     late: bool = False
     """After those who owed were named."""
+    report_id: str | None = None
+    """None, like what follows: an event of before."""
+    at: datetime | None = None
+    by: str | None = None
+    shown: tuple[Picture, ...] = ()
 
 
 class EvidenceDoubted(EvidenceEvent):
@@ -151,4 +169,12 @@ class EvidenceNamed(EvidenceEvent):
 
 
 COMMANDS = (OweEvidence, ForgiveEvidence, RecordEvidence)
-EVENTS = (EvidenceOwed, EvidenceForgiven, EvidenceRecorded, EvidenceDoubted, EvidenceReminded, EvidenceNamed)
+EVENTS = (
+    EvidenceOwed,
+    EvidenceForgiven,
+    EvidenceDue,
+    EvidenceRecorded,
+    EvidenceDoubted,
+    EvidenceReminded,
+    EvidenceNamed,
+)

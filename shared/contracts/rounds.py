@@ -196,6 +196,59 @@ class RoundAnswer(Contract):
     """Records of somebody who is not on the roster; they are kept beside it."""
 
 
+class RoundPlanned(Event):
+    """A roster is to be worked through."""
+
+    wire: ClassVar[str] = "doorstep.round.planned.v1"
+    key: ClassVar[str] = "round.planned"
+
+    round_id: str
+    kind: str
+    title: str
+    told: OpenRound
+    at: datetime
+    """When that was said."""
+
+
+class SheetFrozen(Contract):
+    """Some who stand on a roster behind one entrance, in the order of their doors."""
+
+    place: str
+    """Its name within the building."""
+    grid: str | None
+    members: tuple[str, ...]
+    persons: tuple[str, ...] = ()
+    """Of a round of households: somebody of each, in the same order."""
+    visited: tuple[str, ...] = ()
+    """Those of the members who cannot be called."""
+    present: tuple[str, ...] = ()
+    """Those of the members who live elsewhere and are there."""
+
+
+class RosterFrozen(Event):
+    """Those of one building stand on the roster."""
+
+    wire: ClassVar[str] = "doorstep.roster.frozen.v1"
+    key: ClassVar[str] = "roster.frozen"
+
+    round_id: str
+    kind: str
+    building: str
+    sheets: tuple[SheetFrozen, ...]
+
+
+class RosterExtended(Event):
+    """Somebody was put on a roster that was frozen."""
+
+    wire: ClassVar[str] = "doorstep.roster.extended.v1"
+    key: ClassVar[str] = "roster.extended"
+
+    round_id: str
+    kind: str
+    building: str
+    sheet: SheetFrozen
+
+
 class RoundOpened(Event):
     """The roster is frozen."""
 
@@ -210,16 +263,26 @@ class RoundOpened(Event):
     closes: datetime
 
 
-class Recorded(Contract):
-    """How it went with one on the roster."""
+class Encounter(Contract):
+    """How it went once with somebody."""
 
-    member_id: str
     outcome: Ending
     at: datetime
     point: str | None = None
     worker: str | None = None
     unchecked: tuple[str, ...] = ()
     """What of the checklist was not done."""
+    card: str | None = None
+    sealed: str | None = None
+    """What was noted."""
+
+
+class Recorded(Encounter):
+    """How it went with one on the roster."""
+
+    member_id: str
+    sheet: str | None = None
+    """Building and place of the sheet on which he stands; None: an event of before."""
 
 
 class RoundRecorded(Event):
@@ -263,6 +326,22 @@ class StrangerRecorded(Event):
     """None: not on the books at all."""
     at: datetime
     point: str | None = None
+    records: tuple[Encounter, ...] = ()
+    """What was told now; none: an event of before."""
+    sealed: str | None = None
+    """`RoundRecord` as it came, of somebody who is not on the books."""
+
+
+class StrangerAdded(Event):
+    """Somebody who was recorded beside the roster stands on it now, with what was recorded of him."""
+
+    wire: ClassVar[str] = "doorstep.round.stranger-added.v1"
+    key: ClassVar[str] = "round.stranger-added"
+
+    round_id: str
+    kind: str
+    stranger_id: str
+    member_id: str
 
 
 class RoundClosed(Event):
@@ -289,5 +368,28 @@ class RoundSettled(Event):
     counts: Counts
 
 
+class RoundUnsettled(Event):
+    """Somebody was added after nobody was missing, and is missing."""
+
+    wire: ClassVar[str] = "doorstep.round.unsettled.v1"
+    key: ClassVar[str] = "round.unsettled"
+
+    round_id: str
+    kind: str
+    title: str
+
+
 COMMANDS = (OpenRound, CloseRound, RecordRound, AddToRound)
-EVENTS = (RoundOpened, RoundRecorded, PersonMissing, StrangerRecorded, RoundClosed, RoundSettled)
+EVENTS = (
+    RoundPlanned,
+    RosterFrozen,
+    RosterExtended,
+    RoundOpened,
+    RoundRecorded,
+    PersonMissing,
+    StrangerRecorded,
+    StrangerAdded,
+    RoundClosed,
+    RoundSettled,
+    RoundUnsettled,
+)

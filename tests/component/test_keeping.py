@@ -10,7 +10,7 @@ import pytest
 
 from services.ledger import keeping
 from services.ledger.app import furnished
-from services.ledger.domain.registers import REGISTERS
+from services.ledger.domain.registers import NAMES
 from services.ledger.house import Ledger
 from services.ledger.key_store import Keys
 from shared.documents import Document
@@ -68,7 +68,7 @@ class Office:
         """Whether the chain is, and every register is what its entries say."""
         assert (await self.ledger.get("/chain"))["broken"] == []
         counts: list[dict[str, int]] = [
-            (await self.ledger.get(f"/registers/{name}/rebuilt", limit=200))["counts"] for name in REGISTERS
+            (await self.ledger.get(f"/registers/{name}/rebuilt", limit=200))["counts"] for name in NAMES
         ]
         return all(one.keys() <= {"equal"} for one in counts)
 

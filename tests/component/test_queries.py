@@ -302,7 +302,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         await both_pages(at.ledger, "/reconciliation", "operator")
         await at.ledger.get("/chain")
         await LedgerStore(at.ledger.runtime).heads.go_on()
-        for name in ("people", "buildings"):
+        for name in ("people", "buildings", "rounds", "rosters", "reports", "strangers", "sheets"):
             await both_pages(at.ledger, f"/registers/{name}/rebuilt", "operator")
         await at.ledger.get("/registers")
         assert (await at.ledger.post("/entries:name")).json()["named"] == 0

@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 
 from services.ledger.domain.entry import Link, chain
-from services.ledger.domain.registers import REGISTERS
+from services.ledger.domain.registers import NAMES, REGISTERS, SHEETS
 from services.ledger.store import fact_of
 from shared.access import fingerprint
+from shared.contracts import rounds
 from shared.contracts.ledger import PersonRegistered
 from shared.sealing import without_seals
 from tests import world
 from tests.lists import number_of
+from tests.rounds import opened
 from tests.running import Clock, Service, Town, eventually, problems
 
-SECRET = re.compile(r"gone\.|\.[A-Za-z0-9+/]{38,}|\b[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+SEAL = re.compile(r"gone\.|\.[A-Za-z0-9+/]{38,}")
+"""Or what stands for one."""
+SECRET = re.compile(SEAL.pattern + r"|\b[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
 """A seal, what stands for one, or a hash."""
 DAUGHTER = {"name": "李萍", "phone": "+86 100 0000 0002", "relation": "daughter"}
 AGREED = {
@@ -80,6 +84,11 @@ class Records:
                 return counts, items
             after = {"after": shown["next"]}
 
+    def id_of(self, record: str) -> str:
+        """Where a person's name stands, his id."""
+        *place, name = record.split("/")
+        return "/".join([*place, self.people.get(name, name)])
+
     async def entered(self) -> bool:
         """Whether all that happened is entered, also what is about no register."""
         database = self.ledger.runtime.database.collection("entries").raw.database
@@ -90,7 +99,7 @@ class Records:
 
     async def equal(self) -> bool:
         """Whether every document of every register is what its entries say."""
-        wrong = {name: items for name in REGISTERS if (items := (await self.looked(name))[1])}
+        wrong = {name: items for name in NAMES if (items := (await self.looked(name))[1])}
         return not wrong
 
     async def change(self, collection: str, record: str, **changes: Any) -> None:
@@ -175,10 +184,19 @@ async def live(kept: Records) -> None:
     lift = {"facility_id": "lift-3", "community": world.TIEBEI, "kind": "lift", "name": "3号楼电梯", "building": "3"}
     await kept.do("/facilities", **lift)
     await kept.do("/facilities", **lift, partner="lifts", phone="+86 100 0000 0009", until="2026-12-31")
-    owed = {"partner": "cleaners", "places": ["yard"], "reminded": "17:00", "named": "20:00", "begins": "2026-11-24"}
+    owed = {
+        "partner": "cleaners",
+        "places": ["yard", "gate"],
+        "reminded": "17:00",
+        "named": "20:00",
+        "begins": "2026-11-24",
+    }
     await kept.do("/evidence/owed", owing_id="e1", community=world.TIEBEI, **owed)
     await kept.do("/evidence/owed", owing_id="e2", community=world.TIEBEI, **owed)
     await kept.act("/evidence/owed/e2/forgive")
+    picture = {"look": "0f0e1c3c7870e0c1"}
+    await kept.do("/evidence/owed/e1/reports", report_id="yard-1", place="yard", day="2026-11-24", pictures=[picture])
+    await live_rounds(kept)
 
 
 async def live_people(kept: Records) -> None:
@@ -198,6 +216,31 @@ async def live_people(kept: Records) -> None:
     await kept.act(f"/people/{person['one']}/merge", other=person["three"])
     await kept.act(f"/people/{person['one']}/unmerge", other=person["three"])
     await kept.act(f"/people/{person['erased']}/erase", reason="asked for it")
+
+
+async def live_rounds(kept: Records) -> None:
+    """A roster worked through: done, refused, strangers, one of them put on it, closed; another, of households."""
+    for name, of in (("r1", "person"), ("doors", "household")):
+        await opened(kept.ledger, name, of=of)
+    person, address = kept.people, {"building": "9", "unit": "1", "room": "101"}
+    await kept.enter("late")
+    at, note = kept.clock().isoformat(), {"outcome": "refused", "note": "不要"}
+    lists = [
+        [
+            {"member_id": person["li"], "at": at, "point": "南门", "card": "K-1"},
+            {"member_id": person["one"], "at": at, **note},
+            {"name": "路人", "address": address, "at": at, "card": "K-2", "note": "路过"},
+        ],
+        [
+            {"member_id": person["late"], "at": at, "card": "K-3"},
+            {"member_id": person["li"], "at": at, "point": "北门"},
+        ],
+    ]
+    for records in lists:
+        await kept.act("/rounds/r1/records", records=records)
+    await kept.act("/rounds/r1/members", person_id=person["late"])
+    await kept.act("/rounds/r1/close")
+    await eventually(lambda: kept.ledger.stored("rounds", {"_id": "r1", "state.state": "closed"}))
 
 
 async def live_cases(kept: Records) -> None:
@@ -220,16 +263,19 @@ async def live_cases(kept: Records) -> None:
 
 async def test_every_register_is_what_its_entries_say(records: Records) -> None:
     """After all that can happen to its documents, page by page, and each is counted once."""
-    for name in REGISTERS:
+    for name in NAMES:
         counts, items = await records.looked(name, limit=1)
         stored = len(await records.ledger.stored(name))
         assert (counts, items) == (Counter(equal=stored), []), name
         assert stored, f"nothing happened in {name}"
     shown = await records.ledger.items("/entries")
     assert shown
-    assert not [one for one in shown if one["data"] is None or SECRET.search(json.dumps(one["data"]))]
+    # Households and lists of a round are named by hashes.
+    of_rounds = {one.__name__ for one in rounds.EVENTS}
+    told = [(SEAL if one["type"] in of_rounds else SECRET, one["data"]) for one in shown]
+    assert not [data for secret, data in told if data is None or secret.search(json.dumps(data))]
     listed = await records.ledger.items("/registers")
-    assert {one["name"]: one["documents"] for one in listed}.keys() == REGISTERS.keys()
+    assert {one["name"]: one["documents"] for one in listed}.keys() == set(NAMES)
     assert (await records.ledger.get("/chain"))["broken"] == []
 
 
@@ -245,20 +291,25 @@ CHANGES: list[tuple[str, str, dict[str, Any]]] = [
     ("money", "m1", {"is_open": False}),
     ("facilities", "lift-3", {"until": None}),
     ("owing", "e2", {"forgiven": False}),
+    ("evidence_days", "e1/2026-11-24", {"reports": []}),
+    ("rounds", "r1", {"members": 9, "told.title": "别的"}),
+    ("rosters", "doors/1", {"members": 9}),
+    ("strangers", "r1/late", {"added": False}),
+    ("sheets", "r1/1/0000", {"closed": False, "counts.done": 9}),
 ]
 
 
 async def test_what_somebody_changed_is_named_and_put_right(records: Records) -> None:
     """By register, id and field, with nothing of what stands there; each that is put right is entered."""
     for name, record, changes in CHANGES:
-        await records.change(name, records.people.get(record, record), **changes)
+        await records.change(name, records.id_of(record), **changes)
     for name, record, changes in CHANGES:
         _, items = await records.looked(name)
         (wrong,) = items
         fields = {field.partition(".")[0] for field in changes}
-        assert (wrong["id"], wrong["verdict"]) == (records.people.get(record, record), "differing")
+        assert (wrong["id"], wrong["verdict"]) == (records.id_of(record), "differing")
         assert (set(wrong["fields"]), wrong["restored"]) == (fields, False)
-    for name in REGISTERS:
+    for name in NAMES:
         _, items = await records.looked(name, put_right=True)
         assert all(one["restored"] for one in items)
     await eventually(records.equal)
@@ -284,6 +335,10 @@ GONE = [
     ("money", "m1"),
     ("facilities", "lift-3"),
     ("owing", "e1"),
+    ("evidence_days", "e1/2026-11-24"),
+    ("rounds", "r1"),
+    ("rosters", "r1/1"),
+    ("strangers", "r1/late"),
 ]
 
 
@@ -291,7 +346,7 @@ async def test_what_is_gone_is_missed_and_put_back_with_its_history(records: Rec
     """State and history are as they were, but for what no event says."""
     before = {}
     for name, record in GONE:
-        record = records.people.get(record, record)
+        record = records.id_of(record)
         before[name, record] = await records.document(name, record)
         await records.remove(name, record)
     gone = [(name, one["id"]) for name in REGISTERS for one in (await records.looked(name))[1]]
@@ -309,6 +364,73 @@ async def test_what_is_gone_is_missed_and_put_back_with_its_history(records: Rec
         *history, restored = now["history"]
         assert events_of(history) == events_of(was["history"])
         assert (restored["type"], restored["n"]) == ("doorstep.record.restored.v1", len(history) + 1)
+
+
+async def shown_of(records: Records) -> list[Any]:
+    """All that is known of a round."""
+    ledger = records.ledger
+    return [
+        *[await ledger.get(f"/rounds/r1{what}") for what in ("", "/numbers", "/cards/K-1", "/cards/K-2", "/cards/K-3")],
+        *[await ledger.items(f"/rounds/r1/{what}", names="true") for what in ("members", "missing", "strangers")],
+    ]
+
+
+async def test_a_roster_that_is_gone_is_put_back_with_all_that_was_recorded(records: Records) -> None:
+    """Its sheets, from the lists, from what was known of strangers and from who was put on it; sums and cards, too."""
+    before = await shown_of(records)
+    sheets = await records.ledger.stored(SHEETS, {"state.round_id": "r1"})
+    for name, query in ((SHEETS, {"state.round_id": "r1"}), ("tallies", {"round_id": "r1"}), ("cards", {})):
+        await records.ledger.runtime.database.collection(name).delete(query)
+    counts, items = await records.looked(SHEETS)
+    assert [(one["id"], one["verdict"]) for one in items] == [(one["_id"], "missing") for one in sheets]
+    assert counts["equal"] == len(await records.ledger.stored(SHEETS))
+    for name in ("strangers", SHEETS):
+        _, items = await records.looked(name, put_right=True)
+        assert items
+        assert all(one["restored"] for one in items)
+    await eventually(records.equal)
+    assert await shown_of(records) == before
+    assert len(await records.ledger.items("/entries", type="PersonMissing")) > 0
+    again = {"member_id": records.people["li"], "at": records.clock().isoformat(), "point": "南门", "card": "K-1"}
+    await records.act("/rounds/r1/records", records=[again])
+    assert await shown_of(records) == before
+
+
+async def test_a_list_that_is_gone_is_put_back_and_put_on_the_sheets(records: Records) -> None:
+    """So is the sheet itself; while a list is not on the sheets, nobody can tell what these should be."""
+    before = await shown_of(records)
+    for name in ("reports", SHEETS):
+        await records.ledger.runtime.database.collection(name).delete({"state.round_id": "r1"})
+    _, items = await records.looked("reports", put_right=True)
+    assert [one["verdict"] for one in items] == ["missing", "missing"]
+
+    async def put_back() -> bool:
+        _, items = await records.looked(SHEETS, put_right=True)
+        return not items
+
+    await eventually(put_back)
+    await eventually(records.equal)
+    assert await shown_of(records) == before
+
+
+async def test_a_card_that_is_known_as_another_s_is_given_back(records: Records) -> None:
+    """Or as nobody's; and a sheet that nobody told is left alone."""
+    raw = records.ledger.runtime.database.collection("cards").raw
+    await raw.update_one({"_id": "r1/K-1"}, {"$set": {"member": "nobody"}})
+    await raw.delete_one({"_id": "r1/K-3"})
+    (sample,) = await records.ledger.stored(SHEETS, {"_id": "r1/1/0000"})
+    sample["state"]["members"] = [{"member_id": "forged", "person_id": "forged"}]
+    forged = {**sample, "_id": "r1/1/0009", "history": [], "unsent": []}
+    await records.ledger.runtime.database.collection(SHEETS).raw.insert_one(forged)
+    _, items = await records.looked(SHEETS, put_right=True)
+    late = records.id_of("r1/1/late/late")
+    found = {one["id"]: (one["verdict"], tuple(one["fields"]), one["restored"]) for one in items}
+    assert found == {
+        "r1/1/0000": ("differing", ("cards",), True),
+        late: ("differing", ("cards",), True),
+        "r1/1/0009": ("unfounded", (), False),
+    }
+    assert (await records.ledger.get("/rounds/r1/cards/K-3"))["member_id"] == records.people["late"]
 
 
 async def test_life_goes_on_in_what_was_put_back(records: Records) -> None:

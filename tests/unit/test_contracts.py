@@ -228,12 +228,17 @@ FollowUpsEnded           doorstep.follow-up.ended.v1           follow-up.ended.t
 FollowUpDue              doorstep.follow-up.due.v1             follow-up.due.tiebei.g3
 FollowUpRecorded         doorstep.follow-up.recorded.v1        follow-up.recorded.tiebei.g3
 FollowUpMissed           doorstep.follow-up.missed.v1          follow-up.missed.tiebei.g3
+RoundPlanned             doorstep.round.planned.v1             round.planned.tiebei.g3
+RosterFrozen             doorstep.roster.frozen.v1             roster.frozen.tiebei.g3
+RosterExtended           doorstep.roster.extended.v1           roster.extended.tiebei.g3
 RoundOpened              doorstep.round.opened.v1              round.opened.tiebei.g3
 RoundRecorded            doorstep.round.recorded.v1            round.recorded.tiebei.g3
 PersonMissing            doorstep.person.missing.v1            person.missing.tiebei.g3
 StrangerRecorded         doorstep.round.stranger.v1            round.stranger.tiebei.g3
+StrangerAdded            doorstep.round.stranger-added.v1      round.stranger-added.tiebei.g3
 RoundClosed              doorstep.round.closed.v1              round.closed.tiebei.g3
 RoundSettled             doorstep.round.settled.v1             round.settled.tiebei.g3
+RoundUnsettled           doorstep.round.unsettled.v1           round.unsettled.tiebei.g3
 CaseOpened               doorstep.case.opened.v1               case.opened.tiebei.g3
 CaseAssigned             doorstep.case.assigned.v1             case.assigned.tiebei.g3
 CaseStepAdded            doorstep.case.step-added.v1           case.step-added.tiebei.g3
@@ -255,6 +260,7 @@ PresenceRegistered       doorstep.presence.registered.v1       presence.register
 PresenceEnded            doorstep.presence.ended.v1            presence.ended.tiebei.g3
 EvidenceOwed             doorstep.evidence.owed.v1             evidence.owed.tiebei.g3
 EvidenceForgiven         doorstep.evidence.forgiven.v1         evidence.forgiven.tiebei.g3
+EvidenceDue              doorstep.evidence.due.v1              evidence.due.tiebei.g3
 EvidenceRecorded         doorstep.evidence.recorded.v1         evidence.recorded.tiebei.g3
 EvidenceDoubted          doorstep.evidence.doubted.v1          evidence.doubted.tiebei.g3
 EvidenceReminded         doorstep.evidence.reminded.v1         evidence.reminded.tiebei.g3

@@ -111,7 +111,8 @@ def test_a_duty_is_told_with_its_place_and_in_the_time_of_the_place() -> None:
 def test_every_event_of_a_requests_life_has_its_words() -> None:
     """In Chinese and English."""
     modules = (intake, dispatch, workers, duties, follow_ups, cases, gates, observation, presence, evidence, rounds)
-    silent = {"WorkerRegistered", "GateChecked", "RoundRecorded"}
+    silent = {"WorkerRegistered", "GateChecked", "RoundRecorded", "EvidenceDue"}
+    silent |= {"RoundPlanned", "RosterFrozen", "RosterExtended", "StrangerAdded", "RoundUnsettled"}
     names = {event.__name__ for module in modules for event in module.EVENTS} - silent
     assert names | {"BuildingClosed", "BuildingOpened"} == set(RULES.notifications)
     assert set(RULES.notifications) <= {event.__name__ for event in EVENTS.values()}

@@ -1,13 +1,12 @@
 """Registers made again of what their events say: whatever was done, in whatever order, they come out as they are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from services.ledger.domain import (
     cases,
@@ -35,66 +34,23 @@ from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.domain.people_retold import lived as lived_behind
 from services.ledger.domain.presence import Presence
 from services.ledger.domain.programmes import Programme
-from services.ledger.domain.rebuilding import Told, differing, plain, restored, told_by
-from services.ledger.domain.register import Overtaken, Person
+from services.ledger.domain.rebuilding import differing, plain, restored, told_by
+from services.ledger.domain.register import Person
 from services.ledger.domain.registers import KINDS, OPENED, REGISTERS, about
 from shared.catalogue import load
-from shared.contracts import EVENTS
 from shared.contracts.audit import PersonalDataOpened
-from shared.contracts.envelope import Event
 from shared.contracts.gates import Term
 from shared.contracts.ledger import GrantAccess, PersonRegistered
 from shared.contracts.needs import NeedRaised
 from shared.contracts.people import PersonErased
-from shared.contracts.refusal import Refusal
 from shared.contracts.registers import RecordRestored
 from shared.settings import Settings
 from tests import world
+from tests.unit.retelling import Do, comes_out, lived, some
 from tests.unit.tasks import NINE
 
 RULES = load(Settings().catalogue_dir / "follow-ups.yaml", Rules)
 CATALOGUE = load(Settings().catalogue_dir / "people.yaml", PeopleCatalogue)
-
-Do = Callable[[Any, datetime], Any]
-"""A rule, with what is as it is and the time now."""
-
-
-def lived(dos: Sequence[Do]) -> tuple[Any, list[Event]]:
-    """What comes of all of them, one minute after the other; and the events, as they are read from their entries."""
-    state, entered = None, []
-    for minute, do in enumerate(dos):
-        try:
-            decision = do(state, NINE + timedelta(minutes=minute, microseconds=500))
-        except (Refusal, Overtaken):
-            continue
-        if decision is not None:
-            state, events = decision
-            entered += [EVENTS[one.wire].model_validate_json(one.model_dump_json(by_alias=True)) for one in events]
-    return state, entered
-
-
-def comes_out(
-    name: str, state: BaseModel | None, entered: Sequence[Event], untold: frozenset[str] = frozenset()
-) -> Told:
-    """The register comes out of the events as it is, and all of it."""
-    kept = REGISTERS[name]
-    told = told_by(kept, entered)
-    if state is None:
-        assert told == {}
-        return told
-    assert {about(one) for one in entered} == {f"{name}/{kept.name_of(entered[0])}"}
-    assert differing(kept, state, told) == ()
-    assert set(kept.model.model_fields) - kept.working - untold <= told.keys()
-    made = restored(kept, None, told, NINE)
-    assert made is not None
-    ignored = kept.working | untold
-    assert plain(made, ignored) == plain(kept.model.model_validate(dict(state)), ignored)
-    return told
-
-
-def some(*dos: Do) -> st.SearchStrategy[list[Do]]:
-    return st.lists(st.sampled_from(dos), max_size=12)
-
 
 # Buildings and tokens
 

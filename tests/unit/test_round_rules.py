@@ -277,9 +277,9 @@ def test_a_stranger_is_told_once_for_each_time_and_added_once() -> None:
     second = strangers.record(first[0], FACTS, told.model_copy(update={"met": (said("x", minutes=9)[1],)}))
     assert second is not None
     assert len(second[0].met) == 2
-    added = strangers.add(second[0])
+    added = strangers.add(second[0], FACTS, "x")
     assert added is not None
-    assert strangers.add(added[0]) is None
+    assert strangers.add(added[0], FACTS, "x") is None
 
 
 def _state(decision: rounds.Decision) -> Round:

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from services.ledger.domain.rebuilding import Told
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.evidence import (
     EvidenceDoubted,
+    EvidenceDue,
     EvidenceEvent,
     EvidenceForgiven,
     EvidenceNamed,
@@ -165,7 +165,7 @@ def day_of(owing: Owing, day: str) -> Day:
 
 def begin(known: Day | None, told: Day) -> tuple[Day, Sequence[Event]] | None:
     """The day has begun; None if it had."""
-    return (told, []) if known is None else None
+    return _begun(told) if known is None else None
 
 
 def owed_on(owing: Owing, day: str, now: datetime) -> None:
@@ -179,6 +179,15 @@ def owed_on(owing: Owing, day: str, now: datetime) -> None:
         raise refusal("day", "not_yet", "this day has not come yet")
     if day < owing.begins or (owing.ends is not None and day > owing.ends):
         raise refusal("day", "not_owed", "nothing was owed on this day")
+
+
+def report_on(
+    known: Day | None, owing: Owing, day: str, told: Report, before: Sequence[Shown]
+) -> tuple[Day, Sequence[Event]] | None:
+    """The same as `report`, on a day that may not have begun yet."""
+    begun, due = (known, ()) if known is not None else _begun(day_of(owing, day))
+    decision = report(begun, told, before)
+    return None if decision is None else (decision[0], [*due, *decision[1]])
 
 
 def report(known: Day, told: Report, before: Sequence[Shown]) -> tuple[Day, Sequence[Event]] | None:
@@ -200,7 +209,8 @@ def report(known: Day, told: Report, before: Sequence[Shown]) -> tuple[Day, Sequ
     added = told.model_copy(update={"same_as": shown, "late": known.stage == "over" or told.at >= known.names_at})
     after = known.model_copy(update={"reports": [*known.reports, added]})
     place = {"day": known.day, "place": told.place}
-    events = [_event(EvidenceRecorded, after, pictures=len(told.pictures), late=added.late, **place)]
+    said = {"report_id": added.report_id, "at": added.at, "by": added.by, "shown": tuple(added.pictures)}
+    events = [_event(EvidenceRecorded, after, pictures=len(told.pictures), late=added.late, **place, **said)]
     if shown is not None:
         events.append(_event(EvidenceDoubted, after, same_as=shown, **place))
     return after, events
@@ -233,6 +243,11 @@ def seen_before(looks: Sequence[str], before: Sequence[Shown]) -> str | None:
     return None
 
 
+def _begun(told: Day) -> tuple[Day, Sequence[Event]]:
+    due = {"places": tuple(told.places), "reminds_at": told.due_at, "names_at": told.names_at}
+    return told, [_event(EvidenceDue, told, day=told.day, **due)]
+
+
 def _from(owing: Owing, day: str) -> Owing:
     if owing.forgiven or (owing.ends is not None and day > owing.ends):
         return owing.model_copy(update={"next_day": None, "next_at": None})
@@ -254,28 +269,6 @@ def _wrong(told: Owing) -> Iterator[Problem]:
 
 def _event(kind: type[EvidenceEvent], known: Owing | Day, **more: Any) -> EvidenceEvent:
     return kind(community=known.community, owing_id=known.owing_id, kind=known.kind, worker=known.partner, **more)
-
-
-def retold(known: Told, event: Event) -> Told:
-    """What is told of what is owed, after one more event."""
-    match event:
-        case EvidenceOwed():
-            told: Told = {
-                "owing_id": event.owing_id,
-                "community": event.community,
-                "partner": event.worker,
-                "kind": event.kind,
-                "places": list(event.places),
-                "forgiven": False,
-            }
-            if event.fingerprint is None:
-                return told
-            names = ("reminded", "named", "begins", "ends", "zone", "fingerprint")
-            return {**told, **{name: getattr(event, name) for name in names}}
-        case EvidenceForgiven():
-            return {**known, "forgiven": True}
-        case _:
-            return known
 
 
 def going_on(owing: Owing, now: datetime) -> Owing:

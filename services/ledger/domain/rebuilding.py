@@ -32,6 +32,8 @@ class Register(Generic[S]):
     """Fields that no event need say: they are not compared."""
     silent: bool = False
     """A document may be begun without an event."""
+    as_told: Callable[[S], S] = lambda state: state
+    """A stored state as events speak of it."""
     going_on: Callable[[S, datetime], S] = lambda state, _: state
     """With its working fields such that the work goes on from now."""
 
@@ -47,12 +49,13 @@ def told_by(register: Register[Any], events: Sequence[Event]) -> Told:
 
 def differing(register: Register[Any], stored: BaseModel, told: Told) -> tuple[str, ...]:
     """Names of the fields in which a stored state is not what was told."""
+    stands = register.as_told(stored)
     return tuple(
         name
         for name in register.model.model_fields
         if name in told
         and name not in register.working
-        and plain(getattr(stored, name), register.working) != plain(told[name], register.working)
+        and plain(getattr(stands, name), register.working) != plain(told[name], register.working)
     )
 
 

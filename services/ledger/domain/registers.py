@@ -7,6 +7,7 @@ from typing import Any
 from services.ledger.domain import (
     cases_retold,
     evidence,
+    evidence_retold,
     facilities,
     follow_ups_retold,
     gates,
@@ -17,9 +18,13 @@ from services.ledger.domain import (
     presence,
     programmes,
     register,
+    reports,
+    rosters,
+    rounds,
+    strangers,
 )
 from services.ledger.domain.cases import Case
-from services.ledger.domain.evidence import Owing
+from services.ledger.domain.evidence import Day, Owing
 from services.ledger.domain.facilities import Facility
 from services.ledger.domain.follow_ups import FollowUp, Plan
 from services.ledger.domain.gates import Agreement, Check
@@ -31,10 +36,22 @@ from services.ledger.domain.programmes import Programme
 from services.ledger.domain.rebuilding import Register
 from services.ledger.domain.recurring import going_on
 from services.ledger.domain.register import Access, Building, Person
+from services.ledger.domain.reports import Report
+from services.ledger.domain.rosters import Roster
+from services.ledger.domain.rounds import Round
+from services.ledger.domain.strangers import Stranger
 from shared.contracts import cases, follow_ups, ledger, people
 from shared.contracts.audit import PersonalDataOpened
 from shared.contracts.envelope import Event
-from shared.contracts.evidence import EvidenceForgiven, EvidenceOwed
+from shared.contracts.evidence import (
+    EvidenceDoubted,
+    EvidenceDue,
+    EvidenceForgiven,
+    EvidenceNamed,
+    EvidenceOwed,
+    EvidenceRecorded,
+    EvidenceReminded,
+)
 from shared.contracts.facilities import FacilityRegistered
 from shared.contracts.gates import AgreementEnded, AgreementRecorded, GateChecked
 from shared.contracts.money import MoneyRecorded
@@ -43,10 +60,24 @@ from shared.contracts.observation import EVENTS as OBSERVATION
 from shared.contracts.presence import EVENTS as PRESENCE
 from shared.contracts.programmes import EVENTS as PROGRAMMES
 from shared.contracts.registers import RecordRestored
+from shared.contracts.rounds import (
+    RosterExtended,
+    RosterFrozen,
+    RoundClosed,
+    RoundOpened,
+    RoundPlanned,
+    RoundRecorded,
+    RoundSettled,
+    RoundUnsettled,
+    StrangerAdded,
+    StrangerRecorded,
+)
 
 _PLANS = (follow_ups.FollowUpsPlanned, follow_ups.FollowUpsEnded)
 _FOLLOW_UPS = (follow_ups.FollowUpDue, follow_ups.FollowUpRecorded, follow_ups.FollowUpMissed)
 _BUILDINGS = (ledger.BuildingRegistered, ledger.BuildingClosed, ledger.BuildingOpened)
+_ROUNDS = (RoundPlanned, RoundOpened, RoundClosed, RoundSettled, RoundUnsettled)
+_DAYS = (EvidenceDue, EvidenceRecorded, EvidenceDoubted, EvidenceReminded, EvidenceNamed)
 _PEOPLE = (ledger.PersonRegistered, ledger.PersonUpdated, *people.EVENTS)
 
 REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
@@ -105,14 +136,46 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
             Owing,
             (EvidenceOwed, EvidenceForgiven),
             lambda one: one.owing_id,
-            evidence.retold,
+            evidence_retold.retold_owing,
             working=frozenset({"next_day", "next_at"}),
             going_on=evidence.going_on,
         ),
+        "evidence_days": Register(
+            Day,
+            _DAYS,
+            lambda one: f"{one.owing_id}/{one.day}",
+            evidence_retold.retold_day,
+            working=frozenset({"stage", "due_at"}),
+        ),
         "facilities": Register(Facility, (FacilityRegistered,), lambda one: one.facility_id, facilities.retold),
+        "rounds": Register(
+            Round,
+            _ROUNDS,
+            lambda one: one.round_id,
+            rounds.retold,
+            working=frozenset({"reached", "walking", "due_at"}),
+            as_told=rounds.as_told,
+        ),
+        "rosters": Register(
+            Roster, (RosterFrozen, RosterExtended), lambda one: f"{one.round_id}/{one.building}", rosters.retold
+        ),
+        "reports": Register(
+            Report,
+            (RoundRecorded,),
+            lambda one: one.report_id,
+            reports.retold,
+            working=frozenset({"due_at"}),
+            going_on=reports.going_on,
+        ),
+        "strangers": Register(
+            Stranger, (StrangerRecorded, StrangerAdded), lambda one: one.stranger_id, strangers.retold
+        ),
     }
 )
 """By the name of the collection."""
+SHEETS = "sheets"
+"""The register that is made of the entries of others: of rosters, lists and strangers."""
+NAMES = (*REGISTERS, SHEETS)
 
 _OF: Mapping[type[Event], str] = MappingProxyType(
     {kind: name for name, one in REGISTERS.items() for kind in one.events}

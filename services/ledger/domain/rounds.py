@@ -6,10 +6,21 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from services.ledger.domain.rebuilding import Told
 from services.ledger.domain.sheets import RoundFacts
 from shared.contracts.envelope import Event
 from shared.contracts.refusal import refusal
-from shared.contracts.rounds import Counts, OpenRound, Roster, RoundClosed, RoundOpened, RoundSettled, RoundState
+from shared.contracts.rounds import (
+    Counts,
+    OpenRound,
+    Roster,
+    RoundClosed,
+    RoundOpened,
+    RoundPlanned,
+    RoundSettled,
+    RoundState,
+    RoundUnsettled,
+)
 
 Decision = tuple["Round", Sequence[Event]] | None
 
@@ -77,7 +88,8 @@ def open_round(known: Round | None, told: OpenRound, now: datetime) -> Decision:
     if told.present and (told.of != "person" or not told.roster.buildings or _of_residents(told.roster)):
         message = "a round for those present, too, is of the persons in certain buildings, and of all of them"
         raise refusal("present", "not_allowed", message)
-    return Round(told=told, created_at=now, due_at=told.opens or now), []
+    planned = Round(told=told, created_at=now, due_at=told.opens or now)
+    return planned, [RoundPlanned(**_of(planned), told=told, at=now)]
 
 
 def can_follow(before: Round | None, told: OpenRound) -> None:
@@ -123,15 +135,7 @@ def opened(known: Round | None) -> Decision:
     if known is None or known.state != "opening":
         return None
     told = known.told
-    event = RoundOpened(
-        community=told.community,
-        round_id=told.round_id,
-        kind=told.kind,
-        title=told.title,
-        of=told.of,
-        members=known.members,
-        closes=told.closes,
-    )
+    event = RoundOpened(**_of(known), of=told.of, members=known.members, closes=told.closes)
     due_at = known.due_at if told.walks else told.closes
     return known.model_copy(update={"state": "open", "reached": "", "walking": told.walks, "due_at": due_at}), [event]
 
@@ -193,7 +197,37 @@ def unsettle(known: Round | None) -> Decision:
     """Somebody was added after all were dealt with."""
     if known is None or known.state != "settled":
         return None
-    return known.model_copy(update={"state": "closed"}), []
+    return known.model_copy(update={"state": "closed"}), [RoundUnsettled(**_of(known))]
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of a round after one more event."""
+    match event:
+        case RoundPlanned():
+            due_at = event.told.opens or event.at
+            return {"told": event.told, "state": "planned", "created_at": event.at, "due_at": due_at, "members": 0}
+        case RoundOpened():
+            walking = "told" in known and known["told"].walks
+            due_at = known["created_at"] if walking else event.closes
+            return {**known, "state": "open", "members": event.members, "walking": walking, "due_at": due_at}
+        case RoundClosed() | RoundUnsettled():
+            return {**known, "state": "closed", "walking": False, "due_at": None}
+        case RoundSettled():
+            return {**known, "state": "settled"}
+        case _:
+            return known
+
+
+def as_told(known: Round) -> Round:
+    """As events speak of it: of what is under way, they tell the beginning and the end."""
+    match known.state:
+        case "opening":
+            # How many these are is told when all stand on it.
+            return known.model_copy(update={"state": "planned", "members": 0})
+        case "closing":
+            return known.model_copy(update={"state": "open"})
+        case _:
+            return known
 
 
 def _of_residents(roster: Roster) -> bool:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, overload
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
 from shared.contracts.envelope import Event
-from shared.contracts.rounds import Counts, Ending, Of, PersonMissing
+from shared.contracts.rounds import Counts, Encounter, Ending, Of, PersonMissing
 
 LENGTH = 25
 """Members of a sheet at most: one walk, and a small document."""
@@ -165,11 +165,16 @@ def cut(
                 community=facts.community,
                 grid=entrance.grid,
                 building=entrance.building,
-                order=f"{natural(entrance.building)}/{place}",
+                order=order_of(entrance.building, place),
                 members=Members.of(part),
                 counts=count(part),
                 closed=False,
             )
+
+
+def order_of(building: str, place: str) -> str:
+    """Where a sheet stands among those of its round."""
+    return f"{natural(building)}/{place}"
 
 
 def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet, Sequence[Event]] | None:
@@ -212,6 +217,11 @@ def close(known: Sheet | None, facts: RoundFacts) -> tuple[Sheet, Sequence[Event
         if one.state == "missing"
     ]
     return known.model_copy(update={"closed": True}), events
+
+
+def met_at(told: Encounter) -> Met:
+    """A record as an event tells it."""
+    return Met(**told.model_dump(include=set(Met.model_fields)))
 
 
 def state_of(met: Sequence[Met]) -> Literal["missing"] | Ending:
@@ -271,12 +281,12 @@ def natural(name: str) -> str:
 
 def is_news(known: Sequence[Met], met: Met) -> bool:
     """Whether a record says something that is not known, and is kept."""
-    if any(_same(met, one) for one in known):
+    if any(is_same(met, one) for one in known):
         return False
     return len(known) < MOST or (met.outcome in MET and all(one.outcome not in (met.outcome, MET[0]) for one in known))
 
 
-def _same(one: Met, other: Met) -> bool:
+def is_same(one: Met, other: Met) -> bool:
     """The same record, told twice: on a device to the millisecond, on a list to the minute.
 
     Who told it does not matter, nor what was noted: no two seals look the same.

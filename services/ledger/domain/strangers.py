@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel
 
-from services.ledger.domain.sheets import Met, RoundFacts, is_news
+from services.ledger.domain.rebuilding import Told, but
+from services.ledger.domain.sheets import Met, RoundFacts, is_news, met_at
 from shared.contracts.envelope import Event
-from shared.contracts.rounds import StrangerRecorded
+from shared.contracts.rounds import Encounter, StrangerAdded, StrangerRecorded
 
 
 class Stranger(BaseModel):
@@ -39,10 +41,37 @@ def record(known: Stranger | None, facts: RoundFacts, told: Stranger) -> tuple[S
         person_id=told.person_id,
         at=news[0].at,
         point=news[0].point,
+        records=tuple(Encounter(**one.model_dump()) for one in news),
+        sealed=told.sealed if known is None else None,
     )
     return kept, [event]
 
 
-def add(known: Stranger | None) -> tuple[Stranger, Sequence[Event]] | None:
+def add(known: Stranger | None, facts: RoundFacts, member_id: str) -> tuple[Stranger, Sequence[Event]] | None:
     """He is on the roster now."""
-    return None if known is None or known.added else (known.model_copy(update={"added": True}), [])
+    if known is None or known.added:
+        return None
+    event = StrangerAdded(
+        community=facts.community,
+        round_id=facts.round_id,
+        kind=facts.kind,
+        stranger_id=known.stranger_id,
+        member_id=member_id,
+    )
+    return known.model_copy(update={"added": True}), [event]
+
+
+def retold(known: Told, event: Event) -> Told:
+    """What is told of somebody beside the roster after one more event."""
+    match event:
+        case StrangerRecorded():
+            first = event.model_dump(include={"stranger_id", "round_id", "person_id", "sealed", "at"})
+            told: dict[str, Any] = {"met": (), "added": False, **first, **known}
+            # Events of before do not tell what was recorded.
+            if not event.records or (known and "met" not in known):
+                return but(told, "met", "sealed")
+            return {**told, "met": (*told["met"], *map(met_at, event.records))}
+        case StrangerAdded():
+            return {**known, "added": True}
+        case _:
+            return known

@@ -67,7 +67,7 @@ async def record(house: Ledger, command: RecordEvidence, meta: Meta) -> Evidence
     )
     outcome = await store.days.update(
         _id(owing, command.day),
-        lambda known: rules.report(known or rules.day_of(owing, command.day), told, before),
+        lambda known: rules.report_on(known, owing, command.day, told, before),
         meta,
     )
     reports = outcome.state.reports if outcome.state else []

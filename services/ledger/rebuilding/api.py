@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
 
-from services.ledger.domain.registers import REGISTERS
+from services.ledger.domain.registers import NAMES, SHEETS
 from services.ledger.house import Ledger
 from services.ledger.rebuilding import comparing as rebuilding
+from services.ledger.rebuilding import sheets
 from services.ledger.rebuilding.comparing import Looked
 from services.ledger.rebuilding.store import Registers
 from shared.contracts.refusal import refusal
@@ -31,7 +32,7 @@ def add_rebuilding_routes(app: FastAPI, house: Ledger) -> None:
         """The registers that can be made again of their entries, and how many documents each holds, nearly."""
         who.require("operator")
         counts = await registers.counts()
-        return {"items": [{"name": name, "documents": counts[name]} for name in REGISTERS], "next": None}
+        return {"items": [{"name": name, "documents": counts[name]} for name in NAMES], "next": None}
 
     @app.post(f"{PREFIX}/entries:name", tags=["operation"])
     async def name_older(who: Somebody, after: After = None) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def add_rebuilding_routes(app: FastAPI, house: Ledger) -> None:
         """What some documents of a register are beside what their entries say: only those that are not equal."""
         who.require("operator")
         _known(name)
-        found, end = await rebuilding.compared(registers, name, _after(after), limit)
+        found, end = await _compared(registers, name, _after(after), limit)
         return _page(found, end)
 
     @app.post(f"{PREFIX}/registers/{{name}}/rebuilt", tags=["operation"])
@@ -53,13 +54,23 @@ def add_rebuilding_routes(app: FastAPI, house: Ledger) -> None:
         """The same, and put right what is missing or differs; each is entered as `RecordRestored`."""
         who.require("operator")
         _known(name)
-        found, end = await rebuilding.compared(registers, name, _after(after), limit)
-        restored = await rebuilding.put_right(house, registers, name, found, who.worker or who.name)
+        found, end = await _compared(registers, name, _after(after), limit)
+        asked = who.worker or who.name
+        if name == SHEETS:
+            restored = await sheets.put_right(house, found, asked)
+        else:
+            restored = await rebuilding.put_right(house, registers, name, found, asked)
         return _page(found, end, restored)
 
 
+async def _compared(registers: Registers, name: str, after: str, limit: int) -> tuple[list[Looked], str | None]:
+    if name == SHEETS:
+        return await sheets.compared(registers, after, limit)
+    return await rebuilding.compared(registers, name, after, limit)
+
+
 def _known(name: str) -> None:
-    if name not in REGISTERS:
+    if name not in NAMES:
         raise refusal("name", "unknown_register", f"no register is called {name}", status=404)
 
 

@@ -1,8 +1,8 @@
 """Registers, compared with what their entries say, and put right from them."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +26,8 @@ UNREADABLE = ("state",)
 """Named where a document is so wrong that it cannot be read."""
 HISTORY = "history"
 """Named where a document lacks events that were entered of it."""
+CARDS = "cards"
+"""Named where a card that was handed out is known as another's, or as nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Looked:
     document: Document | None = None
     entries: Sequence[tuple[Document, Event]] = ()
     told: Told = field(default_factory=dict[str, Any])
+    """Of a register by itself; of a sheet, what it is made of."""
 
 
 async def compared(registers: Registers, name: str, after: str, limit: int) -> tuple[list[Looked], str | None]:
@@ -51,7 +54,27 @@ async def compared(registers: Registers, name: str, after: str, limit: int) -> t
     ends = [max(found) for found, more in ((entered, more_entered), (stored, more_stored)) if more]
     end = min(ends, default=None)
     records = sorted(one for one in entered.keys() | stored.keys() if end is None or one <= end)
-    return [_look(registers, name, one, entered.get(one, ()), stored.get(one)) for one in records], end
+    looked = [_look(registers, name, one, entered.get(one, ()), stored.get(one)) for one in records]
+    return [one async for one in _with_cards(registers, looked)], end
+
+
+async def _with_cards(registers: Registers, looked: Sequence[Looked]) -> AsyncIterator[Looked]:
+    """The same; it differs, too, where a stranger's card is known as another's. Who is on the roster has it there."""
+    holders = await registers.rounds.holders(card for one in looked for card in _cards(one.record, one.told))
+    for one in looked:
+        wrong = any(holders.get(card) != name for card, name in _cards(one.record, one.told).items())
+        if one.verdict in ("equal", "differing") and wrong:
+            yield replace(one, verdict="differing", fields=(*one.fields, CARDS))
+        else:
+            yield one
+
+
+def _cards(record: str, told: Told) -> dict[str, str]:
+    """The cards of a stranger, with their round, and his name in this."""
+    if told.get("added", True):
+        return {}
+    place = f"{told['round_id']}/"
+    return {f"{place}{one.card}": record.removeprefix(place) for one in told.get("met", ()) if one.card is not None}
 
 
 def _look(registers: Registers, name: str, record: str, entries: Sequence[Document], stored: Document | None) -> Looked:
@@ -113,9 +136,12 @@ async def _put_right(house: Ledger, registers: Registers, name: str, one: Looked
     version = one.document["v"] if one.document is not None else 0
     history = _completed(one, aggregates.subject(state))
     try:
-        return await aggregates.restore(one.record, version, state, history, [event], cause)
+        if not await aggregates.restore(one.record, version, state, history, [event], cause):
+            return False
     except Occupied:
         return False
+    await asyncio.gather(*(registers.rounds.give(*given) for given in _cards(one.record, one.told).items()))
+    return True
 
 
 def _completed(one: Looked, subject: str) -> list[Document]:

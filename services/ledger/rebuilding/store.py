@@ -1,13 +1,14 @@
 """Documents of the ledger, beside the entries that are about them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from pydantic import ValidationError
 
-from services.ledger.domain.registers import KINDS, REGISTERS, about
+from services.ledger.domain.rebuilding import Told, told_by
+from services.ledger.domain.registers import KINDS, REGISTERS, SHEETS, about
 from services.ledger.store import Store
 from shared.aggregates import Aggregates
 from shared.contracts import EVENTS
@@ -19,7 +20,7 @@ def event_of(entry: Document) -> Event | None:
     """The event that was entered; None: somebody made it unreadable, which the chain shows."""
     kind = EVENTS.get(entry["wire"])
     try:
-        return None if kind is None else kind.model_validate_json(entry["data"])
+        return None if kind is None else kind.model_validate_json(entry["data"], extra="ignore")
     except ValidationError:
         return None
 
@@ -44,27 +45,55 @@ class Registers:
             store.money.all,
             store.evidence.owing,
             store.facilities.all,
+            store.evidence.days,
+            store.rounds.all,
+            store.rounds.rosters,
+            store.rounds.reports,
+            store.rounds.strangers,
         )
         self.all: Mapping[str, Aggregates[Any]] = {one.collection.name: one for one in kept}
         assert self.all.keys() == REGISTERS.keys()
+        self.rounds = store.rounds
         self._entries = store.entries
 
     async def entered(self, name: str, after: str, limit: int) -> tuple[dict[str, list[Document]], bool]:
         """What was entered of the first documents after an id, by their ids; and whether there are more of them."""
         found: dict[str, list[Document]] = {}
         # Of all that comes after `/`, `0` is the first that is no id any more.
-        query = {"about": {"$type": "string", "$gt": f"{name}/{after}", "$lt": f"{name}0"}}
-        fields: Document = dict.fromkeys(
-            ("about", "turn", "wire", "data", "at", "cause", "actor", "community", "grid"), 1
-        )
-        entries = self._entries.stream(query, sort=[("about", 1), ("turn", 1), ("_id", 1)], fields=fields)
-        async with aclosing(entries):
+        async with aclosing(self._about({"$gt": f"{name}/{after}", "$lt": f"{name}0"})) as entries:
             async for entry in entries:
                 record = entry["about"].partition("/")[2]
                 if record not in found and len(found) == limit:
                     return found, True
                 found.setdefault(record, []).append(entry)
         return found, False
+
+    async def entered_of_round(self, name: str, round_id: str, after: str = "") -> AsyncGenerator[tuple[str, Event]]:
+        """Ids and events of what was entered of a register's documents of one round, whose names there come after one.
+
+        Where somebody moved an entry here from elsewhere, or made it unreadable, it is passed over.
+        """
+        of_round = {"$gt": f"{name}/{round_id}/{after}", "$lt": f"{name}/{round_id}0"}
+        async with aclosing(self._about(of_round)) as entries:
+            async for entry in entries:
+                event = event_of(entry)
+                # The id of another round may begin with this one's; that a document was put right names no round.
+                of_it = getattr(event, "round_id", round_id) == round_id
+                if event is not None and of_it and about(event) == entry["about"]:
+                    yield entry["_id"], event
+
+    async def told_of(self, name: str, record: str) -> Told:
+        """What is told of one document."""
+        about_it = {"$eq": f"{name}/{record}"}
+        return told_by(REGISTERS[name], [one async for entry in self._about(about_it) if (one := event_of(entry))])
+
+    def _about(self, which: Document) -> AsyncGenerator[Document]:
+        """Entries by what they are about, each document's in their order."""
+        query = {"about": {"$type": "string", **which}}
+        fields: Document = dict.fromkeys(
+            ("about", "turn", "wire", "data", "at", "cause", "actor", "community", "grid"), 1
+        )
+        return self._entries.stream(query, sort=[("about", 1), ("turn", 1), ("_id", 1)], fields=fields)
 
     async def stored(self, name: str, after: str, limit: int) -> tuple[dict[str, Document], bool]:
         """The first documents after an id; and whether there are more of them."""
@@ -73,8 +102,9 @@ class Registers:
 
     async def counts(self) -> dict[str, int]:
         """How many documents each of them holds, nearly."""
-        counts = await asyncio.gather(*(one.collection.count() for one in self.all.values()))
-        return dict(zip(self.all, counts, strict=True))
+        kept = {**self.all, SHEETS: self.rounds.sheets}
+        counts = await asyncio.gather(*(one.collection.count() for one in kept.values()))
+        return dict(zip(kept, counts, strict=True))
 
     async def name_older(self, after: str, limit: int) -> tuple[int, str | None]:
         """Say of entries what they are about, where that was not done when they were entered.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import product
 
-from services.ledger.domain import follow_ups, reports, rounds, sheets, strangers
+from services.ledger.domain import follow_ups, reports, rosters, rounds, sheets, strangers
 from services.ledger.domain.follow_ups import FollowUp
 from services.ledger.domain.needs import one_of_them
 from services.ledger.domain.people import registered
@@ -82,9 +82,16 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     if stands.keys() - {member_id} or stands.get(member_id, sheet.sheet_id) != sheet.sheet_id:
         return _answer(told.round_id, known, changed=False)
     await put_sheet(house, sheet, cause)
+    roster_id = f"{told.round_id}/{sheet.building}"
+    await house.store.rounds.rosters.update(
+        roster_id, lambda one: rosters.extend(one, known.facts, sheet), cause, new=True
+    )
     store, names = house.store.rounds.strangers, await _beside_as(house, told.of, member)
     beside = await asyncio.gather(
-        *(store.update(_stranger(told.round_id, name), strangers.add, cause) for name in names)
+        *(
+            store.update(_stranger(told.round_id, name), lambda one: strangers.add(one, known.facts, member_id), cause)
+            for name in names
+        )
     )
     met = [(member_id, met) for one in beside if one.state is not None for met in one.state.met]
     cards = [one.card for _, one in met if one.card is not None]

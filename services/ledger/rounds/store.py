@@ -1,14 +1,16 @@
 """Documents of rounds: the rounds, the sheets of their rosters, the lists that came in, and strangers."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from collections.abc import Collection as Names
-from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from services.ledger.domain.follow_ups import hears
 from services.ledger.domain.reports import Report
+from services.ledger.domain.rosters import Roster
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Members, Sheet, summed, tallied
 from services.ledger.domain.strangers import Stranger
@@ -41,6 +43,7 @@ TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 OF_PERSON = Index((("state.person_id", 1), ("_id", 1)))
 """Of strangers."""
+ROSTERS = Index((("state.round_id", 1), ("state.building", 1)))
 
 _entrance = lru_cache(maxsize=256)(Entrance)
 LISTS_OF_CARD = 20
@@ -71,6 +74,7 @@ class Rounds:
             [PLACE, MISSING, MISSING_OF_GRID, ORDER, *RARE, OF_ROUND, OF_BUILDING],
             brief=True,
         )
+        self.rosters = runtime.aggregates("rosters", Roster, lambda one: one.round_id, [ROSTERS])
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND, OF_PERSON])
         self._cards = runtime.collection("cards", [Index((("reports", 1),))])
         self._walks = runtime.collection("walks")
@@ -178,6 +182,21 @@ class Rounds:
         ]
         return rows[0] if rows else {"member_id": name}
 
+    async def holders(self, cards: Iterable[str]) -> dict[str, str]:
+        """As whom those stand who have these cards, each named with its round: `<round>/<card>`."""
+        found = await self._cards.find({"_id": {"$in": list(cards)}}, fields={"member": 1})
+        return {one["_id"]: one["member"] for one in found}
+
+    async def give(self, card: str, member_id: str) -> None:
+        """Whoever had a card, which is named with its round, this member has it."""
+
+        def decide(known: Document | None) -> tuple[Write | None, None]:
+            if known is not None and known["member"] == member_id:
+                return None, None
+            return Write(set={"member": member_id, "reports": known["reports"] if known else []}), None
+
+        await self._cards.update(card, decide)
+
     async def pass_on(self, round_id: str, cards: Iterable[str], names: Names[str], member_id: str) -> None:
         """What was given to somebody under one of these names is this member's."""
 
@@ -198,12 +217,44 @@ class Rounds:
         await asyncio.gather(*(self._cards.update(one, decide) for one in held))
         return await self._cards.delete({"_id": {"$in": held}, "reports": []})
 
-    async def forget_after(self, round_id: str, building: str) -> int:
-        """Delete the sheets of a round that has not opened, of buildings after that one, and their sums; how many."""
-        await self._tallies.delete({"round_id": round_id, "building": {"$gt": building}})
-        return await self.sheets.collection.delete(
-            {"state.round_id": round_id, "state.building": {"$gt": building}, "history": []}
+    async def frozen_after(self, round_id: str, building: str) -> dict[str, int]:
+        """Of which buildings after that one the roster is told already, and how many stand on it."""
+        found = await self.rosters.collection.find(
+            {"state.round_id": round_id, "state.building": {"$gt": building}},
+            fields={"state.building": 1, "state.members": 1},
         )
+        return {one["state"]["building"]: one["state"]["members"] for one in found}
+
+    async def forget_after(self, round_id: str, building: str, frozen: Names[str]) -> int:
+        """Delete the sheets of buildings after that one whose roster is not told, and their sums; how many."""
+        after = {"$gt": building, "$nin": list(frozen)}
+        await self._tallies.delete({"round_id": round_id, "building": after})
+        return await self.sheets.collection.delete({"state.round_id": round_id, "state.building": after})
+
+    async def buildings_on_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
+        """The next buildings in which anybody stands on the roster, in their order."""
+        following = {"state.round_id": round_id, "state.building": {"$gt": after}}
+        found = await self.sheets.collection.aggregate(
+            [{"$match": following}, {"$group": {"_id": "$state.building"}}, {"$sort": {"_id": 1}}, {"$limit": limit}]
+        )
+        return [one["_id"] for one in found]
+
+    async def whole_sheets(self, round_id: str, buildings: Sequence[str]) -> list[Document]:
+        """The sheets of some buildings, with all that is kept of them."""
+        return await self.sheets.collection.find({"state.round_id": round_id, "state.building": {"$in": [*buildings]}})
+
+    async def histories(self, round_id: str, buildings: Sequence[str]) -> AsyncGenerator[Document]:
+        """Ids of the events of all lists and strangers of a round, and of rosters of some buildings."""
+        fields = {"history.id": 1, "state.due_at": 1}
+        of_round: Document = {"state.round_id": round_id}
+        for kept, query in (
+            (self.rosters, {**of_round, "state.building": {"$in": [*buildings]}}),
+            (self.strangers, of_round),
+            (self.reports, {"_id": {"$gt": f"{round_id}/", "$lt": f"{round_id}0"}, **of_round}),
+        ):
+            async with aclosing(kept.collection.stream(query, fields=fields)) as found:
+                async for one in found:
+                    yield one
 
     async def sheets_of(self, round_id: str, members: Names[str]) -> dict[str, str]:
         """On which sheet each of these stands, of those who stand on one; the sheets are most likely written next."""
@@ -311,6 +362,20 @@ class Rounds:
                 query = {"state.round_id": round_id, "state.building": building}
                 whole = await self.sheets.collection.find(query, fields={"history": 0})
                 await self._add_up(round_id, building, map(self.sheets.state, whole), whole=True)
+
+    async def tally_anew(self, sheet: Sheet) -> None:
+        """Add up the building of a sheet, whatever was said of that before."""
+
+        def decide(known: Document | None) -> tuple[Write | None, None]:
+            if known is None or sheet.place not in known.get("sheets", {}):
+                return None, None
+            left = {name: number for name, number in known["sheets"].items() if name != sheet.place}
+            return Write(set={"sheets": left, **summed(left)}), None
+
+        await self._tallies.update(f"{sheet.round_id}/{sheet.building}", decide)
+        # As it is now: it may have been recorded on since.
+        now = await self.sheets.get(sheet.sheet_id)
+        await self.tally([now or sheet])
 
     async def _add_up(self, round_id: str, building: str, told: Iterable[Sheet], *, whole: bool = False) -> bool:
         """False: the sums were written by a replica of a version before, which tells no sheets: all must be told."""

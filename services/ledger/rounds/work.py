@@ -1,11 +1,12 @@
 """Times of rounds that come: rosters are taken down, and those missing at the end are looked for."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 
-from services.ledger.domain import rounds, sheets
+from services.ledger.domain import rosters, rounds, sheets
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Sheet
 from services.ledger.house import Ledger
@@ -71,25 +72,40 @@ async def _go_on(house: Ledger, known: Round) -> None:
 async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
     """Put those of the next buildings on sheets. What a crash left is made again."""
     told, store = known.told, house.store.rounds
-    await store.forget_after(told.round_id, known.reached)
-    buildings = await store.buildings_after(told, known.reached, BUILDINGS_AT_ONCE)
+    frozen = await store.frozen_after(told.round_id, known.reached)
+    await store.forget_after(told.round_id, known.reached, frozen)
+    # Everybody may have left a building since it was told who of it stands on the roster.
+    buildings = sorted({*frozen, *await store.buildings_after(told, known.reached, BUILDINGS_AT_ONCE)})
+    buildings = buildings[:BUILDINGS_AT_ONCE]
     if not buildings:
         await store.all.update(told.round_id, rounds.opened, cause)
         return
-    found = await asyncio.gather(*(_found(house, told, one) for one in buildings))
+    left = [one for one in buildings if one not in frozen]
+    found = await asyncio.gather(*(_found(house, told, one) for one in left))
     try:
         cut = await _put(house, known, found, cause)
     except Occupied:
         # Somebody moved since a building before was taken down: he stands there, and nobody stands on a roster twice.
-        await store.forget_after(told.round_id, known.reached)
+        await store.forget_after(told.round_id, known.reached, frozen)
         standing = await store.sheets_of(told.round_id, [one.member_id for each in found for _, one in each])
         found = [[one for one in each if one[1].member_id not in standing] for each in found]
         cut = await _put(house, known, found, cause)
-    await store.tally(cut)
-    members = sum(one.counts.members for one in cut)
+    await store.tally([sheet for each in cut for sheet in each])
+    await asyncio.gather(*map(partial(_freeze, house, known, cause), left, cut))
+    members = sum(frozen.get(one, 0) for one in buildings)
+    members += sum(sheet.counts.members for each in cut for sheet in each)
     await store.all.update(
         told.round_id, lambda one: rounds.took_down(one, known.reached, buildings[-1], members), cause
     )
+
+
+async def _freeze(house: Ledger, known: Round, cause: Meta, building: str, cut: Sequence[Sheet]) -> None:
+    """Those on these sheets, and nobody else of the building, stand on the roster."""
+    if cut:
+        name = f"{known.told.round_id}/{building}"
+        await house.store.rounds.rosters.update(
+            name, lambda there: rosters.freeze(there, known.facts, building, cut), cause, new=True
+        )
 
 
 async def _found(house: Ledger, told: OpenRound, building: str) -> list[tuple[Entrance, Member]]:
@@ -100,14 +116,18 @@ async def _found(house: Ledger, told: OpenRound, building: str) -> list[tuple[En
     return [*living, *present]
 
 
-async def _put(house: Ledger, known: Round, found: Iterable[list[tuple[Entrance, Member]]], cause: Meta) -> list[Sheet]:
+async def _put(
+    house: Ledger, known: Round, found: Iterable[list[tuple[Entrance, Member]]], cause: Meta
+) -> list[list[Sheet]]:
     """Put those who were found on sheets, building by building.
 
     Raises:
         Occupied: somebody of them stands on another sheet.
     """
-    cut = [sheet for each in found for sheet in sheets.cut(known.facts, each)]
-    written = await asyncio.gather(*(put_sheet(house, one, cause) for one in cut), return_exceptions=True)
+    cut = [list(sheets.cut(known.facts, each)) for each in found]
+    written = await asyncio.gather(
+        *(put_sheet(house, one, cause) for each in cut for one in each), return_exceptions=True
+    )
     # Only when all are through: what was written late would be taken for what is put next.
     for error in written:
         if error is not None:
