@@ -20,6 +20,7 @@ from services.ledger.people.store import among
 from services.ledger.store import Store as LedgerStore
 from shared.contracts.people import PersonErased
 from tests import world
+from tests.rounds import opened, record
 from tests.running import Clock, Running, Service, Town, eventually
 
 MANY = 600
@@ -302,7 +303,7 @@ async def test_every_list_is_read_in_the_order_of_an_index(town: Town, at: Runni
         await both_pages(at.ledger, "/reconciliation", "operator")
         await at.ledger.get("/chain")
         await LedgerStore(at.ledger.runtime).heads.go_on()
-        for name in ("people", "buildings", "rounds", "rosters", "reports", "strangers", "sheets"):
+        for name in ("people", "buildings"):
             await both_pages(at.ledger, f"/registers/{name}/rebuilt", "operator")
         await at.ledger.get("/registers")
         assert (await at.ledger.post("/entries:name")).json()["named"] == 0
@@ -481,6 +482,35 @@ def sheet(copy: dict[str, Any], number: int) -> None:
     state.update(round_id=f"round-{number % 9}", order=f"{number:06d}")
     for one in state["members"]:
         one["member_id"] = f"{one['member_id']}-{number}"
+
+
+async def test_rounds_are_made_again_of_their_entries_through_an_index(town: Town, at: Running) -> None:
+    """Rosters, lists and strangers of one round are found among those of many."""
+    ledger, now = at.ledger, at.ledger.runtime.clock()
+    await opened(ledger, "round", closes=(now + timedelta(hours=4)).isoformat())
+    (member, *_) = await ledger.items("/rounds/round/members")
+    stranger = {"name": "路人", "address": {"building": "9", "unit": "1", "room": "1"}}
+    await record(ledger, {"member_id": member["member_id"], "card": "K-1"}, stranger, round_id="round")
+    for event in ("StrangerRecorded", "RoundRecorded"):
+        await eventually(lambda event=event: ledger.items("/entries", type=event))  # type: ignore[misc]
+    kept = ("rounds", "rosters", "reports", "strangers", "sheets")
+    for name in kept:
+        await multiply_one(ledger, name, sheet if name == "sheets" else of_another_round)
+    store = LedgerStore(ledger.runtime)
+    async with profiled(town, "ledger") as queries:
+        for name in kept:
+            await both_pages(ledger, f"/registers/{name}/rebuilt", "operator")
+        assert await store.rounds.frozen_after("round", "")
+        assert [one async for one in store.rounds.histories("round", ["2", "3"])]
+    found = [one for name in (*kept, "entries", "cards") for one in wasteful(queries, name)]
+    assert not found, "\n".join(found)
+    assert {one["ns"].rpartition(".")[2] for one in queries} >= {*kept, "entries", "cards"}
+
+
+def of_another_round(copy: dict[str, Any], number: int) -> None:
+    """A document of one of nine rounds."""
+    if "round_id" in copy["state"]:
+        copy["state"].update(round_id=f"round-{number % 9}")
 
 
 async def test_what_is_due_and_what_is_unsent_is_found_through_an_index(town: Town, at: Running) -> None:

@@ -30,6 +30,8 @@ from shared.documents import Document, Occupied
 
 MOST = 1_000
 """Sheets of a page, nearly: what all lists of the round say of them is in memory at once."""
+_LAST = "\U0010ffff"
+"""After every building."""
 
 
 @dataclass(slots=True)
@@ -50,12 +52,14 @@ async def compared(registers: Registers, after: str, limit: int) -> tuple[list[L
     """
     round_id, _, building = after.rpartition("/")
     told, here = await _frozen(registers, round_id, building, limit) if round_id else (_Told(), [])
-    while not here:
+    if not here:
         following = await _round_after(registers, round_id)
         if following is None:
             return [], None
         round_id = following
         told, here = await _frozen(registers, round_id, "", limit)
+    if not here:
+        return [], f"{round_id}/{_LAST}"
     await _add_records(registers, round_id, told)
     of_round = await registers.told_of("rounds", round_id)
     # Entries are read before documents: what happens between the two is in the documents alone.

@@ -234,10 +234,8 @@ class Rounds:
     async def buildings_on_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
         """The next buildings in which anybody stands on the roster, in their order."""
         following = {"state.round_id": round_id, "state.building": {"$gt": after}}
-        found = await self.sheets.collection.aggregate(
-            [{"$match": following}, {"$group": {"_id": "$state.building"}}, {"$sort": {"_id": 1}}, {"$limit": limit}]
-        )
-        return [one["_id"] for one in found]
+        found = await self.sheets.collection.aggregate([{"$match": following}, {"$group": {"_id": "$state.building"}}])
+        return sorted(one["_id"] for one in found)[:limit]
 
     async def whole_sheets(self, round_id: str, buildings: Sequence[str]) -> list[Document]:
         """The sheets of some buildings, with all that is kept of them."""
