@@ -525,8 +525,9 @@ def _differing(before: Document, after: Document) -> Document:
 
 
 def _compare(known: Any, value: Any, path: str, changes: Document) -> None:
-    if known is value or known == value:
+    if known is value:
         return
+    # What has parts is compared part by part, once: most of them are the very same.
     if isinstance(known, dict) and isinstance(value, dict):
         inner, outer = cast("Document", known), cast("Document", value)
         others = [name for name, one in outer.items() if inner.get(name, _NOTHING) != one]
@@ -544,7 +545,8 @@ def _compare(known: Any, value: Any, path: str, changes: Document) -> None:
                 for number in differ:
                     _compare(olds[number], news[number], f"{path}.{number}", changes)
                 return
-    changes[path] = value
+    if known != value:
+        changes[path] = value
 
 
 def _joined(first: Write, second: Write) -> Write:

@@ -19,6 +19,8 @@ import uvloop
 
 from services.ledger.app import furnished
 from services.ledger.house import Ledger
+from services.ledger.rebuilding import sheets
+from services.ledger.rebuilding.store import Registers
 from services.ledger.rounds import handlers as rounds
 from shared.contracts.envelope import Meta
 from shared.contracts.rounds import OpenRound, RecordRound, RoundRecord
@@ -117,7 +119,29 @@ async def measure(town: Town, count: int) -> None:
         tell("records, scattered", f"{await recorded(house, scattered, 'scattered'):,.0f} a second")
         counts = await store.counts(ROUND)
         assert counts.done == len({one for part in (*orderly, *scattered) for one in part}), counts
+        registers, lists = Registers(house.store), len(orderly) + len(scattered)
+        await eventually(lambda: _entered(house, lists), 600.0)
+        began = time.perf_counter()
+        equal = await _compared(registers)
+        tell("sheets and entries", f"{equal:,} beside what was entered in {time.perf_counter() - began:.1f} s")
         tell("memory, most", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+async def _entered(house: Ledger, lists: int) -> bool:
+    """Whether every list of the round is entered; its roster was before."""
+    return await house.store.entries.count({"type": "RoundRecorded"}) == lists
+
+
+async def _compared(registers: Registers) -> int:
+    """How many sheets are as it was told, which must be all."""
+    after, equal = "", 0
+    while True:
+        found, end = await sheets.compared(registers, after, 200)
+        assert all(one.verdict == "equal" for one in found), found
+        equal += len(found)
+        if end is None:
+            return equal
+        after = end
 
 
 def tell(label: str, figure: str) -> None:

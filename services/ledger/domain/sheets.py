@@ -181,7 +181,7 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
     """How it went with some of its members, by name; None if all that was known."""
     if known is None:
         return None
-    members, counts = known.members, Counter(known.counts.model_dump())
+    members, counts = known.members, Counter(dict(known.counts))
     for name, met in told:
         place = members.place_of(name)
         before = members[place]
@@ -258,7 +258,7 @@ def tallied(known: Mapping[str, Sequence[int]], told: Iterable[Sheet]) -> dict[s
     for one in told:
         records = one.members.records()
         if records >= found.get(one.place, (-1,))[0]:
-            found[one.place] = [records, *one.counts.model_dump().values()]
+            found[one.place] = [records, *dict(one.counts).values()]
     return found
 
 
