@@ -33,9 +33,13 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9][0-9 ()-]{2,23}$")]
 BuildingNumber = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\s.#*/]{1,16}$")]
-Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
-"""A time with its zone, within the years of which anybody tells: the database cannot hold every time."""
-Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2200, 1, 1))]
+YEARS = range(2000, 2200)
+"""Of which anybody tells."""
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(YEARS.start, 1, 1, tzinfo=UTC), lt=datetime(YEARS.stop, 1, 1, tzinfo=UTC))
+]
+"""A time with its zone: the database cannot hold every time."""
+Day = Annotated[date, Field(ge=date(YEARS.start, 1, 1), lt=date(YEARS.stop, 1, 1))]
 Slugs = Annotated[tuple[Slug, ...], Field(max_length=16)]
 Needs = Slugs
 

@@ -5,7 +5,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from shared.contracts.envelope import BuildingNumber, Command, Contract, Event, Identifier, Moment, Name, Phone, Slug
+from shared.contracts.envelope import (
+    YEARS,
+    BuildingNumber,
+    Command,
+    Contract,
+    Event,
+    Identifier,
+    Moment,
+    Name,
+    Phone,
+    Slug,
+)
 
 WorkerRole = Literal["grid_worker", "volunteer", "rider", "partner", "coordinator"]
 Sex = Literal["f", "m"]
@@ -15,8 +26,13 @@ TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5]
 
 
 def _a_moment(text: str) -> str:
-    datetime.fromisoformat(text)
+    _in_our_time(datetime.fromisoformat(text))
     return text
+
+
+def _in_our_time(day: date) -> None:
+    if day.year not in YEARS:
+        raise ValueError(f"the years are {YEARS.start} to {YEARS.stop - 1}")
 
 
 LocalMinute = Annotated[
@@ -26,7 +42,7 @@ LocalMinute = Annotated[
 
 
 def _a_day(text: str) -> str:
-    date.fromisoformat(text)
+    _in_our_time(date.fromisoformat(text))
     return text
 
 

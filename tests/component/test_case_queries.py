@@ -232,7 +232,7 @@ async def test_what_is_owed_is_found_through_an_index(town: Town, ledger: Servic
         for who in ("operator", "coordinator", "volunteer"):
             for params in ({}, {"day": "2026-10-07"}, {"partner": "property-3"}, {"owing_id": "o3"}):
                 await both_pages(ledger, "/evidence", who, **params)
-        assert await store.until("tiebei", "2026-11-01")
+        assert await store.about("tiebei", "2026-11-01")
         assert await store.due(now, 10) == []
         assert await store.due(now + timedelta(days=9), 10)
         assert await store.beginning(now, 10) == []

@@ -109,6 +109,8 @@ async def entered(ward: Ward, event: str, count: int) -> bool:
         ({"owner": "nobody"}, ("owner", "unknown_worker")),
         ({"listing": "mine"}, ("listing", "not_allowed")),
         ({"starts": "2026-02-30"}, ("starts", "not_allowed")),
+        ({"starts": "9999-12-31"}, ("starts", "not_allowed")),
+        ({"starts": "0001-01-01"}, ("starts", "not_allowed")),
     ],
 )
 async def test_an_observation_that_cannot_be_is_refused(

@@ -139,6 +139,16 @@ async def test_a_picture_of_another_company_is_noticed_too(companies: Stage) -> 
     assert (doubted["role"], doubted["worker"], OWED[other][0] in doubted["text"]["zh"]) == ("coordinator", other, True)
 
 
+async def test_todays_picture_for_yesterday_is_noticed_too(companies: Stage) -> None:
+    """A report that comes a day late is looked at beside what was shown since."""
+    company, (first, second, *_) = COMPANIES[1], OWED[COMPANIES[1]]
+    companies.clock.now = china(25, 12)
+    assert (await report(companies, company, first, "2026-11-25"))["same_as"] is None
+    late = {"report_id": "late", "place": second, "day": "2026-11-24", "pictures": [picture(first, "2026-11-25")]}
+    answer = await companies.at.ledger.post(f"/evidence/owed/o-{company}/reports", late, who=f"ds_{company}")
+    assert answer.json()["same_as"] == f"2026-11-25/{first}"
+
+
 async def test_a_company_sees_and_reports_its_own_and_nobody_elses(companies: Stage) -> None:
     """404, so that ids cannot be tried out; a day of tomorrow is refused, and after three days away all are named."""
     mine = await companies.at.ledger.items("/evidence", who="ds_property-0")

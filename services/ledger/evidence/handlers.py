@@ -54,7 +54,7 @@ async def record(house: Ledger, command: RecordEvidence, meta: Meta) -> Evidence
     now, store = house.runtime.clock(), house.store.evidence
     owing = rules.existing(await store.owing.get(command.owing_id))
     rules.owed_on(owing, command.day, now)
-    days = await store.until(owing.community, command.day)
+    days = await store.about(owing.community, command.day)
     # The day itself is looked at when it is written.
     itself = (command.owing_id, command.day)
     before = [one for day in days if (day.owing_id, day.day) != itself for one in rules.shown_on(day)]

@@ -8,8 +8,8 @@ from shared.aggregates import Aggregates
 from shared.documents import Document, Index
 from shared.runtime import Runtime
 
-LOOK_BACK = 8
-"""Days in which the same picture is noticed, of whichever partner."""
+LOOKED_BACK = 8
+"""Days before and, since a report may come late, after, in which the same picture is noticed, of whichever partner."""
 LOOKED_AT = 500
 _ORDER = (("state.day", -1), ("_id", 1))
 LIST = Index(_ORDER)
@@ -40,10 +40,11 @@ class Evidence:
         found = await self.days.collection.find(query, sort=[("state.due_at", 1)], limit=limit, fields={"_id": 1})
         return [one["_id"] for one in found]
 
-    async def until(self, community: str, day: str) -> list[Day]:
-        """A day and those before it, whoever owes them, the last first."""
-        first = date.fromisoformat(day) - timedelta(days=LOOK_BACK)
-        query = {"state.community": community, "state.day": {"$gte": first.isoformat(), "$lte": day}}
+    async def about(self, community: str, day: str) -> list[Day]:
+        """A day and those around it, whoever owes them, the last first."""
+        itself, around = date.fromisoformat(day), timedelta(days=LOOKED_BACK)
+        days = {"$gte": (itself - around).isoformat(), "$lte": (itself + around).isoformat()}
+        query = {"state.community": community, "state.day": days}
         found = await self.days.collection.find(query, sort=list(_ORDER), limit=LOOKED_AT, fields={"history": 0})
         return [self.days.state(one) for one in found]
 
