@@ -92,7 +92,7 @@ bench: machine setup ## measure speed against a bare program and against plain h
 	@$(BIN)/python -m tests.bench.planning
 	@$(BIN)/python -m tests.bench.rounds
 	@$(BIN)/python -m tests.bench.reading
-	@$(BIN)/python -m tests.bench.imports 100000
+	@$(BIN)/python -m tests.bench.imports
 
 bench-scaling: machine setup ## measure what one, two and four replicas of each service cost
 	@$(BIN)/python -m tests.bench.scaling

@@ -125,7 +125,7 @@ async def measure(town: Town, count: int) -> None:
 def main() -> None:
     """Start engines, measure, tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--people", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--people", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     configure_logs("ledger", "warning")
     for count in parser.parse_args().people:
         tell("people", f"{count:,}")
