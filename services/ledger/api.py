@@ -172,21 +172,23 @@ def _named_right(document: Document) -> bool:
 
 
 def _show_entry(document: Document) -> dict[str, Any]:
+    # Somebody may have taken out what every entry has: the chain shows that, and all the others can still be read.
+    known, event = document.get, event_of(document)
     return {
         "id": document["_id"],
-        "type": document["type"],
-        "at": document["at"],
-        "request_id": document["request_id"],
-        "community": None if document["community"] == UNKNOWN else document["community"],
-        "grid": document["grid"],
-        "source": document["source"],
-        "cause": document["cause"],
-        "actor": document.get("actor") or None,
-        "about": document.get("about"),
-        "data": None if (event := event_of(document)) is None else shown(event.model_dump(mode="json", by_alias=True)),
-        "sequence": document["sequence"],
-        "previous": document["previous"],
-        "hash": document["hash"],
+        "type": known("type"),
+        "at": known("at"),
+        "request_id": known("request_id"),
+        "community": None if known("community") == UNKNOWN else known("community"),
+        "grid": known("grid"),
+        "source": known("source"),
+        "cause": known("cause"),
+        "actor": known("actor") or None,
+        "about": known("about"),
+        "data": None if event is None else shown(event.model_dump(mode="json", by_alias=True)),
+        "sequence": known("sequence"),
+        "previous": known("previous"),
+        "hash": known("hash"),
     }
 
 

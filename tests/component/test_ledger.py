@@ -123,7 +123,8 @@ async def test_a_changed_entry_is_found(archive: Archive) -> None:
     assert [one["sequence"] for one in broken] == [2, 5]
     # What cannot even be read is named, too.
     await raw.update_one({"sequence": 5}, {"$set": {"sequence": "five"}, "$unset": {"hash": 1}})
-    await raw.update_one({"sequence": 1}, {"$unset": {"community": 1}})
+    await raw.update_one({"sequence": 1}, {"$unset": {"community": 1, "wire": 1, "data": 1, "at": 1}})
+    assert len(await archive.ledger.items("/entries")) == 4
     broken = (await archive.ledger.get("/chain"))["broken"]
     assert [(one["community"], one["sequence"]) for one in broken if one["id"]] == [
         ("None", 1),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.ledger.app import furnished
-from services.ledger.domain import sheets
+from services.ledger.domain import rosters, sheets
 from services.ledger.domain.reports import Report
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
@@ -500,6 +500,22 @@ async def test_of_two_on_the_roster_who_are_one_nobody_is_sought_twice(at: Runni
     answer = await record(at.ledger, {"member_id": id_of(60)}, round_id="later")
     assert answer.json()["strangers"] == 0
     assert id_of(6) in {one["member_id"] for one in await at.ledger.items("/rounds/later/members", state="done")}
+
+
+async def test_a_roster_that_was_told_stands_though_its_sheets_are_gone(at: Running) -> None:
+    """As after two worked beside each other: those who were told stand on it, and nobody who came since."""
+    known, house = await half_taken_down(at), house_of(at)
+    told = list(sheets.cut(known.facts, await house.store.rounds.living(known.told, "2")))
+    cause = Meta("", "", "test", at.ledger.runtime.clock(), ROUND)
+    await house.store.rounds.rosters.update(
+        f"{ROUND}/2", lambda there: rosters.freeze(there, known.facts, "2", told), cause, new=True
+    )
+    await house.store.rounds.forget_after(ROUND, "1", [])
+    await world.accepted(at.ledger, "/people", person(40, address={"building": "2", "unit": "1", "room": "901"}))
+    await go_on(at)
+    found = await eventually(lambda: is_open(at.ledger, ROUND))
+    assert (found["members"], found["counts"]["members"]) == (24, 24)
+    assert id_of(40) not in await standing(at.ledger)
 
 
 async def test_what_was_done_on_another_day_is_not_of_this_round(at: Running) -> None:

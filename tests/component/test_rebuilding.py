@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -224,10 +225,11 @@ async def live_rounds(kept: Records) -> None:
         await opened(kept.ledger, name, of=of)
     person, address = kept.people, {"building": "9", "unit": "1", "room": "101"}
     await kept.enter("late")
-    at, note = kept.clock().isoformat(), {"outcome": "refused", "note": "不要"}
+    before, at = ((kept.clock() - timedelta(minutes=minutes)).isoformat() for minutes in (2, 0))
+    note = {"outcome": "refused", "note": "不要"}
     lists = [
         [
-            {"member_id": person["li"], "at": at, "point": "南门", "card": "K-1"},
+            {"member_id": person["li"], "at": before, "point": "南门", "card": "K-1"},
             {"member_id": person["one"], "at": at, **note},
             {"name": "路人", "address": address, "at": at, "card": "K-2", "note": "路过"},
         ],
@@ -391,7 +393,7 @@ async def test_a_roster_that_is_gone_is_put_back_with_all_that_was_recorded(reco
     await eventually(records.equal)
     assert await shown_of(records) == before
     assert len(await records.ledger.items("/entries", type="PersonMissing")) > 0
-    again = {"member_id": records.people["li"], "at": records.clock().isoformat(), "point": "南门", "card": "K-1"}
+    again = {"member_id": records.people["li"], "at": records.clock().isoformat(), "point": "北门"}
     await records.act("/rounds/r1/records", records=[again])
     assert await shown_of(records) == before
 
@@ -416,7 +418,8 @@ async def test_a_list_that_is_gone_is_put_back_and_put_on_the_sheets(records: Re
 async def test_a_card_that_is_known_as_another_s_is_given_back(records: Records) -> None:
     """Or as nobody's; and a sheet that nobody told is left alone."""
     raw = records.ledger.runtime.database.collection("cards").raw
-    await raw.update_one({"_id": "r1/K-1"}, {"$set": {"member": "nobody"}})
+    # As it was before lists were counted.
+    await raw.update_one({"_id": "r1/K-1"}, {"$set": {"member": "nobody"}, "$unset": {"reports": 1}})
     await raw.delete_one({"_id": "r1/K-3"})
     (sample,) = await records.ledger.stored(SHEETS, {"_id": "r1/1/0000"})
     sample["state"]["members"] = [{"member_id": "forged", "person_id": "forged"}]
@@ -431,6 +434,33 @@ async def test_a_card_that_is_known_as_another_s_is_given_back(records: Records)
         "r1/1/0009": ("unfounded", (), False),
     }
     assert (await records.ledger.get("/rounds/r1/cards/K-3"))["member_id"] == records.people["late"]
+
+
+async def test_sheets_can_be_put_right_after_the_roster_was(records: Records) -> None:
+    """While that is not entered, nobody can tell what they should be."""
+    await records.change("rosters", "r1/1", members=99)
+    await records.looked("rosters", put_right=True)
+    await eventually(records.equal)
+    await records.change(SHEETS, "r1/1/0000", grid="g9", closed=False)
+    _, (wrong,) = await records.looked(SHEETS, put_right=True)
+    assert (set(wrong["fields"]), wrong["restored"]) == ({"grid", "closed"}, True)
+    await eventually(records.equal)
+
+
+async def test_a_forged_record_makes_nobody_settled(records: Records) -> None:
+    """Who is missing after all is missing, and the sums say so."""
+    before = await shown_of(records)
+    raw = records.ledger.runtime.database.collection(SHEETS).raw
+    forged = {"outcome": "done", "at": records.clock(), "worker": "forged"}
+    change = {"state.members.$[].state": "done", "state.members.$[].met": [forged]}
+    await raw.update_many({"state.round_id": "r1"}, {"$set": change, "$inc": {"v": 1}})
+    await raw.database["rounds"].update_one({"_id": "r1"}, {"$set": {"state.state": "settled"}, "$inc": {"v": 1}})
+    for name in ("rounds", SHEETS):
+        _, items = await records.looked(name, put_right=True)
+        assert items
+        assert all(one["restored"] for one in items)
+    await eventually(records.equal)
+    assert await shown_of(records) == before
 
 
 async def test_life_goes_on_in_what_was_put_back(records: Records) -> None:

@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from services.ledger.app import furnished
+from services.ledger.rounds import handlers as rounds
+from services.ledger.rounds.lines import understood
+from shared.contracts.envelope import Meta
+from shared.contracts.rounds import AddToRound, RoundRecord
 from shared.identity import new_id
 from tests import world
 from tests.lists import as_csv
@@ -163,3 +168,35 @@ async def test_to_whoever_is_added_to_a_round_of_walks_somebody_is_sent(at: Runn
 
 async def walks(ledger: Service, number: int) -> bool:
     return len(await ledger.stored("needs")) == number
+
+
+async def test_what_a_shared_telephone_told_is_his_who_was_put_on_the_roster_first(at: Running) -> None:
+    """Nobody knew it when the list came; the other who has it is still missing."""
+    await opened(at.ledger)
+    await record(at.ledger, {"phone": "13800000001"})
+    for number in (40, 42):
+        door = {"building": "1", "unit": "1", "room": f"{number}1"}
+        await world.accepted(at.ledger, "/people", person(number, phone="13800000001", address=door))
+        answer = await at.ledger.post(f"/rounds/{ROUND}/members", {"command_id": new_id(), "person_id": id_of(number)})
+        assert answer.json()["status"] == "accepted"
+    found = await counts(at.ledger)
+    assert (found["members"], found["done"]) == (26, 1)
+    assert id_of(42) in {one["member_id"] for one in await at.ledger.items(f"/rounds/{ROUND}/missing")}
+
+
+async def test_a_list_that_was_understood_before_somebody_was_put_on_the_roster_is_his_all_the_same(
+    at: Running,
+) -> None:
+    """It is kept as of a stranger a moment later."""
+    await opened(at.ledger)
+    await world.accepted(at.ledger, "/people", person(40))
+    house, now = furnished(at.ledger.runtime), at.ledger.runtime.clock()
+    known = await house.store.rounds.all.get(ROUND)
+    assert known is not None
+    early = await understood(house, known, [RoundRecord(member_id=id_of(40), outcome="refused", note="忙", at=now)])
+    late = await understood(house, known, [RoundRecord(member_id=id_of(40), at=now)])
+    cause = Meta("early", "", "test", now, ROUND)
+    await rounds.keep(house, known, early, cause)
+    await rounds.add(house, AddToRound(round_id=ROUND, command_id="add", person_id=id_of(40)), cause)
+    await rounds.keep(house, known, late, cause.named("late"))
+    assert (await counts(at.ledger))["done"] == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.ledger.domain import evidence, reports, rosters, rounds, sheets, sheets_retold, strangers
 from services.ledger.domain.evidence import Day, Owing
 from services.ledger.domain.evidence import Report as Reported
-from services.ledger.domain.rebuilding import restored
+from services.ledger.domain.rebuilding import restored, told_by
 from services.ledger.domain.registers import REGISTERS
 from services.ledger.domain.reports import PART, Line, Report
 from services.ledger.domain.rounds import Round
@@ -28,6 +28,7 @@ from shared.contracts.rounds import (
     RosterFrozen,
     RoundOpened,
     RoundRecorded,
+    RoundSettled,
     StrangerRecorded,
 )
 from tests import world
@@ -74,6 +75,34 @@ def test_of_a_round_of_before_its_state_is_told_and_that_is_not_enough_to_make_i
     told = rounds.retold({}, event)
     assert (told["state"], told["members"]) == ("open", 3)
     assert restored(REGISTERS["rounds"], None, told, NINE) is None
+    settled = RoundSettled(community=world.TIEBEI, round_id="r", kind="testing", title="核酸", counts=COUNTS)
+    # Nobody told when it was not settled any more.
+    assert "state" not in rounds.retold(told, settled)
+
+
+@pytest.mark.parametrize(
+    ("forged", "state"),
+    [
+        ({"state": "open", "due_at": NINE}, "closed"),
+        ({"state": "opening", "reached": "3", "due_at": NINE}, "open"),
+        ({"state": "closed", "due_at": None}, "open"),
+    ],
+)
+def test_a_round_that_is_put_right_goes_on_as_its_state_says(forged: dict[str, Any], state: str) -> None:
+    """With what is to be done, and from the beginning, not with what stood in the document."""
+    dos: list[Do] = [
+        lambda known, now: rounds.open_round(known, plan(walks=True), now),
+        lambda known, now: rounds.begin(known, now),
+        lambda known, _: rounds.opened(known),
+        lambda known, now: rounds.close(known, now, early=True),
+        lambda known, _: rounds.closed(known, COUNTS),
+    ]
+    good, entered = lived(dos[:3] if state == "open" else dos)
+    told = told_by(REGISTERS["rounds"], entered)
+    made = restored(REGISTERS["rounds"], good.model_copy(update=forged), told, NINE)
+    assert isinstance(made, Round)
+    assert (made.state, made.reached, made.walking) == (state, "", state == "open")
+    assert (made.due_at is None) == (state == "closed")
 
 
 def cut(count: int, *, late: bool = False, first: int = 0, **more: Any) -> list[Sheet]:
@@ -166,8 +195,9 @@ def test_of_a_stranger_of_before_it_is_not_told_what_was_recorded() -> None:
     _, (first, again) = lived([beside(1), beside(2)])
     assert isinstance(first, StrangerRecorded)
     told = strangers.retold(strangers.retold({}, first.model_copy(update={"records": ()})), again)
-    assert "met" not in told
-    assert told["added"] is False
+    assert told.keys().isdisjoint({"met", "sealed", "added"})
+    _, (*_, added) = lived([beside(1), lambda known, _: strangers.add(known, FACTS, "m7")])
+    assert strangers.retold(told, added)["added"] is True
 
 
 # Sheets
@@ -211,7 +241,8 @@ def test_sheets(lines: list[Line], closed: bool) -> None:
     stored = filled(blank, lines).model_copy(update={"closed": closed})
     told = retold(blank, lines)
     assert sheets_retold.differing(stored, told, closed=closed) == ()
-    made = told.made(closed=closed)
+    made = told.made(None, closed=closed)
+    assert made is not None
     assert sheets_retold.differing(made, told, closed=closed) == ()
     assert [one.state for one in made.members] == [one.state for one in stored.members]
     assert made.counts == stored.counts
@@ -272,8 +303,11 @@ def test_of_whom_an_event_of_before_tells_he_is_passed_over() -> None:
     sheets_retold.recorded(sheet_of, news.model_copy(update={"records": older}))
     stored = filled(blank, [line("m0", sealed="k1.AAAA")])
     assert sheets_retold.differing(stored, told, closed=False) == ()
-    forged = filled(blank, [line("m1")])
+    forged = filled(stored, [line("m1")])
     assert sheets_retold.differing(forged, told, closed=False) == ("members",)
+    # What is known of him stays; where nothing is, there is not enough to make the sheet.
+    assert told.made(forged, closed=False) == stored
+    assert told.made(None, closed=False) is None
 
 
 def test_sheets_are_no_longer_than_a_walk() -> None:

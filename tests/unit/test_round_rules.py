@@ -101,6 +101,13 @@ def test_a_second_time_is_counted_as_such_and_the_same_again_is_none() -> None:
     assert sheets.record(known, [said("a"), said("b")]) is None
 
 
+def test_a_record_of_somebody_who_is_not_on_the_sheet_is_passed_over() -> None:
+    """Somebody took him off; the others of the list are heard."""
+    known = after(sheet("a", "b"), [said("gone"), said("b")])
+    assert states(known) == ["missing", "done"]
+    assert sheets.record(known, [said("gone")]) is None
+
+
 def test_a_list_is_told_once_and_applied_once() -> None:
     """In between it is due to be applied again."""
     lines = tuple(Line(sheet_id=place, member_id=name, met=said(name)[1]) for place, name in ("1a", "1b", "2c"))

@@ -50,7 +50,7 @@ def retold_day(known: Told, event: Event) -> Told:
             return {**known, "reports": [*before, last.model_copy(update={"same_as": event.same_as})]}
         case EvidenceReminded() if known:
             return {**known, "stage": "reminded", "due_at": known["names_at"]}
-        case EvidenceNamed() if known:
+        case EvidenceNamed():
             return {**known, "stage": "over", "due_at": None, "named": list(event.places)}
         case _:
             return known

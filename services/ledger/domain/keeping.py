@@ -7,6 +7,7 @@ from services.ledger.domain.gates import Agreement
 from services.ledger.domain.money import Matter
 from services.ledger.domain.presence import Presence
 from services.ledger.domain.rounds import Round
+from shared.contracts.envelope import YEARS
 
 Kept = Case | Round | Presence | Agreement | Matter
 """What has a key of its own, and an end."""
@@ -43,5 +44,7 @@ def day_after(at: datetime) -> datetime:
     return datetime.combine(at.astimezone(UTC).date(), time(), UTC) + timedelta(days=1)
 
 
-def _after(day: str) -> datetime:
-    return day_after(datetime.fromisoformat(day).replace(tzinfo=UTC))
+def _after(day: str) -> datetime | None:
+    last = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    # Whoever says 9999 means that it does not end.
+    return day_after(last) if last.year in YEARS else None

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from services.ledger.domain.rebuilding import Told, but, said
-from shared.contracts.envelope import Event
+from shared.contracts.envelope import YEARS, Event
 from shared.contracts.observation import (
     Listing,
     ObservationEvent,
@@ -70,8 +70,15 @@ Decision = tuple[Observation, Sequence[Event]]
 
 
 def last_day(starts: str, days: int) -> str:
-    """The last of so many days, of which `starts` is the first."""
-    return (date.fromisoformat(starts) + timedelta(days=days - 1)).isoformat()
+    """The last of so many days, of which `starts` is the first.
+
+    Raises:
+        Refusal: of such a day nobody tells.
+    """
+    first = date.fromisoformat(starts)
+    if first.year not in YEARS:
+        raise refusal("starts", "not_allowed", f"the years are {YEARS.start} to {YEARS.stop - 1}")
+    return (first + timedelta(days=days - 1)).isoformat()
 
 
 def start(known: Observation | None, told: Observation) -> Decision | None:

@@ -62,7 +62,10 @@ def differing(register: Register[Any], stored: BaseModel, told: Told) -> tuple[s
 def restored(register: Register[S], stored: S | None, told: Told, now: datetime) -> S | None:
     """The state as it was told, the rest as it is stored; None: what was told is not enough to make one."""
     known = {} if stored is None else dict(stored)
-    wrong = register.model.model_fields if stored is None else differing(register, stored, told)
+    wrong = set(register.model.model_fields if stored is None else differing(register, stored, told))
+    if "state" in wrong:
+        # What is being done with it is what follows from that.
+        wrong |= register.working
     try:
         state = register.model.model_validate({**known, **{name: told[name] for name in wrong if name in told}})
     except ValidationError:

@@ -146,6 +146,7 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
             lambda one: f"{one.owing_id}/{one.day}",
             evidence_retold.retold_day,
             working=frozenset({"stage", "due_at"}),
+            silent=True,
         ),
         "facilities": Register(Facility, (FacilityRegistered,), lambda one: one.facility_id, facilities.retold),
         "rounds": Register(
@@ -154,6 +155,7 @@ REGISTERS: Mapping[str, Register[Any]] = MappingProxyType(
             lambda one: one.round_id,
             rounds.retold,
             working=frozenset({"reached", "walking", "due_at"}),
+            silent=True,
             as_told=rounds.as_told,
         ),
         "rosters": Register(

@@ -14,8 +14,8 @@ from services.ledger.domain.sheets import Met, RoundFacts, met_at
 from shared.contracts.envelope import BODY_LIMIT, Event
 from shared.contracts.rounds import Recorded, RoundRecorded
 
-PART = BODY_LIMIT
-"""Bytes of the records that one event tells, nearly."""
+PART = BODY_LIMIT // 2
+"""Bytes of the records that one event tells, nearly: replicas of the version before take no larger body."""
 
 
 class Line(BaseModel):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from services.ledger.domain.rebuilding import Told
+from services.ledger.domain.rebuilding import Told, but
 from services.ledger.domain.sheets import RoundFacts
 from shared.contracts.envelope import Event
 from shared.contracts.refusal import refusal
@@ -23,6 +23,8 @@ from shared.contracts.rounds import (
 )
 
 Decision = tuple["Round", Sequence[Event]] | None
+_AT_REST: Told = {"reached": "", "walking": False}
+"""Before anything is done with it."""
 
 
 class Round(BaseModel):
@@ -205,13 +207,24 @@ def retold(known: Told, event: Event) -> Told:
     match event:
         case RoundPlanned():
             due_at = event.told.opens or event.at
-            return {"told": event.told, "state": "planned", "created_at": event.at, "due_at": due_at, "members": 0}
+            return {
+                "told": event.told,
+                "state": "planned",
+                "created_at": event.at,
+                "due_at": due_at,
+                "members": 0,
+                **_AT_REST,
+            }
         case RoundOpened():
             walking = "told" in known and known["told"].walks
             due_at = known["created_at"] if walking else event.closes
-            return {**known, "state": "open", "members": event.members, "walking": walking, "due_at": due_at}
+            opened = {"state": "open", "members": event.members, "due_at": due_at}
+            return {**known, **_AT_REST, **opened, "walking": walking}
         case RoundClosed() | RoundUnsettled():
-            return {**known, "state": "closed", "walking": False, "due_at": None}
+            return {**known, **_AT_REST, "state": "closed", "due_at": None}
+        case RoundSettled() if "told" not in known:
+            # Of a round of before, nobody said when it was not settled any more.
+            return but(known, "state")
         case RoundSettled():
             return {**known, "state": "settled"}
         case _:

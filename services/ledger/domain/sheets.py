@@ -87,9 +87,9 @@ class Members(Sequence[Member]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def place_of(self, name: str) -> int:
-        """Where the member of that name stands."""
-        return next(place for place, one in enumerate(self.resting) if one["member_id"] == name)
+    def place_of(self, name: str) -> int | None:
+        """Where the member of that name stands; None: on another sheet, or somebody changed this one."""
+        return next((place for place, one in enumerate(self.resting) if one["member_id"] == name), None)
 
     def changed(self, place: int, member: Member) -> Self:
         """The same with that one as he is now."""
@@ -183,7 +183,8 @@ def record(known: Sheet | None, told: Sequence[tuple[str, Met]]) -> tuple[Sheet,
         return None
     members, counts = known.members, Counter(dict(known.counts))
     for name, met in told:
-        place = members.place_of(name)
+        if (place := members.place_of(name)) is None:
+            continue
         before = members[place]
         if not is_news(before.met, met):
             continue

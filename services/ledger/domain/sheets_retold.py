@@ -32,9 +32,21 @@ class ToldSheet:
     untold: set[str] = field(default_factory=set[str])
     """Members of whom an event of before says that something was recorded, and not all of it."""
 
-    def made(self, *, closed: bool) -> Sheet:
-        """The sheet with all that was told, what was recorded first before the rest."""
-        told = sorted(((name, one) for name, met in self.met.items() for one in met), key=lambda each: each[1].at)
+    def made(self, stored: Sheet | None, *, closed: bool) -> Sheet | None:
+        """The sheet with all that was told, what was recorded first before the rest.
+
+        Args:
+            stored: where those are as they are of whom not all was told; None: there is none.
+            closed: whether it is.
+
+        Returns:
+            None where what was told is not enough.
+        """
+        kept = [] if stored is None else [(one.member_id, one.met) for one in stored.members]
+        met = {**self.met, **{name: known for name, known in kept if name in self.untold}}
+        if not met.keys() >= self.untold:
+            return None
+        told = sorted(((name, one) for name, each in met.items() for one in each), key=lambda each: each[1].at)
         after = record(self.frozen, told)
         return (self.frozen if after is None else after[0]).model_copy(update={"closed": closed})
 
@@ -70,13 +82,13 @@ def recorded(sheet_of: dict[str, ToldSheet], event: RoundRecorded) -> None:
             sheet.met.setdefault(one.member_id, []).append(met_at(one))
 
 
-def differing(stored: Sheet, told: ToldSheet, *, closed: bool) -> tuple[str, ...]:
+def differing(stored: Sheet, told: ToldSheet, *, closed: bool | None) -> tuple[str, ...]:
     """Names of the fields in which a stored sheet is not what was told.
 
     Args:
         stored: as it rests.
         told: of it.
-        closed: whether its round was told to be over.
+        closed: whether it is closed, as its round is told; None: nobody can say.
     """
     members = list(stored.members)
     wrong = [name for name in _FROZEN if getattr(stored, name) != getattr(told.frozen, name)]
@@ -86,7 +98,7 @@ def differing(stored: Sheet, told: ToldSheet, *, closed: bool) -> tuple[str, ...
         wrong.append("members")
     if stored.counts != count(members):
         wrong.append("counts")
-    if closed and not stored.closed:
+    if closed is not None and stored.closed != closed:
         wrong.append("closed")
     return tuple(wrong)
 

@@ -25,6 +25,8 @@ class Stranger(BaseModel):
     at: datetime
     added: bool = False
     """To the roster, since."""
+    member_id: str | None = None
+    """As whom; None where that was not said."""
 
 
 def record(known: Stranger | None, facts: RoundFacts, told: Stranger) -> tuple[Stranger, Sequence[Event]] | None:
@@ -58,7 +60,7 @@ def add(known: Stranger | None, facts: RoundFacts, member_id: str) -> tuple[Stra
         stranger_id=known.stranger_id,
         member_id=member_id,
     )
-    return known.model_copy(update={"added": True}), [event]
+    return known.model_copy(update={"added": True, "member_id": member_id}), [event]
 
 
 def retold(known: Told, event: Event) -> Told:
@@ -66,12 +68,12 @@ def retold(known: Told, event: Event) -> Told:
     match event:
         case StrangerRecorded():
             first = event.model_dump(include={"stranger_id", "round_id", "person_id", "sealed", "at"})
-            told: dict[str, Any] = {"met": (), "added": False, **first, **known}
-            # Events of before do not tell what was recorded.
+            told: dict[str, Any] = {"met": (), "added": False, "member_id": None, **first, **known}
+            # Events of before do not tell what was recorded, nor whether he was put on the roster since.
             if not event.records or (known and "met" not in known):
-                return but(told, "met", "sealed")
+                return but(told, "met", "sealed", "added", "member_id")
             return {**told, "met": (*told["met"], *map(met_at, event.records))}
         case StrangerAdded():
-            return {**known, "added": True}
+            return {**known, "added": True, "member_id": event.member_id}
         case _:
             return known

@@ -10,7 +10,7 @@ from shared.runtime import Runtime
 
 LOOKED_BACK = 8
 """Days before and, since a report may come late, after, in which the same picture is noticed, of whichever partner."""
-LOOKED_AT = 500
+LOOKED_AT = 1_000
 _ORDER = (("state.day", -1), ("_id", 1))
 LIST = Index(_ORDER)
 OF_PARTNER = Index((("state.partner", 1), *_ORDER))

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from services.ledger.domain import sheets_retold as rules
+from services.ledger.domain.rebuilding import Told
 from services.ledger.domain.registers import SHEETS
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Met, Sheet, met_at
@@ -16,7 +17,7 @@ from services.ledger.domain.sheets_retold import ToldSheet
 from services.ledger.house import Ledger
 from services.ledger.rebuilding.comparing import CARDS, UNREADABLE, Looked
 from services.ledger.rebuilding.store import Registers
-from services.ledger.rounds.handlers import close_sheet
+from services.ledger.rounds.handlers import close_sheet, look_again
 from shared.contracts.envelope import Meta
 from shared.contracts.registers import RecordRestored
 from shared.contracts.rounds import (
@@ -60,23 +61,40 @@ async def compared(registers: Registers, after: str, limit: int) -> tuple[list[L
         told, here = await _frozen(registers, round_id, "", limit)
     if not here:
         return [], f"{round_id}/{_LAST}"
-    await _add_records(registers, round_id, told)
     of_round = await registers.told_of("rounds", round_id)
+    # A replica of the version before told no rosters.
+    whole = {one.frozen.building for one in told.sheets.values()} if "told" in of_round else set[str]()
+    untold = await registers.rounds.sheets_in(round_id, [one for one in here if one not in whole])
+    looked = await _beside_entries(registers, round_id, of_round, told, whole) if whole else []
+    return [*looked, *(Looked(name, "equal") for name in untold)], f"{round_id}/{here[-1]}"
+
+
+async def _beside_entries(
+    registers: Registers, round_id: str, of_round: Told, told: _Told, buildings: Collection[str]
+) -> list[Looked]:
+    """The sheets of some buildings of which the roster is told."""
+    await _add_records(registers, round_id, told)
     # Entries are read before documents: what happens between the two is in the documents alone.
     known = await registers.rounds.all.get(round_id)
     holders = await registers.rounds.holders(card for sheet in told.sheets.values() for card in _cards(sheet))
-    stored = {one["_id"]: one for one in await registers.rounds.whole_sheets(round_id, here)}
-    closed = of_round.get("state") in ("closed", "settled")
+    stored = {one["_id"]: one for one in await registers.rounds.whole_sheets(round_id, buildings)}
+    closed = _closed(of_round, known)
     looked = [
         _look(registers, name, told.sheets.get(name), stored.get(name), holders, closed=closed)
-        # Rounds of before did not tell their rosters.
-        if name in told.sheets or "told" in of_round
-        else Looked(name, "equal")
         for name in sorted(told.sheets.keys() | stored.keys())
     ]
-    if any(one.verdict != "equal" for one in looked) and await _is_under_way(registers, known, round_id, here, told):
-        looked = [one if one.verdict == "equal" else Looked(one.record, "under_way") for one in looked]
-    return looked, f"{round_id}/{here[-1]}"
+    if all(one.verdict == "equal" for one in looked):
+        return looked
+    if await _is_under_way(registers, known, round_id, buildings, told):
+        return [one if one.verdict == "equal" else Looked(one.record, "under_way") for one in looked]
+    return looked
+
+
+def _closed(of_round: Told, known: Round | None) -> bool | None:
+    """Whether the sheets of a round are closed; None: some are."""
+    if of_round.get("state") in ("closed", "settled"):
+        return True
+    return None if known is not None and known.state not in ("planned", "opening", "open") else False
 
 
 async def _round_after(registers: Registers, round_id: str) -> str | None:
@@ -92,6 +110,7 @@ async def _frozen(registers: Registers, round_id: str, after: str, limit: int) -
     told, buildings = _Told(), list[str]()
     async with aclosing(registers.entered_of_round("rosters", round_id, after)) as entries:
         async for entry_id, event in entries:
+            told.entered.add(entry_id)
             if not isinstance(event, RosterFrozen | RosterExtended):
                 continue
             if event.building not in buildings[-1:]:
@@ -99,7 +118,6 @@ async def _frozen(registers: Registers, round_id: str, after: str, limit: int) -
                     ends += buildings[-1:]
                     break
                 buildings.append(event.building)
-            told.entered.add(entry_id)
             told.sheets |= {one.frozen.sheet_id: one for one in rules.frozen(event)}
     end = min(ends, default=None)
     here = sorted(one for one in {*stored, *buildings} if end is None or one <= end)
@@ -115,13 +133,15 @@ async def _add_records(registers: Registers, round_id: str, told: _Told) -> None
             told.entered.add(entry_id)
             if isinstance(event, RoundRecorded):
                 rules.recorded(sheet_of, event)
-    met, added = defaultdict[str, list[Met]](list), dict[str, str]()
+    met, added, untold = defaultdict[str, list[Met]](list), dict[str, str](), set[str]()
     async with aclosing(registers.entered_of_round("strangers", round_id)) as news:
         async for entry_id, event in news:
             told.entered.add(entry_id)
             match event:
                 case StrangerRecorded():
                     met[event.stranger_id] += map(met_at, event.records)
+                    if not event.records:
+                        untold.add(event.stranger_id)
                 case StrangerAdded():
                     added[event.stranger_id] = event.member_id
                 case _:
@@ -129,6 +149,8 @@ async def _add_records(registers: Registers, round_id: str, told: _Told) -> None
     for stranger, name in added.items():
         if name in sheet_of:
             sheet_of[name].met.setdefault(name, []).extend(met[stranger])
+            if stranger in untold:
+                sheet_of[name].untold.add(name)
 
 
 def _look(
@@ -138,21 +160,30 @@ def _look(
     stored: Document | None,
     holders: Mapping[str, str],
     *,
-    closed: bool,
+    closed: bool | None,
 ) -> Looked:
     if told is None:
         return Looked(name, "unfounded", document=stored)
     if stored is None:
-        return Looked(name, "missing", told=dict(told.made(closed=closed)))
+        return Looked(name, "missing", told=_made(told, None, closed=closed is True))
     try:
-        fields = rules.differing(registers.rounds.sheets.state(stored), told, closed=closed)
+        sheet = registers.rounds.sheets.state(stored)
+        fields = rules.differing(sheet, told, closed=closed)
     except ValidationError:
-        fields = UNREADABLE
+        sheet, fields = None, UNREADABLE
     if any(holders.get(card) != name for card, name in _cards(told).items()):
         fields = (*fields, CARDS)
     if not fields:
         return Looked(name, "equal")
-    return Looked(name, "differing", fields, stored, told=dict(told.made(closed=closed)))
+    # One that is still open is closed by the rule, so that those who are missing are named and looked for.
+    stays_closed = closed is not False and sheet is not None and sheet.closed
+    return Looked(name, "differing", fields, stored, told=_made(told, sheet, closed=stays_closed))
+
+
+def _made(told: ToldSheet, stored: Sheet | None, *, closed: bool) -> Told:
+    """What a sheet is made of; nothing where what was told is not enough."""
+    made = told.made(stored, closed=closed)
+    return {} if made is None else dict(made)
 
 
 def _cards(told: ToldSheet) -> dict[str, str]:
@@ -166,7 +197,7 @@ def _cards(told: ToldSheet) -> dict[str, str]:
 
 
 async def _is_under_way(
-    registers: Registers, known: Round | None, round_id: str, buildings: Sequence[str], told: _Told
+    registers: Registers, known: Round | None, round_id: str, buildings: Collection[str], told: _Told
 ) -> bool:
     """Whether anything that changes these sheets is not entered yet, or is not on them."""
     if known is not None and known.state in ("planned", "opening"):
@@ -180,8 +211,15 @@ async def _is_under_way(
 
 async def put_right(house: Ledger, found: Sequence[Looked], who: str) -> set[str]:
     """Make of sheets that are missing or differ what was told of them; which of them that was possible for."""
-    wrong = [one for one in found if one.verdict in ("missing", "differing")]
+    wrong = [one for one in found if one.verdict in ("missing", "differing") and one.told]
     done = await asyncio.gather(*(_put_right(house, one, who) for one in wrong))
+    buildings = {(one.told["round_id"], one.told["building"]) for one in wrong}
+    await asyncio.gather(*(house.store.rounds.tally_anew(*of) for of in buildings))
+    for round_id in {one.told["round_id"] for one in wrong}:
+        known = await house.store.rounds.all.get(round_id)
+        if known is not None and known.state in ("closed", "settled"):
+            cause = Meta(house.runtime.new_id(), "", who, house.runtime.clock(), round_id, actor=who)
+            await look_again(house, round_id, cause)
     return {one.record for one, written in zip(wrong, done, strict=True) if written}
 
 
@@ -192,14 +230,11 @@ async def _put_right(house: Ledger, one: Looked, who: str) -> bool:
         community=told.community, grid=told.grid, collection=SHEETS, record=one.record, fields=one.fields, reader=who
     )
     version, history = (0, []) if one.document is None else (one.document["v"], one.document["history"])
-    if one.document is not None and one.document["state"].get("closed") is True:
-        told = told.model_copy(update={"closed": True})
     try:
         if not await store.sheets.restore(one.record, version, told, history, [event], cause):
             return False
     except Occupied:
         return False
-    await store.tally_anew(told)
     await asyncio.gather(
         *(
             store.give(f"{told.round_id}/{met.card}", member.member_id)
@@ -209,7 +244,7 @@ async def _put_right(house: Ledger, one: Looked, who: str) -> bool:
         )
     )
     known = await store.all.get(told.round_id)
-    # It may be past this sheet.
-    if known is not None and known.state == "closing":
+    # It is past this sheet, or may be.
+    if known is not None and known.state in ("closing", "closed", "settled"):
         await close_sheet(house, known.facts, told.sheet_id, cause.named(f"{cause.id}:close"))
     return True

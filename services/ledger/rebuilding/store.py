@@ -18,9 +18,9 @@ from shared.documents import Document, Patch
 
 def event_of(entry: Document) -> Event | None:
     """The event that was entered; None: somebody made it unreadable, which the chain shows."""
-    kind = EVENTS.get(entry["wire"])
+    kind = EVENTS.get(entry.get("wire", ""))
     try:
-        return None if kind is None else kind.model_validate_json(entry["data"], extra="ignore")
+        return None if kind is None else kind.model_validate_json(entry.get("data", ""), extra="ignore")
     except ValidationError:
         return None
 
@@ -84,8 +84,9 @@ class Registers:
 
     async def told_of(self, name: str, record: str) -> Told:
         """What is told of one document."""
-        about_it = {"$eq": f"{name}/{record}"}
-        return told_by(REGISTERS[name], [one async for entry in self._about(about_it) if (one := event_of(entry))])
+        subject = f"{name}/{record}"
+        events = [event_of(entry) async for entry in self._about({"$eq": subject})]
+        return told_by(REGISTERS[name], [one for one in events if one is not None and about(one) == subject])
 
     def _about(self, which: Document) -> AsyncGenerator[Document]:
         """Entries by what they are about, each document's in their order."""

@@ -1,7 +1,7 @@
 """Messages in: rounds are opened and closed, and how it went with each on the roster is recorded."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import product
 
@@ -19,6 +19,7 @@ from services.ledger.people.portraits import opened, resident_of
 from services.ledger.rounds import guests, walks
 from services.ledger.rounds.guests import as_requested
 from services.ledger.rounds.lines import RecordLine, understood
+from shared.aggregates import Outcome
 from shared.consumer import Router
 from shared.contracts.envelope import Meta, Problem, to_milliseconds
 from shared.contracts.intake import Address
@@ -93,7 +94,9 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
             for name in names
         )
     )
-    met = [(member_id, met) for one in beside if one.state is not None for met in one.state.met]
+    # Of several who share a telephone, it is the first who was put on the roster.
+    his = [one.state for one in beside if one.state is not None and one.state.member_id in (None, member_id)]
+    met = [(member_id, met) for one in his for met in one.met]
     cards = [one.card for _, one in met if one.card is not None]
     await house.store.rounds.pass_on(told.round_id, cards, names, member_id)
     added = await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
@@ -127,24 +130,19 @@ async def keep(house: Ledger, known: Round, lines: Sequence[RecordLine], cause: 
     told = _report(house, known.facts.round_id, lines)
     await hand_out(house, known.facts.round_id, told.report_id, lines)
     kept = await asyncio.gather(*(_beside(house, known.facts, line, cause) for line in beside))
+    await _on_their_sheets(house, known.facts, [one.state for one in kept if one.state is not None], cause)
     outcome = await house.store.rounds.reports.update(
         told.report_id, lambda one: reports.keep(one, told, known.facts), cause, new=True
     )
     if outcome.state is not None and outcome.state.due_at is not None:
         await apply(house, known.facts, told, cause)
-    changed = outcome.changed or any(kept)
+    changed = outcome.changed or any(one.changed for one in kept)
     return _answer(told.round_id, known, changed=changed, strangers=len(beside))
 
 
 async def apply(house: Ledger, facts: RoundFacts, told: Report, cause: Meta) -> None:
     """Put what a list says on the sheets. Safe to repeat."""
-    sheets = await asyncio.gather(
-        *(_on_sheet(house, facts, sheet_id, met, cause) for sheet_id, met in told.by_sheet().items())
-    )
-    there = [sheet for sheet in sheets if sheet is not None]
-    await house.store.rounds.tally(there)
-    if any(sheet.closed for sheet in there):
-        await settle(house, told.round_id, cause)
+    await _on_sheets(house, facts, told.by_sheet(), cause)
     # Of another name than what was kept by the same cause, which is not done twice.
     await house.store.rounds.reports.update(told.report_id, reports.applied, cause.named(f"{cause.id}:applied"))
 
@@ -179,6 +177,17 @@ async def look_again(house: Ledger, round_id: str, cause: Meta) -> None:
     await settle(house, round_id, cause)
 
 
+async def _on_sheets(
+    house: Ledger, facts: RoundFacts, told: Mapping[str, Sequence[tuple[str, Met]]], cause: Meta
+) -> None:
+    """Record on some sheets, by their ids."""
+    found = await asyncio.gather(*(_on_sheet(house, facts, sheet_id, met, cause) for sheet_id, met in told.items()))
+    there = [sheet for sheet in found if sheet is not None]
+    await house.store.rounds.tally(there)
+    if any(sheet.closed for sheet in there):
+        await settle(house, facts.round_id, cause)
+
+
 async def _on_sheet(
     house: Ledger, facts: RoundFacts, sheet_id: str, told: Sequence[tuple[str, Met]], cause: Meta
 ) -> Sheet | None:
@@ -206,7 +215,16 @@ async def _found(house: Ledger, sought: FollowUp, member: Member, cause: Meta) -
         )
 
 
-async def _beside(house: Ledger, facts: RoundFacts, line: RecordLine, cause: Meta) -> bool:
+async def _on_their_sheets(house: Ledger, facts: RoundFacts, known: Sequence[Stranger], cause: Meta) -> None:
+    """What was told of somebody as of a stranger, though he is on the roster by now, is his."""
+    added = {one.member_id: one.met for one in known if one.member_id is not None}
+    if added:
+        places = await house.store.rounds.sheets_of(facts.round_id, added.keys())
+        by_sheet = {place: [(name, met) for met in added[name]] for name, place in places.items()}
+        await _on_sheets(house, facts, by_sheet, cause)
+
+
+async def _beside(house: Ledger, facts: RoundFacts, line: RecordLine, cause: Meta) -> Outcome[Stranger]:
     told = Stranger(
         stranger_id=_stranger(facts.round_id, _name(house, line)),
         round_id=facts.round_id,
@@ -215,10 +233,9 @@ async def _beside(house: Ledger, facts: RoundFacts, line: RecordLine, cause: Met
         sealed=line.sealed,
         at=line.met.at,
     )
-    outcome = await house.store.rounds.strangers.update(
+    return await house.store.rounds.strangers.update(
         told.stranger_id, lambda known: strangers.record(known, facts, told), cause, new=True
     )
-    return outcome.changed
 
 
 async def hand_out(house: Ledger, round_id: str, report_id: str, lines: Sequence[RecordLine]) -> None:

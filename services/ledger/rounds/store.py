@@ -13,9 +13,10 @@ from services.ledger.domain.reports import Report
 from services.ledger.domain.rosters import Roster
 from services.ledger.domain.rounds import Round
 from services.ledger.domain.sheets import Entrance, Member, Members, Sheet, summed, tallied
+from services.ledger.domain.sheets_retold import frozen
 from services.ledger.domain.strangers import Stranger
 from services.ledger.people.store import LIVING
-from shared.contracts.rounds import Counts, OpenRound
+from shared.contracts.rounds import Counts, OpenRound, RosterFrozen
 from shared.documents import Collection, Document, Index, Write
 from shared.runtime import Runtime
 
@@ -48,6 +49,8 @@ ROSTERS = Index((("state.round_id", 1), ("state.building", 1)))
 _entrance = lru_cache(maxsize=256)(Entrance)
 LISTS_OF_CARD = 20
 """Lists that say of one card who has it, the latest of them."""
+_BEFORE = "before"
+"""Stands for the list that said so, where that is not known."""
 _DONE_AT = {"$and": [{"$eq": ["$$this.outcome", "done"]}, {"$gt": ["$$this.point", None]}]}
 _MET = {"$ifNull": ["$state.members.met", []]}
 _POINTS = {"$map": {"input": {"$filter": {"input": _MET, "cond": _DONE_AT}}, "in": "$$this.point"}}
@@ -153,7 +156,7 @@ class Rounds:
 
         def decide(known: Document | None) -> tuple[Write | None, str]:
             # What was handed out before lists were counted stays with whom it was given to.
-            said = [] if known is None else known.get("reports", ["before"])
+            said = [] if known is None else known.get("reports", [_BEFORE])
             # The same list again, though somebody of it may be known under another name by now.
             if report_id in said:
                 return None, member_id
@@ -193,7 +196,9 @@ class Rounds:
         def decide(known: Document | None) -> tuple[Write | None, None]:
             if known is not None and known["member"] == member_id:
                 return None, None
-            return Write(set={"member": member_id, "reports": known["reports"] if known else []}), None
+            # One that no list names would be forgotten with the next that is refused.
+            said = (known or {}).get("reports") or [_BEFORE]
+            return Write(set={"member": member_id, "reports": said}), None
 
         await self._cards.update(card, decide)
 
@@ -217,13 +222,17 @@ class Rounds:
         await asyncio.gather(*(self._cards.update(one, decide) for one in held))
         return await self._cards.delete({"_id": {"$in": held}, "reports": []})
 
-    async def frozen_after(self, round_id: str, building: str) -> dict[str, int]:
-        """Of which buildings after that one the roster is told already, and how many stand on it."""
-        found = await self.rosters.collection.find(
-            {"state.round_id": round_id, "state.building": {"$gt": building}},
-            fields={"state.building": 1, "state.members": 1},
-        )
-        return {one["state"]["building"]: one["state"]["members"] for one in found}
+    async def frozen_after(self, round_id: str, building: str) -> set[str]:
+        """Of which buildings after that one the roster is told already."""
+        following = {"state.round_id": round_id, "state.building": {"$gt": building}}
+        found = await self.rosters.collection.find(following, fields={"state.building": 1})
+        return {one["state"]["building"] for one in found}
+
+    async def frozen_sheets(self, round_id: str, building: str) -> list[Sheet]:
+        """The sheets of a building whose roster is told, as they were told."""
+        known = await self.rosters.collection.get(f"{round_id}/{building}")
+        bodies = [] if known is None else [one["body"] for one in known["history"] if one["type"] == RosterFrozen.wire]
+        return [one.frozen for body in bodies for one in frozen(RosterFrozen.model_validate_json(body))]
 
     async def forget_after(self, round_id: str, building: str, frozen: Names[str]) -> int:
         """Delete the sheets of buildings after that one whose roster is not told, and their sums; how many."""
@@ -237,11 +246,16 @@ class Rounds:
         found = await self.sheets.collection.aggregate([{"$match": following}, {"$group": {"_id": "$state.building"}}])
         return sorted(one["_id"] for one in found)[:limit]
 
-    async def whole_sheets(self, round_id: str, buildings: Sequence[str]) -> list[Document]:
+    async def sheets_in(self, round_id: str, buildings: Names[str]) -> list[str]:
+        """Ids of the sheets of some buildings."""
+        query = {"state.round_id": round_id, "state.building": {"$in": [*buildings]}}
+        return [one["_id"] for one in await self.sheets.collection.find(query, fields={"_id": 1})]
+
+    async def whole_sheets(self, round_id: str, buildings: Names[str]) -> list[Document]:
         """The sheets of some buildings, with all that is kept of them."""
         return await self.sheets.collection.find({"state.round_id": round_id, "state.building": {"$in": [*buildings]}})
 
-    async def histories(self, round_id: str, buildings: Sequence[str]) -> AsyncGenerator[Document]:
+    async def histories(self, round_id: str, buildings: Names[str]) -> AsyncGenerator[Document]:
         """Ids of the events of all lists and strangers of a round, and of rosters of some buildings."""
         fields = {"history.id": 1, "state.due_at": 1}
         of_round: Document = {"state.round_id": round_id}
@@ -357,32 +371,27 @@ class Rounds:
         kept = await asyncio.gather(*(self._add_up(*of, some) for of, some in buildings.items()))
         for (round_id, building), done in zip(buildings, kept, strict=True):
             if not done:
-                query = {"state.round_id": round_id, "state.building": building}
-                whole = await self.sheets.collection.find(query, fields={"history": 0})
-                await self._add_up(round_id, building, map(self.sheets.state, whole), whole=True)
+                await self._add_up(round_id, building, await self._whole(round_id, building), whole=True)
 
-    async def tally_anew(self, sheet: Sheet) -> None:
-        """Add up the building of a sheet, whatever was said of that before."""
+    async def tally_anew(self, round_id: str, building: str) -> None:
+        """Add up a building, whatever was said of its sheets before."""
+        await self._add_up(round_id, building, await self._whole(round_id, building), anew=True)
+        # What was recorded between the reading and the writing is told again.
+        await self._add_up(round_id, building, await self._whole(round_id, building))
 
-        def decide(known: Document | None) -> tuple[Write | None, None]:
-            if known is None or sheet.place not in known.get("sheets", {}):
-                return None, None
-            left = {name: number for name, number in known["sheets"].items() if name != sheet.place}
-            return Write(set={"sheets": left, **summed(left)}), None
+    async def _whole(self, round_id: str, building: str) -> list[Sheet]:
+        query = {"state.round_id": round_id, "state.building": building}
+        return list(map(self.sheets.state, await self.sheets.collection.find(query, fields={"history": 0})))
 
-        await self._tallies.update(f"{sheet.round_id}/{sheet.building}", decide)
-        # As it is now: it may have been recorded on since.
-        now = await self.sheets.get(sheet.sheet_id)
-        await self.tally([now or sheet])
-
-    async def _add_up(self, round_id: str, building: str, told: Iterable[Sheet], *, whole: bool = False) -> bool:
+    async def _add_up(
+        self, round_id: str, building: str, some: Sequence[Sheet], *, whole: bool = False, anew: bool = False
+    ) -> bool:
         """False: the sums were written by a replica of a version before, which tells no sheets: all must be told."""
-        some = list(told)
 
         def decide(known: Document | None) -> tuple[Write | None, bool]:
-            before = {} if known is None else known.get("sheets", {})
+            before = {} if known is None or anew else known.get("sheets", {})
             stands = known is None or all(known.get(name) == number for name, number in summed(before).items())
-            if not (stands or whole):
+            if not (stands or whole or anew):
                 return None, False
             after = tallied(before, some)
             if stands and after == before:

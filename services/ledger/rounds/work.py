@@ -33,12 +33,10 @@ async def work(house: Ledger) -> int:
         if known is None:
             continue
         try:
-            await _go_on(house, known)
+            gone_on += await _go_on(house, known)
         except Occupied as error:
             # Somebody moved from one building to another while both were taken down: these are, again, the next time.
             log.warning("will take down these buildings again", round_id=round_id, reason=str(error))
-        else:
-            gone_on += 1
     return gone_on
 
 
@@ -53,7 +51,8 @@ async def apply_again(house: Ledger) -> int:
     return len(left)
 
 
-async def _go_on(house: Ledger, known: Round) -> None:
+async def _go_on(house: Ledger, known: Round) -> bool:
+    """False: there is nothing to go on with."""
     now, store = house.runtime.clock(), house.store.rounds.all
     cause = Meta(f"round:{known.state}:{known.reached}", "", "ledger", now, known.told.round_id)
     match known.state:
@@ -67,6 +66,9 @@ async def _go_on(house: Ledger, known: Round) -> None:
             await store.update(known.told.round_id, lambda one: rounds.close(one, now), cause)
         case "closing":
             await _close(house, known, cause)
+        case _:
+            return False
+    return True
 
 
 async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
@@ -80,20 +82,25 @@ async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
     if not buildings:
         await store.all.update(told.round_id, rounds.opened, cause)
         return
+    told_before = [one for one in buildings if one in frozen]
     left = [one for one in buildings if one not in frozen]
+    # Nobody else stands there, also when somebody who worked beside this one deleted their sheets.
+    before = await asyncio.gather(*(store.frozen_sheets(told.round_id, one) for one in told_before))
+    await _put(house, before, cause)
     found = await asyncio.gather(*(_found(house, told, one) for one in left))
+    cut = _cut(known, found)
     try:
-        cut = await _put(house, known, found, cause)
+        await _put(house, cut, cause)
     except Occupied:
         # Somebody moved since a building before was taken down: he stands there, and nobody stands on a roster twice.
         await store.forget_after(told.round_id, known.reached, frozen)
         standing = await store.sheets_of(told.round_id, [one.member_id for each in found for _, one in each])
-        found = [[one for one in each if one[1].member_id not in standing] for each in found]
-        cut = await _put(house, known, found, cause)
-    await store.tally([sheet for each in cut for sheet in each])
+        cut = _cut(known, [[one for one in each if one[1].member_id not in standing] for each in found])
+        await _put(house, cut, cause)
+    every = [sheet for each in (*before, *cut) for sheet in each]
+    await store.tally(every)
     await asyncio.gather(*map(partial(_freeze, house, known, cause), left, cut))
-    members = sum(frozen.get(one, 0) for one in buildings)
-    members += sum(sheet.counts.members for each in cut for sheet in each)
+    members = sum(one.counts.members for one in every)
     await store.all.update(
         told.round_id, lambda one: rounds.took_down(one, known.reached, buildings[-1], members), cause
     )
@@ -116,15 +123,17 @@ async def _found(house: Ledger, told: OpenRound, building: str) -> list[tuple[En
     return [*living, *present]
 
 
-async def _put(
-    house: Ledger, known: Round, found: Iterable[list[tuple[Entrance, Member]]], cause: Meta
-) -> list[list[Sheet]]:
-    """Put those who were found on sheets, building by building.
+def _cut(known: Round, found: Iterable[list[tuple[Entrance, Member]]]) -> list[list[Sheet]]:
+    """Sheets of those who were found, building by building."""
+    return [list(sheets.cut(known.facts, each)) for each in found]
+
+
+async def _put(house: Ledger, cut: Iterable[Sequence[Sheet]], cause: Meta) -> None:
+    """Keep the sheets of some buildings.
 
     Raises:
         Occupied: somebody of them stands on another sheet.
     """
-    cut = [list(sheets.cut(known.facts, each)) for each in found]
     written = await asyncio.gather(
         *(put_sheet(house, one, cause) for each in cut for one in each), return_exceptions=True
     )
@@ -132,7 +141,6 @@ async def _put(
     for error in written:
         if error is not None:
             raise error
-    return cut
 
 
 async def _send(house: Ledger, known: Round, cause: Meta) -> None:
