@@ -110,14 +110,14 @@ async def measure(town: Town, count: int) -> None:
         tell("opened", f"{time.perf_counter() - began:.1f} s for {count:,} people")
         pages = await timed(READS, lambda: store.members(ROUND, "missing", (), 51, None))
         tell("first page of missing", f"median {statistics.median(pages):.1f} ms, 99th percentile {pages[-3]:.1f} ms")
-        sums = await timed(20, lambda: store.counts(ROUND))
+        sums = await timed(20, lambda: store.tallies.counts(ROUND))
         tell("counts", f"median {statistics.median(sums):.1f} ms, longest {sums[-1]:.1f} ms")
         chance = random.Random(1)
         orderly = [range(first, first + 100) for first in range(0, min(LISTS * 100, count // 2), 100)]
         tell("records, door by door", f"{await recorded(house, orderly, 'orderly'):,.0f} a second")
         scattered = [chance.sample(range(count // 2, count), 100) for _ in range(LISTS)]
         tell("records, scattered", f"{await recorded(house, scattered, 'scattered'):,.0f} a second")
-        counts = await store.counts(ROUND)
+        counts = await store.tallies.counts(ROUND)
         assert counts.done == len({one for part in (*orderly, *scattered) for one in part}), counts
         registers, lists = Registers(house.store), len(orderly) + len(scattered)
         await eventually(lambda: _entered(house, lists), 600.0)

@@ -49,7 +49,7 @@ async def half_taken_down(at: Running, round_id: str = ROUND) -> Round:
     begun = list(sheets.cut(known.facts, (await house.store.rounds.living(known.told, "2"))[:3]))
     cause = Meta("", "", "test", ledger.runtime.clock(), round_id)
     await asyncio.gather(*(rounds.put_sheet(house, sheet, cause) for sheet in (*through, *begun)))
-    await house.store.rounds.tally(through)
+    await house.store.rounds.tallies.add_up(through)
     return known
 
 

@@ -421,10 +421,10 @@ async def test_rounds_and_follow_ups_are_read_through_an_index(town: Town, at: R
         assert await store.rounds.sheets_of("round", [person])
         assert await store.rounds.of_members(world.TIEBEI, [person])
         assert await store.register.about([person])
-        await store.rounds.hand_out("round", "K-1", person, "list")
-        assert (await store.rounds.holder("round", "K-1") or {})["person_id"] == person
+        await store.rounds.cards.hand_out("round", "K-1", person, "list")
+        assert (await store.rounds.cards.holder("round", "K-1") or {})["person_id"] == person
         assert await store.rounds.sheets_after("round", "", 10)
-        await store.rounds.tally([store.rounds.sheets.state(one) for one in standing])
+        await store.rounds.tallies.add_up([store.rounds.sheets.state(one) for one in standing])
         assert await store.rounds.unsettled_with(world.TIEBEI, (person, "nobody"))
         assert await store.found_by("nobody") == []
         assert await store.due_plans(now, 10) == []

@@ -60,7 +60,7 @@ async def compared(registers: Registers, name: str, after: str, limit: int) -> t
 
 async def _with_cards(registers: Registers, looked: Sequence[Looked]) -> AsyncIterator[Looked]:
     """The same; it differs, too, where a stranger's card is known as another's. Who is on the roster has it there."""
-    holders = await registers.rounds.holders(card for one in looked for card in _cards(one.record, one.told))
+    holders = await registers.rounds.cards.holders(card for one in looked for card in _cards(one.record, one.told))
     for one in looked:
         wrong = any(holders.get(card) != name for card, name in _cards(one.record, one.told).items())
         if one.verdict in ("equal", "differing") and wrong:
@@ -140,7 +140,7 @@ async def _put_right(house: Ledger, registers: Registers, name: str, one: Looked
             return False
     except Occupied:
         return False
-    await asyncio.gather(*(registers.rounds.give(*given) for given in _cards(one.record, one.told).items()))
+    await asyncio.gather(*(registers.rounds.cards.give(*given) for given in _cards(one.record, one.told).items()))
     return True
 
 

@@ -76,7 +76,7 @@ async def _beside_entries(
     await _add_records(registers, round_id, told)
     # Entries are read before documents: what happens between the two is in the documents alone.
     known = await registers.rounds.all.get(round_id)
-    holders = await registers.rounds.holders(card for sheet in told.sheets.values() for card in _cards(sheet))
+    holders = await registers.rounds.cards.holders(card for sheet in told.sheets.values() for card in _cards(sheet))
     stored = {one["_id"]: one for one in await registers.rounds.whole_sheets(round_id, buildings)}
     closed = _closed(of_round, known)
     looked = [
@@ -214,7 +214,7 @@ async def put_right(house: Ledger, found: Sequence[Looked], who: str) -> set[str
     wrong = [one for one in found if one.verdict in ("missing", "differing") and one.told]
     done = await asyncio.gather(*(_put_right(house, one, who) for one in wrong))
     buildings = {(one.told["round_id"], one.told["building"]) for one in wrong}
-    await asyncio.gather(*(house.store.rounds.tally_anew(*of) for of in buildings))
+    await asyncio.gather(*(house.store.rounds.tallies.add_up_anew(*of) for of in buildings))
     for round_id in {one.told["round_id"] for one in wrong}:
         known = await house.store.rounds.all.get(round_id)
         if known is not None and known.state in ("closed", "settled"):
@@ -237,7 +237,7 @@ async def _put_right(house: Ledger, one: Looked, who: str) -> bool:
         return False
     await asyncio.gather(
         *(
-            store.give(f"{told.round_id}/{met.card}", member.member_id)
+            store.cards.give(f"{told.round_id}/{met.card}", member.member_id)
             for member in told.members
             for met in member.met
             if met.card is not None

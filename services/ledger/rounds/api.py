@@ -78,14 +78,14 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
     async def one_round(who: Somebody, round_id: str) -> dict[str, Any]:
         """A round, and how many are in which state."""
         known = await _theirs(who, round_id)
-        counts = await house.store.rounds.counts(round_id)
+        counts = await house.store.rounds.tallies.counts(round_id)
         return {**_show(known), "counts": counts.model_dump()}
 
     @app.get(f"{PREFIX}/rounds/{{round_id}}/numbers", tags=["rounds"])
     async def numbers(who: Somebody, round_id: str) -> dict[str, Any]:
         """The same building by building and team by team, and how many were met at each point."""
         known, store = await _theirs(who, round_id), house.store.rounds
-        buildings, points = await asyncio.gather(store.counts_by(round_id), store.points(round_id))
+        buildings, points = await asyncio.gather(store.tallies.counts_by(round_id), store.points(round_id))
         everywhere = {**dict.fromkeys(known.told.points, 0), **points}
         return {"buildings": buildings, "teams": known.by_team(buildings), "points": everywhere}
 
@@ -171,7 +171,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
         known = await _theirs(who, round_id)
         if names:
             who.require(*LEADERS, "grid_worker")
-        found = await house.store.rounds.holder(round_id, card)
+        found = await house.store.rounds.cards.holder(round_id, card)
         if found is None or not who.covers(known.told.community, found.get("grid")):
             raise refusal("card", "unknown_card", "nobody was given this card", status=404)
         answer = {"card": card, "member_id": found["member_id"]}
@@ -238,7 +238,7 @@ def add_round_routes(app: FastAPI, house: Ledger, imports: Imports) -> None:
             meta = http_meta(request, RecordRound.wire, now)
             told = day or now.astimezone(ZoneInfo(ZONE)).date()
             taken = await record_lists.take_in(house, imports, known, content, told, meta)
-        return {**taken, "counts": (await house.store.rounds.counts(round_id)).model_dump()}
+        return {**taken, "counts": (await house.store.rounds.tallies.counts(round_id)).model_dump()}
 
     @app.post(
         f"{PREFIX}/rounds/{{round_id}}/members",

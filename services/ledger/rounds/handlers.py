@@ -98,9 +98,9 @@ async def add(house: Ledger, command: AddToRound, meta: Meta) -> RoundAnswer:
     his = [one.state for one in beside if one.state is not None and one.state.member_id in (None, member_id)]
     met = [(member_id, met) for one in his for met in one.met]
     cards = [one.card for _, one in met if one.card is not None]
-    await house.store.rounds.pass_on(told.round_id, cards, names, member_id)
+    await house.store.rounds.cards.pass_on(told.round_id, cards, names, member_id)
     added = await _on_sheet(house, known.facts, sheet.sheet_id, met, cause)
-    await house.store.rounds.tally([added or sheet])
+    await house.store.rounds.tallies.add_up([added or sheet])
     # It may have begun to close meanwhile, and be past this sheet.
     known = await _open(house, told.round_id)
     if known.state != "open":
@@ -166,13 +166,13 @@ async def close_sheet(house: Ledger, facts: RoundFacts, sheet_id: str, cause: Me
 
 async def settle(house: Ledger, round_id: str, cause: Meta) -> None:
     """Say that nobody is missing any more, if that is so."""
-    counts = await house.store.rounds.counts(round_id)
+    counts = await house.store.rounds.tallies.counts(round_id)
     await house.store.rounds.all.update(round_id, lambda known: rounds.settle(known, counts), cause)
 
 
 async def look_again(house: Ledger, round_id: str, cause: Meta) -> None:
     """The same, where somebody may have been added, too: a round that was settled is so no more while he is missing."""
-    if (await house.store.rounds.counts(round_id)).missing:
+    if (await house.store.rounds.tallies.counts(round_id)).missing:
         await house.store.rounds.all.update(round_id, rounds.unsettle, cause)
     await settle(house, round_id, cause)
 
@@ -183,7 +183,7 @@ async def _on_sheets(
     """Record on some sheets, by their ids."""
     found = await asyncio.gather(*(_on_sheet(house, facts, sheet_id, met, cause) for sheet_id, met in told.items()))
     there = [sheet for sheet in found if sheet is not None]
-    await house.store.rounds.tally(there)
+    await house.store.rounds.tallies.add_up(there)
     if any(sheet.closed for sheet in there):
         await settle(house, facts.round_id, cause)
 
@@ -244,11 +244,11 @@ async def hand_out(house: Ledger, round_id: str, report_id: str, lines: Sequence
     Raises:
         Refusal: one of them is another's; none of the list is given that was not before.
     """
-    store, first = house.store.rounds, dict[str, str]()
+    cards, first = house.store.rounds.cards, dict[str, str]()
     given = [(number, one.record.card, _name(house, one)) for number, one in enumerate(lines) if one.record.card]
     for _, card, name in given:
         first.setdefault(card, name)
-    have = await asyncio.gather(*(store.hand_out(round_id, card, name, report_id) for card, name in first.items()))
+    have = await asyncio.gather(*(cards.hand_out(round_id, card, name, report_id) for card, name in first.items()))
     holders = dict(zip(first, have, strict=True))
     wrong = [
         Problem(field=f"records.{number}.card", code="given", message="another has this card; look at its number")
@@ -256,7 +256,7 @@ async def hand_out(house: Ledger, round_id: str, report_id: str, lines: Sequence
         if holders[card] != name
     ]
     if wrong:
-        await store.take_back(report_id)
+        await cards.take_back(report_id)
         raise Refusal(*wrong, status=409)
 
 

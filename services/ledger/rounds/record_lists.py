@@ -8,7 +8,9 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from services.ledger.domain import record_lists as rules
-from services.ledger.domain.imports import Imports, Wrong, headings
+from services.ledger.domain.cells import Wrong
+from services.ledger.domain.headings import headings
+from services.ledger.domain.imports import Imports
 from services.ledger.domain.rounds import Round
 from services.ledger.house import Ledger
 from services.ledger.imports.reading import tables

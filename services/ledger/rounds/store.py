@@ -1,7 +1,6 @@
 """Documents of rounds: the rounds, the sheets of their rosters, the lists that came in, and strangers."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from collections.abc import Collection as Names
 from contextlib import aclosing
 from datetime import datetime
@@ -12,12 +11,14 @@ from services.ledger.domain.follow_ups import hears
 from services.ledger.domain.reports import Report
 from services.ledger.domain.rosters import Roster
 from services.ledger.domain.rounds import Round
-from services.ledger.domain.sheets import Entrance, Member, Members, Sheet, summed, tallied
+from services.ledger.domain.sheets import Entrance, Member, Members, Sheet
 from services.ledger.domain.sheets_retold import frozen
 from services.ledger.domain.strangers import Stranger
 from services.ledger.people.store import LIVING
-from shared.contracts.rounds import Counts, OpenRound, RosterFrozen
-from shared.documents import Collection, Document, Index, Write
+from services.ledger.rounds.cards import Cards
+from services.ledger.rounds.tallies import Tallies
+from shared.contracts.rounds import OpenRound, RosterFrozen
+from shared.documents import Collection, Document, Index
 from shared.runtime import Runtime
 
 _DOOR = ("state.facts.community", "state.facts.building", "state.stairwell", "state.floor", "state.facts.household")
@@ -40,17 +41,12 @@ RARE = tuple(
 )
 """Sheets with somebody of whom this is so: few."""
 OF_BUILDING = Index((("state.round_id", 1), ("state.building", 1), ("state.order", 1)))
-TALLIES = Index((("round_id", 1), ("grid", 1), ("building", 1)))
 OF_ROUND = Index((("state.round_id", 1), ("_id", 1)))
 OF_PERSON = Index((("state.person_id", 1), ("_id", 1)))
 """Of strangers."""
 ROSTERS = Index((("state.round_id", 1), ("state.building", 1)))
 
 _entrance = lru_cache(maxsize=256)(Entrance)
-LISTS_OF_CARD = 20
-"""Lists that say of one card who has it, the latest of them."""
-_BEFORE = "before"
-"""Stands for the list that said so, where that is not known."""
 _DONE_AT = {"$and": [{"$eq": ["$$this.outcome", "done"]}, {"$gt": ["$$this.point", None]}]}
 _MET = {"$ifNull": ["$state.members.met", []]}
 _POINTS = {"$map": {"input": {"$filter": {"input": _MET, "cond": _DONE_AT}}, "in": "$$this.point"}}
@@ -79,9 +75,9 @@ class Rounds:
         )
         self.rosters = runtime.aggregates("rosters", Roster, lambda one: one.round_id, [ROSTERS])
         self.strangers = runtime.aggregates("strangers", Stranger, lambda one: one.round_id, [OF_ROUND, OF_PERSON])
-        self._cards = runtime.collection("cards", [Index((("reports", 1),))])
         self._walks = runtime.collection("walks")
-        self._tallies = runtime.collection("tallies", [TALLIES])
+        self.cards = Cards(runtime, self.sheets)
+        self.tallies = Tallies(runtime, self.sheets)
         self.reports = runtime.aggregates("reports", Report, lambda one: one.round_id, [WORK])
         self._people = people
 
@@ -151,77 +147,6 @@ class Rounds:
         members = (member for one in found for member in one["state"]["members"])
         return {member["member_id"] for member in members if member.get("state") == "done"}
 
-    async def hand_out(self, round_id: str, card: str, member_id: str, report_id: str) -> str:
-        """Who has this card: this member, unless another was given it before. One conditional write."""
-
-        def decide(known: Document | None) -> tuple[Write | None, str]:
-            # What was handed out before lists were counted stays with whom it was given to.
-            said = [] if known is None else known.get("reports", [_BEFORE])
-            # The same list again, though somebody of it may be known under another name by now.
-            if report_id in said:
-                return None, member_id
-            if known is not None and known["member"] != member_id:
-                return None, known["member"]
-            # Each list that says so holds it, whatever becomes of the others.
-            return Write(set={"member": member_id, "reports": [*said, report_id][-LISTS_OF_CARD:]}), member_id
-
-        return await self._cards.update(f"{round_id}/{card}", decide, new=True)
-
-    async def holder(self, round_id: str, card: str) -> Document | None:
-        """Who has this card, as on the roster; of somebody who is not on it, `member_id` alone. None: nobody has it."""
-        known = await self._cards.get(f"{round_id}/{card}")
-        if known is None:
-            return None
-        name = known["member"]
-        fields = {f"state.{name}": 1 for name in ("grid", "building", "members")}
-        found = await self.sheets.collection.find(
-            {"state.round_id": round_id, "state.members.member_id": name}, fields=fields
-        )
-        rows = [
-            {"grid": sheet["grid"], "building": sheet["building"], **member.model_dump()}
-            for sheet in (one["state"] for one in found)
-            for member in Members(sheet["members"])
-            if member.member_id == name
-        ]
-        return rows[0] if rows else {"member_id": name}
-
-    async def holders(self, cards: Iterable[str]) -> dict[str, str]:
-        """As whom those stand who have these cards, each named with its round: `<round>/<card>`."""
-        found = await self._cards.find({"_id": {"$in": list(cards)}}, fields={"member": 1})
-        return {one["_id"]: one["member"] for one in found}
-
-    async def give(self, card: str, member_id: str) -> None:
-        """Whoever had a card, which is named with its round, this member has it."""
-
-        def decide(known: Document | None) -> tuple[Write | None, None]:
-            if known is not None and known["member"] == member_id:
-                return None, None
-            # One that no list names would be forgotten with the next that is refused.
-            said = (known or {}).get("reports") or [_BEFORE]
-            return Write(set={"member": member_id, "reports": said}), None
-
-        await self._cards.update(card, decide)
-
-    async def pass_on(self, round_id: str, cards: Iterable[str], names: Names[str], member_id: str) -> None:
-        """What was given to somebody under one of these names is this member's."""
-
-        def decide(known: Document | None) -> tuple[Write | None, None]:
-            return (Write(set={"member": member_id}) if known and known["member"] in names else None), None
-
-        await asyncio.gather(*(self._cards.update(f"{round_id}/{card}", decide) for card in cards))
-
-    async def take_back(self, report_id: str) -> int:
-        """Forget what was handed out by a list that is refused, and by no other; how many."""
-
-        def decide(known: Document | None) -> tuple[Write | None, None]:
-            if known is None or report_id not in known["reports"]:
-                return None, None
-            return Write(set={"reports": [one for one in known["reports"] if one != report_id]}), None
-
-        held = [one["_id"] for one in await self._cards.find({"reports": report_id}, fields={"_id": 1})]
-        await asyncio.gather(*(self._cards.update(one, decide) for one in held))
-        return await self._cards.delete({"_id": {"$in": held}, "reports": []})
-
     async def frozen_after(self, round_id: str, building: str) -> set[str]:
         """Of which buildings after that one the roster is told already."""
         following = {"state.round_id": round_id, "state.building": {"$gt": building}}
@@ -237,7 +162,7 @@ class Rounds:
     async def forget_after(self, round_id: str, building: str, frozen: Names[str]) -> int:
         """Delete the sheets of buildings after that one whose roster is not told, and their sums; how many."""
         after = {"$gt": building, "$nin": list(frozen)}
-        await self._tallies.delete({"round_id": round_id, "building": after})
+        await self.tallies.forget_after(round_id, after)
         return await self.sheets.collection.delete({"state.round_id": round_id, "state.building": after})
 
     async def buildings_on_sheets(self, round_id: str, after: str, limit: int) -> list[str]:
@@ -363,56 +288,6 @@ class Rounds:
             order, place = found[-1]["state"]["order"], len(found[-1]["state"]["members"])
         return rows[:limit]
 
-    async def tally(self, sheets: Iterable[Sheet]) -> None:
-        """Add up the buildings of these sheets with what these say."""
-        buildings: dict[tuple[str, str], list[Sheet]] = {}
-        for one in sheets:
-            buildings.setdefault((one.round_id, one.building), []).append(one)
-        kept = await asyncio.gather(*(self._add_up(*of, some) for of, some in buildings.items()))
-        for (round_id, building), done in zip(buildings, kept, strict=True):
-            if not done:
-                await self._add_up(round_id, building, await self._whole(round_id, building), whole=True)
-
-    async def tally_anew(self, round_id: str, building: str) -> None:
-        """Add up a building, whatever was said of its sheets before."""
-        await self._add_up(round_id, building, await self._whole(round_id, building), anew=True)
-        # What was recorded between the reading and the writing is told again.
-        await self._add_up(round_id, building, await self._whole(round_id, building))
-
-    async def _whole(self, round_id: str, building: str) -> list[Sheet]:
-        query = {"state.round_id": round_id, "state.building": building}
-        return list(map(self.sheets.state, await self.sheets.collection.find(query, fields={"history": 0})))
-
-    async def _add_up(
-        self, round_id: str, building: str, some: Sequence[Sheet], *, whole: bool = False, anew: bool = False
-    ) -> bool:
-        """False: the sums were written by a replica of a version before, which tells no sheets: all must be told."""
-
-        def decide(known: Document | None) -> tuple[Write | None, bool]:
-            before = {} if known is None or anew else known.get("sheets", {})
-            stands = known is None or all(known.get(name) == number for name, number in summed(before).items())
-            if not (stands or whole or anew):
-                return None, False
-            after = tallied(before, some)
-            if stands and after == before:
-                return None, True
-            place = {"round_id": round_id, "building": building, "grid": some[0].grid}
-            return Write(set={**place, "sheets": after, **summed(after)}), True
-
-        return await self._tallies.update(f"{round_id}/{building}", decide)
-
-    async def counts(self, round_id: str) -> Counts:
-        """How many are in which state, all over the round."""
-        found = await self._tallies.aggregate(
-            [{"$match": {"round_id": round_id}}, {"$group": {"_id": None, **_sums("$")}}, {"$unset": "_id"}]
-        )
-        return Counts(**found[0]) if found else Counts()
-
-    async def counts_by(self, round_id: str) -> list[Document]:
-        """The same, building by building."""
-        fields = {"_id": 0, "v": 0, "seen": 0, "sheets": 0, "round_id": 0}
-        return await self._tallies.find({"round_id": round_id}, sort=[("grid", 1), ("building", 1)], fields=fields)
-
     async def points(self, round_id: str) -> dict[str, int]:
         """How many members were met at each point."""
         found = await self.sheets.collection.aggregate(
@@ -447,10 +322,6 @@ def _names(person: Document, told: OpenRound) -> tuple[str, ...]:
     if told.of == "household":
         return (person["state"]["facts"]["household"],)
     return (person["_id"], *person["state"].get("absorbed", ()))
-
-
-def _sums(prefix: str) -> Document:
-    return {name: {"$sum": f"{prefix}{name}"} for name in Counts.model_fields}
 
 
 def _asked(told: OpenRound) -> Document:

@@ -98,7 +98,7 @@ async def _take_down(house: Ledger, known: Round, cause: Meta) -> None:
         cut = _cut(known, [[one for one in each if one[1].member_id not in standing] for each in found])
         await _put(house, cut, cause)
     every = [sheet for each in (*before, *cut) for sheet in each]
-    await store.tally(every)
+    await store.tallies.add_up(every)
     await asyncio.gather(*map(partial(_freeze, house, known, cause), left, cut))
     members = sum(one.counts.members for one in every)
     await store.all.update(
@@ -168,7 +168,7 @@ async def _close(house: Ledger, known: Round, cause: Meta) -> None:
 async def finish(house: Ledger, round_id: str, cause: Meta) -> None:
     """Every sheet is closed: the round is."""
     store = house.store.rounds
-    counts = await store.counts(round_id)
+    counts = await store.tallies.counts(round_id)
     await store.all.update(round_id, lambda one: rounds.closed(one, counts), cause)
     # Whoever was found or added in between was not counted, and found the round not closed yet.
     await look_again(house, round_id, cause.named(f"{cause.id}:again"))
