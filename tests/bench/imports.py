@@ -22,7 +22,8 @@ import structlog
 import uvloop
 from stdnum.cn import ric
 
-from services.ledger.domain.imports import Imports, words
+from services.ledger.domain.headings import words
+from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue
 from services.ledger.imports.reading import Reading
 from shared.catalogue import load

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
-from services.ledger.domain import cells, export, imports
+from services.ledger.domain import cells, export, headings
 from services.ledger.domain.cells import Wrong
 from services.ledger.domain.imports import Imports
 from services.ledger.domain.people import PeopleCatalogue, portrait
+from services.ledger.domain.rows import fields_of, marks_of
 from services.ledger.files.export import Listing, sent
 from services.ledger.files.receiving import received
 from services.ledger.imports.importing import Order
@@ -43,7 +44,7 @@ def reading(**changes: Any) -> Reading:
         **{
             "community": world.TIEBEI,
             "source": "import",
-            "words": imports.words(IMPORTS, PEOPLE, "usual"),
+            "words": headings.words(IMPORTS, PEOPLE, "usual"),
             "people": PEOPLE,
             "buildings": world.GRID_OF,
             "today": date(2026, 11, 24),
@@ -369,7 +370,7 @@ def test_every_language_and_need_of_which_helpers_know_can_be_written_and_no_wor
     assert known.languages.keys() <= IMPORTS.languages.keys()
     assert known.needs.keys() <= IMPORTS.needs.keys()
     for spelled in (IMPORTS.languages, IMPORTS.needs):
-        words = [imports.header(one) for code, names in spelled.items() for one in {code, *map(str.lower, names)}]
+        words = [headings.header(one) for code, names in spelled.items() for one in {code, *map(str.lower, names)}]
         assert len({*words}) == len(words)
 
 
@@ -515,11 +516,11 @@ def test_a_formula_counts_as_the_value_that_was_stored_with_it() -> None:
 def test_whatever_stands_below_a_header_is_a_row_or_a_problem(rows: Sequence[Sequence[Any]]) -> None:
     """Never a failure."""
     mine = reading()
-    at = imports.columns([(*HEADER, "出生日期", "独居", "人员类别")], mine.words)
+    at = headings.columns([(*HEADER, "出生日期", "独居", "人员类别")], mine.words)
     assert at is not None
     for row in rows:
         with suppress(Wrong):
-            assert imports.marks_of(imports.fields_of(row, at, mine.words))
+            assert marks_of(fields_of(row, at, mine.words))
 
 
 @given(st.binary(max_size=400))
@@ -568,7 +569,7 @@ async def test_a_file_that_does_not_arrive_keeps_nobody_waiting_for_long() -> No
 def test_a_file_that_is_read_by_other_words_is_another_import(change: dict[str, Any], same: bool) -> None:
     """What has nothing to do with reading it changes nothing."""
     order = Order("tiebei", b"")
-    before, after = (imports.read_by(one, "usual") for one in (IMPORTS, IMPORTS.model_copy(update=change)))
+    before, after = (headings.read_by(one, "usual") for one in (IMPORTS, IMPORTS.model_copy(update=change)))
     assert (order.import_id(before) == order.import_id(after)) is same
 
 

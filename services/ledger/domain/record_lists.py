@@ -7,17 +7,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from services.ledger.domain.cells import numbers, plain
-from services.ledger.domain.imports import (
-    Columns,
-    Imports,
-    RecordField,
-    Wrong,
-    address_of,
-    cell_of,
-    texts_of,
-    wrong_fields,
-)
+from services.ledger.domain.cells import Wrong, numbers, plain
+from services.ledger.domain.headings import Columns
+from services.ledger.domain.imports import Imports, RecordField
+from services.ledger.domain.rows import address_of, cell_of, texts_of, wrong_fields
 from shared.contracts.rounds import Ending, RoundRecord
 
 _TIMES = ("%H:%M", "%H:%M:%S")

@@ -11,6 +11,7 @@ from datetime import date
 
 import structlog
 
+from services.ledger.domain import headings
 from services.ledger.domain import imports as rules
 from services.ledger.domain.imports import Import, Imports
 from services.ledger.domain.people import Portrait, portrait
@@ -104,7 +105,7 @@ class Importing:
         return Reading(
             community=order.community,
             source=order.source,
-            words=rules.words(self.catalogue, house.categories, order.mapping),
+            words=headings.words(self.catalogue, house.categories, order.mapping),
             people=house.categories,
             buildings=buildings,
             today=today(house),
@@ -129,7 +130,7 @@ class Importing:
             Refusal: the file cannot be read; a row is wrong, and wrong ones are not to be skipped.
         """
         reading = await self.reading(order)
-        import_id = order.import_id(rules.read_by(self.catalogue, order.mapping))
+        import_id = order.import_id(headings.read_by(self.catalogue, order.mapping))
         now: Reading | None = None
         while (known := await self.store.imports.get(import_id)) is not None:
             if known.open or not known.wrong:

@@ -7,22 +7,11 @@ from itertools import chain, islice
 
 from pydantic import ValidationError
 
-from services.ledger.domain.imports import (
-    GIVEN_UP_AFTER,
-    HEADER_WITHIN,
-    TOLD,
-    Columns,
-    RowProblem,
-    Seen,
-    Words,
-    Wrong,
-    columns,
-    fields_of,
-    marks_of,
-    plain,
-    wrong_fields,
-)
+from services.ledger.domain.cells import Wrong, plain
+from services.ledger.domain.headings import HEADER_WITHIN, Columns, Words, columns
+from services.ledger.domain.imports import TOLD, RowProblem
 from services.ledger.domain.people import PeopleCatalogue, checked
+from services.ledger.domain.rows import GIVEN_UP_AFTER, Seen, fields_of, marks_of, wrong_fields
 from services.ledger.files.spreadsheets import Row, sheets
 from shared.contracts.ledger import RegisterPerson
 from shared.contracts.refusal import Refusal, refusal
