@@ -18,6 +18,7 @@ from services.ledger.house import Ledger
 from services.ledger.rounds import handlers as rounds
 from services.ledger.rounds.record_lists import MOST, TOLD
 from services.ledger.rounds.store import Rounds
+from services.ledger.rounds.tallies import Tallies
 from services.ledger.rounds.walks import send
 from services.ledger.rounds.work import finish
 from shared.contracts.envelope import Meta
@@ -220,12 +221,12 @@ async def test_who_is_found_while_the_round_is_counted_settles_it(at: Running, m
     await opened(at.ledger)
     await record(at.ledger, *({"member_id": id_of(number)} for number in range(24)))
     await put_back(at.ledger, state="closing", due_at=None)
-    before, now_counted = iter([Counts(members=24, done=23, missing=1)]), Rounds.counts
+    before, now_counted = iter([Counts(members=24, done=23, missing=1)]), Tallies.counts
 
-    async def counted(store: Rounds, round_id: str) -> Counts:
+    async def counted(store: Tallies, round_id: str) -> Counts:
         return next(before, None) or await now_counted(store, round_id)
 
-    monkeypatch.setattr(Rounds, "counts", counted)
+    monkeypatch.setattr(Tallies, "counts", counted)
     await finish(house_of(at), ROUND, Meta("round:closing:", "", "test", at.ledger.runtime.clock(), ROUND))
     assert await is_in(at.ledger, "settled")
 
