@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.envelope import BODY_LIMIT
+from shared.contracts.envelope import BODY_LIMIT, EVENT_LIMIT
 from shared.contracts.intake import SubmitRequest
 from shared.contracts.refusal import Refusal
+from shared.contracts.rounds import OpenRound, RoundPlanned
 from shared.problems import parse
 from tests import world
 
@@ -101,3 +102,23 @@ def test_a_key_that_comes_twice_in_one_body_has_one_meaning() -> None:
     """The last: what is checked is what is used."""
     raw = json.dumps(world.groceries("1")).encode()[:-1] + b', "kind": "medicine"}'
     assert parse(SubmitRequest, raw).kind == "medicine"
+
+
+def test_an_event_may_be_longer_than_a_command_and_may_say_more_than_is_known() -> None:
+    """It says what a command said, sealed; what a newer publisher added is passed over, also deep within."""
+    told = {
+        "round_id": "r",
+        "community": "tiebei",
+        "kind": "testing",
+        "title": "核酸",
+        "closes": "2026-11-24T12:00:00Z",
+    }
+    planned = {**told, "told": {**told, "roster": {"newer": 1}, "newer": 1}, "at": "2026-11-24T08:00:00Z"}
+    body = json.dumps(planned).encode()
+    assert parse(RoundPlanned, body.ljust(EVENT_LIMIT)).told.title == "核酸"
+    with pytest.raises(Refusal) as longer:
+        parse(RoundPlanned, body.ljust(EVENT_LIMIT + 1))
+    assert [one.code for one in longer.value.problems] == ["too_large"]
+    with pytest.raises(Refusal) as command:
+        parse(OpenRound, json.dumps(planned["told"]).encode())
+    assert {one.code for one in command.value.problems} == {"unknown_field"}
