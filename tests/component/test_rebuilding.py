@@ -85,6 +85,13 @@ class Records:
                 return counts, items
             after = {"after": shown["next"]}
 
+    async def mend(self, *names: str) -> None:
+        """In each of these registers something is wrong, and all of it is put right."""
+        for name in names:
+            _, items = await self.looked(name, put_right=True)
+            assert items
+            assert all(one["restored"] for one in items)
+
     def id_of(self, record: str) -> str:
         """Where a person's name stands, his id."""
         *place, name = record.split("/")
@@ -386,10 +393,7 @@ async def test_a_roster_that_is_gone_is_put_back_with_all_that_was_recorded(reco
     counts, items = await records.looked(SHEETS)
     assert [(one["id"], one["verdict"]) for one in items] == [(one["_id"], "missing") for one in sheets]
     assert counts["equal"] == len(await records.ledger.stored(SHEETS))
-    for name in ("strangers", SHEETS):
-        _, items = await records.looked(name, put_right=True)
-        assert items
-        assert all(one["restored"] for one in items)
+    await records.mend("strangers", SHEETS)
     await eventually(records.equal)
     assert await shown_of(records) == before
     assert len(await records.ledger.items("/entries", type="PersonMissing")) > 0
@@ -455,10 +459,7 @@ async def test_a_forged_record_makes_nobody_settled(records: Records) -> None:
     change = {"state.members.$[].state": "done", "state.members.$[].met": [forged]}
     await raw.update_many({"state.round_id": "r1"}, {"$set": change, "$inc": {"v": 1}})
     await raw.database["rounds"].update_one({"_id": "r1"}, {"$set": {"state.state": "settled"}, "$inc": {"v": 1}})
-    for name in ("rounds", SHEETS):
-        _, items = await records.looked(name, put_right=True)
-        assert items
-        assert all(one["restored"] for one in items)
+    await records.mend("rounds", SHEETS)
     await eventually(records.equal)
     assert await shown_of(records) == before
 

@@ -212,22 +212,40 @@ async def _is_under_way(
 async def put_right(house: Ledger, found: Sequence[Looked], who: str) -> set[str]:
     """Make of sheets that are missing or differ what was told of them; which of them that was possible for."""
     wrong = [one for one in found if one.verdict in ("missing", "differing") and one.told]
-    done = await asyncio.gather(*(_put_right(house, one, who) for one in wrong))
-    buildings = {(one.told["round_id"], one.told["building"]) for one in wrong}
+    done = await asyncio.gather(*(_put_right(house, one, _cause(house, one.told["round_id"], who)) for one in wrong))
+    right = [one for one, written in zip(wrong, done, strict=True) if written]
+    buildings = {(one.told["round_id"], one.told["building"]) for one in right}
     await asyncio.gather(*(house.store.rounds.tallies.add_up_anew(*of) for of in buildings))
-    for round_id in {one.told["round_id"] for one in wrong}:
-        known = await house.store.rounds.all.get(round_id)
-        if known is not None and known.state in ("closed", "settled"):
-            cause = Meta(house.runtime.new_id(), "", who, house.runtime.clock(), round_id, actor=who)
+    for round_id in {name for name, _ in buildings}:
+        those = [one.record for one in right if one.told["round_id"] == round_id]
+        await _catch_up(house, round_id, those, _cause(house, round_id, who))
+    return {one.record for one in right}
+
+
+def _cause(house: Ledger, round_id: str, who: str) -> Meta:
+    return Meta(house.runtime.new_id(), "", who, house.runtime.clock(), round_id, actor=who)
+
+
+async def _catch_up(house: Ledger, round_id: str, sheets: Sequence[str], cause: Meta) -> None:
+    """Do with these sheets what was done with the others of their round."""
+    known = await house.store.rounds.all.get(round_id)
+    # It is past them, or may be.
+    if known is not None and known.state in ("closing", "closed", "settled"):
+        close = cause.named(f"{cause.id}:close")
+        await asyncio.gather(*(close_sheet(house, known.facts, one, close) for one in sheets))
+        if known.state != "closing":
             await look_again(house, round_id, cause)
-    return {one.record for one, written in zip(wrong, done, strict=True) if written}
 
 
-async def _put_right(house: Ledger, one: Looked, who: str) -> bool:
+async def _put_right(house: Ledger, one: Looked, cause: Meta) -> bool:
     store, told = house.store.rounds, Sheet.model_validate(one.told)
-    cause = Meta(house.runtime.new_id(), "", who, house.runtime.clock(), told.round_id, actor=who)
     event = RecordRestored(
-        community=told.community, grid=told.grid, collection=SHEETS, record=one.record, fields=one.fields, reader=who
+        community=told.community,
+        grid=told.grid,
+        collection=SHEETS,
+        record=one.record,
+        fields=one.fields,
+        reader=cause.actor,
     )
     version, history = (0, []) if one.document is None else (one.document["v"], one.document["history"])
     try:
@@ -243,8 +261,4 @@ async def _put_right(house: Ledger, one: Looked, who: str) -> bool:
             if met.card is not None
         )
     )
-    known = await store.all.get(told.round_id)
-    # It is past this sheet, or may be.
-    if known is not None and known.state in ("closing", "closed", "settled"):
-        await close_sheet(house, known.facts, told.sheet_id, cause.named(f"{cause.id}:close"))
     return True

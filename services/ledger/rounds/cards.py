@@ -63,7 +63,9 @@ class Cards:
 
     async def holders(self, cards: Iterable[str]) -> dict[str, str]:
         """As whom those stand who have these cards, each named with its round: `<round>/<card>`."""
-        found = await self._all.find({"_id": {"$in": list(cards)}}, fields={"member": 1})
+        if not (wanted := list(cards)):
+            return {}
+        found = await self._all.find({"_id": {"$in": wanted}}, fields={"member": 1})
         return {one["_id"]: one["member"] for one in found}
 
     async def give(self, card: str, member_id: str) -> None:

@@ -36,7 +36,7 @@ class Tallies:
         kept = await asyncio.gather(*(self._add_up(*of, some) for of, some in buildings.items()))
         for (round_id, building), done in zip(buildings, kept, strict=True):
             if not done:
-                await self._add_up(round_id, building, await self._whole(round_id, building), whole=True)
+                await self.add_up_anew(round_id, building)
 
     async def add_up_anew(self, round_id: str, building: str) -> None:
         """Add up a building, whatever was said of its sheets before."""
@@ -48,15 +48,13 @@ class Tallies:
         query = {"state.round_id": round_id, "state.building": building}
         return list(map(self._sheets.state, await self._sheets.collection.find(query, fields={"history": 0})))
 
-    async def _add_up(
-        self, round_id: str, building: str, some: Sequence[Sheet], *, whole: bool = False, anew: bool = False
-    ) -> bool:
+    async def _add_up(self, round_id: str, building: str, some: Sequence[Sheet], *, anew: bool = False) -> bool:
         """False: the sums were written by a replica of a version before, which tells no sheets: all must be told."""
 
         def decide(known: Document | None) -> tuple[Write | None, bool]:
             before = {} if known is None or anew else known.get("sheets", {})
             stands = known is None or all(known.get(name) == number for name, number in summed(before).items())
-            if not (stands or whole or anew):
+            if not (stands or anew):
                 return None, False
             after = tallied(before, some)
             if stands and after == before:
